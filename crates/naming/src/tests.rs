@@ -1,0 +1,4 @@
+mod golden;
+mod labels;
+mod parsing;
+mod properties;
