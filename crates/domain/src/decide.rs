@@ -1,0 +1,113 @@
+//! What a deploy has to do, from what is recorded and what is wished. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::{
+    ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, OperationId, Release, ReleaseStatus, RevisionNumber, UndoOutcome,
+};
+
+/// What is seen before the decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<'a> {
+    /// The newest revision on record.
+    pub newest: Option<&'a Release>,
+    /// The manifest that this request makes.
+    pub manifest: &'a ManifestHash,
+    /// The deciding operation.
+    pub operation: &'a OperationId,
+    /// The present moment.
+    pub now: Timestamp,
+    /// From this age on somebody else's pending operation counts as dead (`DEPLOY_TIMEOUT`).
+    pub pending_is_dead_after: Duration,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// There is no deployment: make the first revision, or the next after mere history.
+    Install,
+    /// Somebody's uninstall died half-way: finish it, then install.
+    CleanUpAndInstall,
+    /// Write the next revision.
+    Change {
+        /// The revision in force, to which an undo goes back; none when no revision ever came up.
+        previous: Option<RevisionNumber>,
+        /// The claims have to grow to this size first.
+        grow: Option<ByteQuantity>,
+    },
+    /// It is as asked: make sure that it all exists, write no revision.
+    Repair {
+        /// The revision in force.
+        revision: RevisionNumber,
+    },
+    /// It cannot be done; nothing was changed.
+    Refuse(Box<Failure>),
+}
+
+/// Decides.
+pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
+    let Some(newest) = observed.newest else { return Plan::Install };
+    let summary = &newest.summary;
+    let refuse = |code, message: String| Plan::Refuse(Box::new(Failure::new(code, message)));
+    if let Some(reason) = &summary.unreadable {
+        let message =
+            format!("the record of release `{}` cannot be read ({reason}); repair or delete it with helm or kubectl", summary.key.name);
+        return refuse(FailureCode::ReleaseUnreadable, message);
+    }
+    if !summary.is_present() {
+        return Plan::Install;
+    }
+    let Some(facts) = &summary.deployment else {
+        let message = format!("release `{}` in namespace `{}` is not a dbt deployment", summary.key.name, summary.key.namespace);
+        return refuse(FailureCode::NameTaken, message);
+    };
+    if facts.identity.as_ref().is_some_and(|identity| *identity != request.identity) {
+        let message = format!("release `{}` was just taken by another deployment; post again for a name of its own", summary.key.name);
+        return refuse(FailureCode::NameTaken, message);
+    }
+    match summary.status {
+        ReleaseStatus::Uninstalling => return Plan::CleanUpAndInstall,
+        status
+            if status.is_pending() && facts.operation.as_ref() != Some(observed.operation) && !is_dead(observed, summary.last_deployed) =>
+        {
+            return Plan::Refuse(Box::new(pending(summary.key.name.as_str(), status, summary.revision)));
+        }
+        _ => {}
+    }
+    let wished = &request.resources.storage_size;
+    if let Some(held) = &facts.storage
+        && wished.bytes() < held.bytes()
+    {
+        let message = format!(
+            "the claim has {held} and cannot become smaller (`storage_size` {wished}); ask for at least {held}, or delete the deployment first"
+        );
+        return refuse(FailureCode::ClaimCannotShrink, message);
+    }
+    let in_force = summary.status == ReleaseStatus::Deployed && summary.deployed_revision == Some(summary.revision);
+    if in_force && facts.manifest_hash.as_ref() == Some(observed.manifest) {
+        return Plan::Repair { revision: summary.revision };
+    }
+    let grow = facts.storage.as_ref().filter(|held| wished.bytes() > held.bytes()).map(|_| wished.clone());
+    Plan::Change { previous: summary.deployed_revision, grow }
+}
+
+fn is_dead(observed: &Observed<'_>, since: Timestamp) -> bool {
+    Duration::try_from(observed.now.duration_since(since)).is_ok_and(|age| age >= observed.pending_is_dead_after)
+}
+
+fn pending(release: &str, status: ReleaseStatus, revision: RevisionNumber) -> Failure {
+    Failure {
+        undo: UndoOutcome::NothingToUndo,
+        ..Failure::new(
+            FailureCode::ReleasePending,
+            format!(
+                "revision {revision} of release `{release}` is {status}: somebody else's helm operation is under way; wait for it or roll it back, then post again"
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

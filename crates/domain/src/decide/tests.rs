@@ -1,0 +1,98 @@
+use super::*;
+use crate::test_support::{now, operation, release, request};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn decided(newest: Option<&Release>, request: &DeployRequest, manifest: &str, after: i64) -> Plan {
+    let manifest = ManifestHash(manifest.to_owned());
+    let observed = Observed {
+        newest,
+        manifest: &manifest,
+        operation: &operation("op-now"),
+        now: now() + jiff::SignedDuration::from_secs(after),
+        pending_is_dead_after: HOUR,
+    };
+    decide(&observed, request)
+}
+
+#[track_caller]
+fn refused(plan: Plan) -> FailureCode {
+    match plan {
+        Plan::Refuse(failure) => {
+            assert_eq!(failure.undo, UndoOutcome::NothingToUndo);
+            failure.code
+        }
+        other => panic!("expected a refusal, not {other:?}"),
+    }
+}
+
+fn change(previous: Option<u32>) -> Plan {
+    Plan::Change { previous: previous.map(RevisionNumber), grow: None }
+}
+
+#[test]
+fn the_state_of_the_release_decides() {
+    use ReleaseStatus::*;
+    let table = [
+        (None, "new", Plan::Install),
+        (Some(Uninstalled), "new", Plan::Install),
+        (Some(Uninstalling), "new", Plan::CleanUpAndInstall),
+        (Some(Deployed), "new", change(Some(3))),
+        (Some(Deployed), "old", Plan::Repair { revision: RevisionNumber(3) }),
+        (Some(Failed), "new", change(None)),
+        (Some(Failed), "old", change(None)),
+        (Some(Superseded), "old", change(None)),
+        (Some(Unknown), "old", change(None)),
+    ];
+    for (status, manifest, expected) in table {
+        let newest = status.map(|status| release(3, status));
+        assert_eq!(decided(newest.as_ref(), &request(), manifest, 0), expected, "{status:?} with manifest {manifest}");
+    }
+}
+
+#[test]
+fn a_failed_change_goes_on_from_the_revision_in_force() {
+    let mut newest = release(5, ReleaseStatus::Failed);
+    newest.summary.deployed_revision = Some(RevisionNumber(4));
+    assert_eq!(decided(Some(&newest), &request(), "old", 0), change(Some(4)));
+}
+
+#[test]
+fn a_pending_revision_of_somebody_else_is_left_alone_until_it_must_be_dead() {
+    for status in ReleaseStatus::ALL.iter().copied().filter(|status| status.is_pending()) {
+        let newest = release(2, status);
+        assert_eq!(refused(decided(Some(&newest), &request(), "new", 3599)), FailureCode::ReleasePending, "{status}");
+        assert_eq!(decided(Some(&newest), &request(), "new", 3600), change(None), "{status}");
+    }
+}
+
+#[test]
+fn our_own_pending_revision_does_not_stop_us() {
+    let mut newest = release(1, ReleaseStatus::PendingInstall);
+    newest.summary.deployment.as_mut().unwrap().operation = Some(operation("op-now"));
+    assert_eq!(decided(Some(&newest), &request(), "new", 0), change(None));
+}
+
+#[test]
+fn a_claim_grows_and_never_shrinks() {
+    let newest = release(1, ReleaseStatus::Deployed);
+    let mut wished = request();
+    wished.resources.storage_size = "2Gi".parse().unwrap();
+    let grow = Some(wished.resources.storage_size.clone());
+    assert_eq!(decided(Some(&newest), &wished, "new", 0), Plan::Change { previous: Some(RevisionNumber(1)), grow });
+    wished.resources.storage_size = "1023Mi".parse().unwrap();
+    assert_eq!(refused(decided(Some(&newest), &wished, "new", 0)), FailureCode::ClaimCannotShrink);
+    wished.resources.storage_size = "1024Mi".parse().unwrap();
+    assert_eq!(decided(Some(&newest), &wished, "new", 0), change(Some(1)), "the same size in other words does not grow");
+}
+
+#[test]
+fn another_identity_and_a_foreign_release_are_not_written() {
+    let mut newest = release(1, ReleaseStatus::Deployed);
+    newest.summary.deployment.as_mut().unwrap().identity = Some(crate::Identity::parse("other", None).unwrap());
+    assert_eq!(refused(decided(Some(&newest), &request(), "new", 0)), FailureCode::NameTaken);
+    newest.summary.deployment = None;
+    assert_eq!(refused(decided(Some(&newest), &request(), "new", 0)), FailureCode::NameTaken);
+    newest.summary.unreadable = Some("not gzip".to_owned());
+    assert_eq!(refused(decided(Some(&newest), &request(), "new", 0)), FailureCode::ReleaseUnreadable);
+}

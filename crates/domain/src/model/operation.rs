@@ -1,0 +1,376 @@
+//! Operations: lock, ledger and outcome of each mutation. One record per release holds all of them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use dbt_controller_naming::{ConnectionId, Identity};
+use jiff::Timestamp;
+
+use super::{DeployRequest, Failure, FieldHasher, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, StoredConnection, TextError};
+use crate::words;
+
+/// The id of an operation: 1 to 64 of `[A-Za-z0-9-]` (a UUID of version 7, so ids sort by time).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(String);
+
+impl OperationId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for OperationId {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(TextError::new("must be an operation id: 1 to 64 letters, digits and `-`"))
+        }
+    }
+}
+
+/// One running process of the service. A restarted process is another holder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HolderId(pub String);
+
+words! {
+    /// What an operation does.
+    pub enum OperationKind {
+        /// Make or change a server.
+        Deploy = "deploy",
+        /// Remove it without a trace.
+        Delete = "delete",
+        /// Scale it to 0.
+        Suspend = "suspend",
+        /// Scale it to 1 and wait.
+        Resume = "resume",
+        /// Pay what an earlier operation had to leave: connections, claims.
+        Settle = "settle",
+    }
+}
+
+/// What an operation has to do, with everything that a takeover needs.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Make or change a server.
+    Deploy(Box<DeployRequest>),
+    /// Remove it without a trace.
+    Delete,
+    /// Scale it to 0.
+    Suspend {
+        /// Also while an unpaused DAG uses it.
+        force: bool,
+    },
+    /// Scale it to 1 and wait.
+    Resume,
+    /// Pay the open debts of the release.
+    Settle,
+}
+
+impl Task {
+    /// What kind of operation this is.
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Deploy(_) => OperationKind::Deploy,
+            Self::Delete => OperationKind::Delete,
+            Self::Suspend { .. } => OperationKind::Suspend,
+            Self::Resume => OperationKind::Resume,
+            Self::Settle => OperationKind::Settle,
+        }
+    }
+
+    /// Equal tasks have equal hashes; a caller whose task is already under way joins it.
+    pub fn hash(&self) -> RequestHash {
+        match self {
+            Self::Deploy(request) => request.hash(),
+            Self::Suspend { force } => {
+                let mut hasher = FieldHasher::new("suspend");
+                hasher.field(&force.to_string());
+                hasher.finish()
+            }
+            Self::Delete | Self::Resume | Self::Settle => FieldHasher::new(self.kind().as_str()).finish(),
+        }
+    }
+}
+
+/// Who asked, for logs and the audit line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The id of the HTTP request.
+    pub request_id: String,
+    /// The name of the token, never the token.
+    pub actor: String,
+}
+
+/// What is known of an operation from its submission to its end. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationInfo {
+    /// Its id.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+    /// The release it is about.
+    pub key: ReleaseKey,
+    /// Whose server it is, where that is known.
+    pub identity: Option<Identity>,
+    /// Hash of its task.
+    pub task_hash: RequestHash,
+    /// Who asked.
+    pub caller: Caller,
+    /// When.
+    pub submitted_at: Timestamp,
+}
+
+words! {
+    /// Where an operation is. The deploy saga goes down the list; the other kinds use their own part of it.
+    pub enum Phase {
+        /// Waits for its turn or for a free slot.
+        Queued = "queued",
+        /// Reads the connection and fixes its id.
+        Name = "name",
+        /// Writes the release record.
+        Record = "record",
+        /// Writes the objects.
+        Apply = "apply",
+        /// Waits for the server.
+        Ready = "ready",
+        /// Registers the connection.
+        Connect = "connect",
+        /// Marks the revision as deployed.
+        Commit = "commit",
+        /// Takes back what was done.
+        Undo = "undo",
+        /// Removes the connection.
+        Disconnect = "disconnect",
+        /// Removes the objects and the record.
+        Uninstall = "uninstall",
+        /// Waits until the pods are gone.
+        Drain = "drain",
+        /// Deletes the claims.
+        Claims = "claims",
+        /// Changes the number of replicas.
+        Scale = "scale",
+        /// Ended.
+        Done = "done",
+    }
+}
+
+/// A line of an operation's story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationEvent {
+    /// Counts from 1 within the operation; the id of the server-sent event.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The phase it belongs to.
+    pub phase: Phase,
+    /// Whether it begins the phase (otherwise it is progress within it).
+    pub begins_phase: bool,
+    /// A sentence without secrets.
+    pub message: String,
+}
+
+/// Something an operation had to leave and that is paid later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Debt {
+    /// A connection that is still registered.
+    Connection(ConnectionId),
+    /// A claim that still exists.
+    Claim(String),
+}
+
+/// What a deploy did so far: all that an undo, by whichever replica, needs to know.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    /// The connection id in use, and what was there before. None before the step `name`, or without Airflow.
+    pub connection: Option<ConnectionIntent>,
+    /// Whether the connection may have been written.
+    pub connecting: bool,
+    /// The revision that this operation records.
+    pub revision: Option<RevisionNumber>,
+    /// The revision that was in force before.
+    pub previous: Option<RevisionNumber>,
+    /// Whether objects may have been written.
+    pub applying: bool,
+    /// Claims that existed before; the undo of a first deploy deletes only others.
+    pub claims_before: Vec<String>,
+    /// Replicas before; an undo puts a server back to sleep that slept.
+    pub replicas_before: Option<u32>,
+    /// The failure that is being undone, once the undo has begun.
+    pub undoing: Option<Box<Failure>>,
+}
+
+/// The connection a deploy is going to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionIntent {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Our own connection as it was before.
+    pub before: Option<StoredConnection>,
+}
+
+/// The operation that holds the release's lock.
+#[derive(Debug, Clone)]
+pub struct RunningOperation {
+    /// What it is.
+    pub info: OperationInfo,
+    /// What it does, with its secrets.
+    pub task: Task,
+    /// Who runs it.
+    pub holder: HolderId,
+    /// Goes up with each write of the holder. The store measures the lock's age from the last change of it.
+    pub renewal: u64,
+    /// The holder gave the lock up; it is stale at once.
+    pub released: bool,
+    /// The delete that wants it to stop.
+    pub cancelled_by: Option<OperationId>,
+    /// When it began to run.
+    pub started_at: Timestamp,
+    /// Where it is.
+    pub phase: Phase,
+    /// What it did.
+    pub ledger: Ledger,
+    /// Its story, oldest first.
+    pub events: Vec<OperationEvent>,
+}
+
+/// An operation that waits for its turn.
+#[derive(Debug, Clone)]
+pub struct QueuedOperation {
+    /// What it is.
+    pub info: OperationInfo,
+    /// What it will do.
+    pub task: Task,
+}
+
+/// An operation that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishedOperation {
+    /// What it was.
+    pub info: OperationInfo,
+    /// When it began to run; none if it never did.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: Result<Success, Failure>,
+    /// What it had to leave. It is kept while any is open.
+    pub debts: Vec<Debt>,
+    /// Its story.
+    pub events: Vec<OperationEvent>,
+}
+
+/// The record of one release in the operation store.
+#[derive(Debug, Clone)]
+pub struct OperationRecord {
+    /// The release. Its name is the record's key; names are unique over all managed namespaces.
+    pub key: ReleaseKey,
+    /// The operation that holds the lock.
+    pub running: Option<RunningOperation>,
+    /// Those that wait, in order, at most [`OperationRecord::MAX_WAITING`].
+    pub waiting: Vec<QueuedOperation>,
+    /// The last that ended, oldest first, at most [`OperationRecord::MAX_FINISHED`] beside those with debts.
+    pub finished: Vec<Arc<FinishedOperation>>,
+}
+
+impl OperationRecord {
+    /// How many operations may wait for one release.
+    pub const MAX_WAITING: usize = 10;
+    /// How many ended operations are kept.
+    pub const MAX_FINISHED: usize = 10;
+
+    /// A record without operations.
+    pub fn empty(key: ReleaseKey) -> Self {
+        Self { key, running: None, waiting: Vec::new(), finished: Vec::new() }
+    }
+
+    /// Every operation that has not ended, the running one first.
+    pub fn unfinished(&self) -> impl Iterator<Item = (&OperationInfo, &Task)> {
+        let running = self.running.iter().map(|running| (&running.info, &running.task));
+        running.chain(self.waiting.iter().map(|queued| (&queued.info, &queued.task)))
+    }
+
+    /// The ended operation of this id.
+    pub fn finished(&self, id: &OperationId) -> Option<&Arc<FinishedOperation>> {
+        self.finished.iter().find(|finished| &finished.info.id == id)
+    }
+
+    /// Every open debt.
+    pub fn debts(&self) -> impl Iterator<Item = &Debt> {
+        self.finished.iter().flat_map(|finished| &finished.debts)
+    }
+}
+
+words! {
+    /// What became of the connection, in the contract's words.
+    pub enum ConnectionOutcome {
+        /// Made.
+        Created = "created",
+        /// Written, or found as it should be.
+        Updated = "updated",
+        /// Removed.
+        Deleted = "deleted",
+        /// There was none to remove.
+        NotFound = "not_found",
+        /// Airflow could not be reached; it is removed later.
+        Error = "error",
+        /// The service runs without Airflow.
+        NotConfigured = "not_configured",
+    }
+}
+
+/// The connection part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionReport {
+    /// Its id; none when there never was one.
+    pub id: Option<ConnectionId>,
+    /// The URL it holds; none after a delete.
+    pub url: Option<String>,
+    /// What became of it.
+    pub status: ConnectionOutcome,
+    /// Why it could not be removed.
+    pub error: Option<String>,
+}
+
+/// How an operation ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Success {
+    /// A server runs and is registered.
+    Deployed {
+        /// Host name without scheme.
+        host: String,
+        /// Helm's status of the revision.
+        status: ReleaseStatus,
+        /// The revision in force.
+        revision: RevisionNumber,
+        /// Whether it was already as asked.
+        unchanged: bool,
+        /// The connection.
+        connection: ConnectionReport,
+        /// What the caller may want to know; pipelines grep answers, so none contains `fail`, `error`, `forbidden` or `denied`.
+        notes: Vec<String>,
+    },
+    /// Nothing of it is left.
+    Deleted {
+        /// The claims that were deleted.
+        claims: Vec<String>,
+        /// The connection.
+        connection: ConnectionReport,
+    },
+    /// It sleeps.
+    Suspended,
+    /// It runs again.
+    Resumed,
+    /// Debts were paid.
+    Settled,
+}

@@ -1,0 +1,182 @@
+//! Helm releases as the domain sees them.
+
+use dbt_controller_naming::{ConnectionId, Identity, ReleaseName};
+use jiff::Timestamp;
+
+use super::{ByteQuantity, Credentials, DeployRequest, Namespace, OperationId, RequestHash, ServerName};
+use crate::words;
+
+/// A release: Helm knows one name once per namespace; we allow one name once over all managed namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReleaseKey {
+    /// The namespace of the release and its objects.
+    pub namespace: Namespace,
+    /// The name of the release.
+    pub name: ReleaseName,
+}
+
+impl std::fmt::Display for ReleaseKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The number of a revision, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RevisionNumber(pub u32);
+
+impl std::fmt::Display for RevisionNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+words! {
+    /// Helm's status of a revision.
+    pub enum ReleaseStatus {
+        /// Being installed.
+        PendingInstall = "pending-install",
+        /// Being upgraded.
+        PendingUpgrade = "pending-upgrade",
+        /// Being rolled back.
+        PendingRollback = "pending-rollback",
+        /// In force.
+        Deployed = "deployed",
+        /// Did not come up.
+        Failed = "failed",
+        /// Replaced by a later revision.
+        Superseded = "superseded",
+        /// Being removed.
+        Uninstalling = "uninstalling",
+        /// Removed, its record kept (`helm uninstall --keep-history`). Counts as absent.
+        Uninstalled = "uninstalled",
+        /// Helm's own word for none of these.
+        Unknown = "unknown",
+    }
+}
+
+impl ReleaseStatus {
+    /// Whether somebody's operation is (or was, before it died) in the middle.
+    pub fn is_pending(self) -> bool {
+        match self {
+            Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback => true,
+            Self::Deployed | Self::Failed | Self::Superseded | Self::Uninstalling | Self::Uninstalled | Self::Unknown => false,
+        }
+    }
+}
+
+/// SHA-256 of the manifest that a revision holds, as hex. Equal hashes: nothing to write.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ManifestHash(pub String);
+
+/// What marks a release as a deployment: its manifest holds a StatefulSet labelled `app: fastbi-dbt-project-runner`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentFacts {
+    /// Whose server it is; none for a release that somebody else wrote and that does not tell.
+    pub identity: Option<Identity>,
+    /// Whether our service wrote it; otherwise the replaced service or a human did.
+    pub ours: bool,
+    /// The StatefulSet's name.
+    pub server: ServerName,
+    /// The connection that was registered for it.
+    pub connection_id: Option<ConnectionId>,
+    /// Host name without scheme.
+    pub host: String,
+    /// What Airflow tasks call.
+    pub url: String,
+    /// The server's image.
+    pub image: String,
+    /// The size of the claim.
+    pub storage: Option<ByteQuantity>,
+    /// The request it came from.
+    pub request_hash: Option<RequestHash>,
+    /// The manifest it holds.
+    pub manifest_hash: Option<ManifestHash>,
+    /// The operation that wrote the newest revision.
+    pub operation: Option<OperationId>,
+}
+
+/// What a list shows of a release, taken from its newest revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseSummary {
+    /// Which release.
+    pub key: ReleaseKey,
+    /// The newest revision.
+    pub revision: RevisionNumber,
+    /// Its status.
+    pub status: ReleaseStatus,
+    /// The revision in force, if there is one.
+    pub deployed_revision: Option<RevisionNumber>,
+    /// `<chart>-<version>`.
+    pub chart: String,
+    /// The chart's `appVersion`.
+    pub app_version: String,
+    /// When the first revision was made.
+    pub first_deployed: Timestamp,
+    /// When the newest revision was made.
+    pub last_deployed: Timestamp,
+    /// The kinds of its objects, in Helm's order, each once.
+    pub kinds: Vec<String>,
+    /// What makes it a deployment of ours; none for any other Helm release.
+    pub deployment: Option<DeploymentFacts>,
+    /// Why the record could not be read, if so; such a release is listed, never written.
+    pub unreadable: Option<String>,
+}
+
+impl ReleaseSummary {
+    /// Whether the release counts: an `uninstalled` one is only history.
+    pub fn is_present(&self) -> bool {
+        self.status != ReleaseStatus::Uninstalled
+    }
+
+    /// Whose deployment it is, where that is known.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.deployment.as_ref().and_then(|facts| facts.identity.as_ref())
+    }
+}
+
+/// One revision, whole.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// What a list shows. `revision` and `status` are those of this revision.
+    pub summary: ReleaseSummary,
+    /// The login that this revision wrote.
+    pub credentials: Option<Credentials>,
+    /// The release's values with every secret as `***`.
+    pub values: serde_json::Value,
+}
+
+/// What a deploy wants a release to be.
+#[derive(Debug, Clone)]
+pub struct DesiredRelease {
+    /// Which release.
+    pub key: ReleaseKey,
+    /// The resolved request.
+    pub request: DeployRequest,
+    /// The login to write.
+    pub credentials: Credentials,
+    /// The connection it will be registered as.
+    pub connection_id: Option<ConnectionId>,
+    /// The operation that writes it; a revision remembers it, so that a repeated `begin` finds its own.
+    pub operation: OperationId,
+}
+
+/// A revision that an operation of ours is writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionHandle {
+    /// Which release.
+    pub key: ReleaseKey,
+    /// Which revision.
+    pub revision: RevisionNumber,
+    /// Who writes it.
+    pub operation: OperationId,
+}
+
+/// What `uninstall` found and removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uninstalled {
+    /// Whether there was a release record.
+    pub had_record: bool,
+    /// Objects removed, as `Kind/name`.
+    pub objects: Vec<String>,
+}

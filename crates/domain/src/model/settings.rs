@@ -1,0 +1,50 @@
+//! Settings of the workflows. Their names, defaults and ranges are checked where they are read (crates/bin).
+
+use std::time::Duration;
+
+use super::Namespace;
+
+/// What the workflows need to know from configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where operations live and deployments go by default (`KUBERNETES_NAMESPACE`), then the further allowed ones.
+    pub namespaces: Vec<Namespace>,
+    /// How long a deploy may take in all (`DEPLOY_TIMEOUT`).
+    pub deploy_timeout: Duration,
+    /// How long an undo waits for the old server (`UNDO_TIMEOUT`).
+    pub undo_timeout: Duration,
+    /// Deploys and resumes that run side by side on this replica (`MAX_CONCURRENT_DEPLOYMENTS`).
+    pub max_concurrent: usize,
+    /// Operations of this replica that may wait for a slot or their turn (`MAX_QUEUED_OPERATIONS`).
+    pub max_queued: usize,
+    /// How long an ended operation stays readable (`OPERATION_RETENTION`).
+    pub operation_retention: Duration,
+    /// A lock that was not renewed for this long is stale (`LOCK_STALE_AFTER`, at least 6 s).
+    pub lock_stale_after: Duration,
+    /// When a wait for a server is hopeless.
+    pub patience: Patience,
+}
+
+/// The windows after which a broken pod ends the wait.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// How long an image may fail to be pulled (`PULL_ERROR_WINDOW`).
+    pub pull_error_window: Duration,
+    /// Restarts that make a crash loop (`CRASH_LOOP_RESTARTS`).
+    pub crash_loop_restarts: u32,
+    /// How long there may be no pod before the cluster is asked why (`NO_POD_WINDOW`).
+    pub no_pod_window: Duration,
+}
+
+impl Settings {
+    /// The namespace of the service: the first of the allowed ones.
+    pub fn home(&self) -> &Namespace {
+        &self.namespaces[0]
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { pull_error_window: Duration::from_secs(60), crash_loop_restarts: 3, no_pod_window: Duration::from_secs(10) }
+    }
+}

@@ -1,0 +1,502 @@
+//! The engine: takes operations in, runs their lines, lets callers wait and follow, takes over what others left.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::Instant;
+
+use super::Executor;
+use super::line::{run_line, take_over};
+use super::placement::{Claim, Placement, Scene, is_stale, place, prune};
+use super::records::{Change, Known, update};
+use super::run::{Run, Stop};
+use crate::model::{
+    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, OperationView, QueuedOperation,
+    ReleaseKey, Task, Ticket,
+};
+use crate::naming::{Identity, ReleaseName};
+use crate::ports::{Clock, OperationStore, Random, StoreError};
+
+/// The engine's limits, from the settings.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Deploys and resumes that run side by side.
+    pub max_concurrent: usize,
+    /// Operations of this replica that may wait.
+    pub max_queued: usize,
+    /// How long an ended operation stays readable.
+    pub retention: Duration,
+    /// After how long without a renewal a lock is stale.
+    pub lock_stale_after: Duration,
+}
+
+/// What `submit` needs to know of an operation.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The release.
+    pub key: ReleaseKey,
+    /// Whose server it is, where that is known.
+    pub identity: Option<Identity>,
+    /// What to do.
+    pub task: Task,
+    /// Who asked.
+    pub caller: Caller,
+    /// Other names that an operation of this identity may be under way with at this moment; empty when the release exists.
+    pub rivals: Vec<ReleaseName>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Submitted {
+    /// It runs, waits or joined.
+    Accepted(Ticket),
+    /// The name is in use by an unfinished operation of another identity.
+    Held,
+}
+
+/// Takes operations in and runs them.
+pub struct Operations {
+    pub(super) store: Arc<dyn OperationStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) holder: HolderId,
+    pub(super) limits: Limits,
+    random: Arc<dyn Random>,
+    slots: Semaphore,
+    queued: Arc<AtomicUsize>,
+    runs: Mutex<HashMap<OperationId, Arc<Run>>>,
+    lines: Arc<AtomicUsize>,
+    /// No new operations.
+    closing: watch::Sender<bool>,
+    /// Nothing runs any more; whoever still waits is sent away.
+    closed: watch::Sender<bool>,
+    this: Weak<Self>,
+}
+
+/// Counts something while it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Operations {
+    /// An engine of its own holder id: a process that starts again is another holder.
+    pub fn new(
+        store: Arc<dyn OperationStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        executor: Arc<dyn Executor>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let holder = HolderId(random.operation_id().as_str().to_owned());
+        Arc::new_cyclic(|this| Self {
+            store,
+            clock,
+            executor,
+            holder,
+            slots: Semaphore::new(limits.max_concurrent),
+            limits,
+            random,
+            queued: Arc::default(),
+            runs: Mutex::default(),
+            lines: Arc::default(),
+            closing: watch::Sender::new(false),
+            closed: watch::Sender::new(false),
+            this: this.clone(),
+        })
+    }
+
+    /// Puts an operation on its release's record.
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<Submitted, Failure> {
+        if self.is_closing() {
+            return Err(Failure::new(
+                FailureCode::ShuttingDown,
+                "the service is stopping and takes no new operations; try again in a few seconds",
+            ));
+        }
+        if self.queued.load(Ordering::SeqCst) >= self.limits.max_queued {
+            return Err(too_many(format!("{} operations wait already", self.limits.max_queued)));
+        }
+        let waiting = Counted::new(&self.queued);
+        let rivals = submission.rivals.clone();
+        let operation = self.operation(submission);
+        let changed = update(&*self.store, &operation.info.key, None, |record, lock_age| {
+            let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
+            let scene = Scene { now: self.clock.now(), holder: &self.holder, stale };
+            match place(record, &operation, &scene) {
+                placed @ Placement::Placed(_) => {
+                    prune(record, scene.now, self.limits.retention);
+                    Change::Write(placed)
+                }
+                other => Change::Leave(other),
+            }
+        })
+        .await
+        .map_err(|error| store_failure(&error))?;
+        let ticket = |id: OperationId, joined| Ticket { id, key: operation.info.key.clone(), joined };
+        match changed.value {
+            Placement::Joined(id) => Ok(Submitted::Accepted(ticket(id, true))),
+            Placement::Held => Ok(Submitted::Held),
+            Placement::Full => Err(too_many(format!("{} operations wait for this deployment already", OperationRecord::MAX_WAITING))),
+            Placement::Placed(claim) => {
+                if self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await? {
+                    self.withdraw(&operation.info).await?;
+                    return Ok(Submitted::Held);
+                }
+                tracing::info!(
+                    operation.id = %operation.info.id, release.name = %operation.info.key.name, kind = %operation.info.kind,
+                    request.id = %operation.info.caller.request_id, "operation accepted"
+                );
+                match claim {
+                    Some(how) => self.spawn_line(changed.known, changed.sent, how),
+                    None => self.count_until_promoted(&operation.info, waiting),
+                }
+                Ok(Submitted::Accepted(ticket(operation.info.id, false)))
+            }
+        }
+    }
+
+    /// Waits for the end of an operation, whichever replica runs it.
+    pub(crate) async fn wait(&self, ticket: &Ticket) -> Result<Arc<FinishedOperation>, Failure> {
+        let mut closed = self.closed.subscribe();
+        loop {
+            let mut record = self.store.watch(&ticket.key.name).await;
+            loop {
+                if let Some(end) = end_of(record.borrow_and_update().as_deref(), &ticket.id)? {
+                    return Ok(end);
+                }
+                tokio::select! {
+                    biased;
+                    change = record.changed() => if change.is_err() { break },
+                    _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// An operation's view: the live one when it runs here, else the stored one.
+    pub(crate) async fn view(&self, id: &OperationId) -> Result<Option<Arc<OperationView>>, StoreError> {
+        if let Some(run) = self.live(id) {
+            return Ok(Some(run.view().borrow().clone()));
+        }
+        Ok(self.locate(id).await?.map(|(_, view)| Arc::new(view)))
+    }
+
+    /// Every operation on record, by id and so by age; those that run here as they are now.
+    pub(crate) async fn views(&self) -> Result<Vec<Arc<OperationView>>, StoreError> {
+        let stored = self.store.list().await?;
+        let mut views: Vec<_> = stored.iter().flat_map(|stored| OperationView::all_of(&stored.record)).map(Arc::new).collect();
+        for view in &mut views {
+            if let Some(run) = self.live(&view.info.id) {
+                *view = run.view().borrow().clone();
+            }
+        }
+        views.sort_by(|a, b| (a.info.submitted_at, &a.info.id).cmp(&(b.info.submitted_at, &b.info.id)));
+        Ok(views)
+    }
+
+    /// Follows an operation to its end, through its turns on this and on other replicas.
+    pub(crate) async fn follow(&self, id: &OperationId) -> Result<Option<watch::Receiver<Arc<OperationView>>>, StoreError> {
+        let Some((key, view)) = self.locate(id).await? else { return Ok(None) };
+        let (sender, receiver) = watch::channel(Arc::new(view));
+        let (Some(engine), id) = (self.this.upgrade(), id.clone()) else { return Ok(None) };
+        tokio::spawn(async move { engine.feed(&key.name, &id, &sender).await });
+        Ok(Some(receiver))
+    }
+
+    /// The unfinished operations of a release, as last seen.
+    pub(crate) async fn unfinished(&self, release: &ReleaseName) -> Option<Arc<OperationRecord>> {
+        let record = self.store.watch(release).await.borrow().clone();
+        record.filter(|record| record.unfinished().next().is_some())
+    }
+
+    /// The record as it is in the store now.
+    pub(crate) async fn read(&self, release: &ReleaseName) -> Result<Option<Arc<OperationRecord>>, StoreError> {
+        Ok(self.store.read(release).await?.map(|stored| stored.record))
+    }
+
+    /// The live view of what runs or waits for a release now, the running operation first.
+    pub(crate) async fn current(&self, release: &ReleaseName) -> Option<Arc<OperationView>> {
+        let record = self.unfinished(release).await?;
+        let id = record.unfinished().next().map(|(info, _)| info.id.clone())?;
+        match self.live(&id) {
+            Some(run) => Some(run.view().borrow().clone()),
+            None => OperationView::all_of(&record).into_iter().find(|view| view.info.id == id).map(Arc::new),
+        }
+    }
+
+    /// One round of the background work: takes over stale lines, pays debts, drops what is past its retention.
+    pub(crate) async fn recover(&self) -> Result<(), StoreError> {
+        let Some(engine) = self.this.upgrade() else { return Ok(()) };
+        for stored in self.store.list().await? {
+            if self.is_closing() {
+                return Ok(());
+            }
+            let record = &stored.record;
+            let stale = is_stale(record, stored.lock_age, self.limits.lock_stale_after);
+            let orphaned = record.running.is_none() && !record.waiting.is_empty();
+            let outcome = if stale || orphaned {
+                take_over(&engine, record).await.map(|_| ())
+            } else if record.running.is_none() && record.debts().next().is_some() {
+                self.settle(record).await;
+                Ok(())
+            } else {
+                self.clean(record).await
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(release.name = %record.key.name, %error, "the background work on a release's operations is tried again later");
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops: see [`crate::Controller::shut_down`].
+    pub(crate) async fn shut_down(&self, grace: Duration) {
+        self.closing.send_replace(true);
+        self.lines_end_within(grace).await;
+        for run in self.all_live() {
+            run.ask_to_stop(Stop::ShuttingDown);
+        }
+        // A call that hangs is not waited for: without renewal its lock is stale after S anyway.
+        self.lines_end_within(Duration::from_secs(2)).await;
+        self.closed.send_replace(true);
+    }
+
+    /// Whether no new operations are taken.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Resolves when the service begins to stop.
+    pub(crate) async fn closing(&self) {
+        // The sender is a field of `self`, so the wait ends by the value only.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+
+    /// A place among the operations that run side by side.
+    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        let _waiting = Counted::new(&self.queued);
+        // The semaphore is never closed.
+        self.slots.acquire().await.ok()
+    }
+
+    pub(super) fn spawn_line(&self, known: Known, sent: Instant, how: Claim) {
+        let Some(engine) = self.this.upgrade() else { return };
+        let counted = Counted::new(&self.lines);
+        tokio::spawn(async move {
+            run_line(engine, known, sent, how).await;
+            drop(counted);
+        });
+    }
+
+    pub(super) fn enter(&self, run: &Arc<Run>) {
+        self.live_runs().insert(run.info.id.clone(), Arc::clone(run));
+    }
+
+    pub(super) fn leave(&self, run: &Run) {
+        self.live_runs().remove(&run.info.id);
+    }
+
+    fn operation(&self, submission: Submission) -> QueuedOperation {
+        let Submission { key, identity, task, caller, rivals: _ } = submission;
+        let info = OperationInfo {
+            id: self.random.operation_id(),
+            kind: task.kind(),
+            key,
+            identity,
+            task_hash: task.hash(),
+            caller,
+            submitted_at: self.clock.now(),
+        };
+        QueuedOperation { info, task }
+    }
+
+    /// Whether an operation of the same identity is under way with another of its names.
+    ///
+    /// Two replicas may see different names free when a stranger's operation ends at that moment. Each writes first and looks
+    /// at the other names then, so at least one of them sees the other and steps back. A record on which no stranger was cannot
+    /// have changed hands; the first choice is then safe without a look.
+    async fn is_elsewhere(&self, record: &OperationRecord, info: &OperationInfo, rivals: &[ReleaseName]) -> Result<bool, Failure> {
+        let changed_hands = record.finished.iter().any(|finished| finished.info.identity != info.identity);
+        let first_choice = info.identity.as_ref().is_none_or(|identity| identity.release_names().first() == Some(&info.key.name));
+        if first_choice && !changed_hands {
+            return Ok(false);
+        }
+        for rival in rivals {
+            let record = self.read(rival).await.map_err(|error| store_failure(&error))?;
+            let same = |other: &OperationInfo| other.identity.is_some() && other.identity == info.identity;
+            if record.is_some_and(|record| record.unfinished().any(|(other, _)| same(other))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes back an operation that was placed and has not begun.
+    async fn withdraw(&self, info: &OperationInfo) -> Result<(), Failure> {
+        let withdrawn = update(&*self.store, &info.key, None, |record, _| {
+            if record.running.as_ref().is_some_and(|running| running.info.id == info.id) {
+                record.running = None;
+                return Change::Write(());
+            }
+            record.waiting.retain(|queued| queued.info.id != info.id);
+            Change::Write(())
+        });
+        withdrawn.await.map(|_| ()).map_err(|error| store_failure(&error))
+    }
+
+    /// Keeps an operation that waits in a release's line in the count of those that wait.
+    fn count_until_promoted(&self, info: &OperationInfo, counted: Counted) {
+        let (store, name, id) = (Arc::clone(&self.store), info.key.name.clone(), info.id.clone());
+        let mut closed = self.closed.subscribe();
+        tokio::spawn(async move {
+            let mut record = store.watch(&name).await;
+            let waits = |record: &Option<Arc<OperationRecord>>| {
+                record.as_ref().is_some_and(|record| record.waiting.iter().any(|queued| queued.info.id == id))
+            };
+            tokio::select! {
+                _ = record.wait_for(|record| !waits(record)) => {}
+                _ = closed.wait_for(|closed| *closed) => {}
+            }
+            drop(counted);
+        });
+    }
+
+    /// Sends each change of an operation's view until its end.
+    async fn feed(&self, release: &ReleaseName, id: &OperationId, sender: &watch::Sender<Arc<OperationView>>) {
+        let mut closed = self.closed.subscribe();
+        let mut record = self.store.watch(release).await;
+        loop {
+            let stored = record.borrow_and_update().as_deref().map(OperationView::all_of).unwrap_or_default();
+            let view = self.live(id).map(|run| run.view());
+            match (&view, stored.into_iter().find(|view| &view.info.id == id)) {
+                (Some(live), _) => sender.send_replace(live.borrow().clone()),
+                (None, Some(view)) => sender.send_replace(Arc::new(view)),
+                (None, None) => return,
+            };
+            if sender.borrow().finished_at.is_some() {
+                return;
+            }
+            tokio::select! {
+                () = changed(view) => {}
+                change = record.changed() => if change.is_err() { return },
+                () = sender.closed() => return,
+                _ = closed.wait_for(|closed| *closed) => return,
+            }
+        }
+    }
+
+    async fn locate(&self, id: &OperationId) -> Result<Option<(ReleaseKey, OperationView)>, StoreError> {
+        let stored = self.store.list().await?;
+        let of = |record: &OperationRecord| OperationView::all_of(record).into_iter().find(|view| &view.info.id == id);
+        Ok(stored.iter().find_map(|stored| of(&stored.record).map(|view| (stored.record.key.clone(), view))))
+    }
+
+    async fn settle(&self, record: &OperationRecord) {
+        let caller = Caller { request_id: "background".to_owned(), actor: "controller".to_owned() };
+        let submission = Submission { key: record.key.clone(), identity: None, task: Task::Settle, caller, rivals: Vec::new() };
+        if let Err(failure) = self.submit(submission).await {
+            tracing::warn!(release.name = %record.key.name, %failure, "open debts are settled later");
+        }
+    }
+
+    async fn clean(&self, seen: &OperationRecord) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let due = |record: &OperationRecord| {
+            let mut pruned = record.clone();
+            prune(&mut pruned, now, self.limits.retention);
+            (pruned.finished.len() != record.finished.len()).then_some(pruned)
+        };
+        if due(seen).is_none() {
+            return Ok(());
+        }
+        let Some(stored) = self.store.read(&seen.key.name).await? else { return Ok(()) };
+        let Some(pruned) = due(&stored.record) else { return Ok(()) };
+        let empty = pruned.running.is_none() && pruned.waiting.is_empty() && pruned.finished.is_empty();
+        let cleaned = if empty {
+            self.store.remove(&seen.key.name, stored.version).await
+        } else {
+            self.store.compare_and_swap(&seen.key.name, Some(stored.version), Arc::new(pruned)).await.map(|_| ())
+        };
+        match cleaned {
+            // Somebody uses the record; the next round looks again.
+            Err(StoreError::Conflict) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn lines_end_within(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        while self.lines.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn live(&self, id: &OperationId) -> Option<Arc<Run>> {
+        self.live_runs().get(id).cloned()
+    }
+
+    fn all_live(&self) -> Vec<Arc<Run>> {
+        self.live_runs().values().cloned().collect()
+    }
+
+    fn live_runs(&self) -> std::sync::MutexGuard<'_, HashMap<OperationId, Arc<Run>>> {
+        // A map of handles; a panic elsewhere cannot leave it half changed.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Resolves at the next change of a live view; never without one.
+async fn changed(view: Option<watch::Receiver<Arc<OperationView>>>) {
+    match view {
+        // The receiver is fresh, so what it was made with counts as seen.
+        Some(mut view) => drop(view.changed().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn end_of(record: Option<&OperationRecord>, id: &OperationId) -> Result<Option<Arc<FinishedOperation>>, Failure> {
+    if let Some(record) = record {
+        if let Some(finished) = record.finished(id) {
+            return Ok(Some(Arc::clone(finished)));
+        }
+        if record.unfinished().any(|(info, _)| &info.id == id) {
+            return Ok(None);
+        }
+    }
+    Err(Failure::new(FailureCode::Internal, format!("operation `{id}` is no longer on record; look at the deployment itself")))
+}
+
+fn shut_down_under(id: &OperationId) -> Failure {
+    Failure::new(
+        FailureCode::ShuttingDown,
+        format!("the service stopped before operation `{id}` ended; another replica or the next start goes on with it"),
+    )
+}
+
+fn too_many(what: String) -> Failure {
+    Failure::new(FailureCode::TooManyOperations, format!("{what}; try again later"))
+}
+
+pub(crate) fn store_failure(error: &StoreError) -> Failure {
+    tracing::warn!(%error, "the operation store could not be used");
+    let code = match error {
+        StoreError::Unavailable(_) | StoreError::Conflict => FailureCode::ClusterUnavailable,
+        StoreError::TooLarge(_) | StoreError::Unexpected(_) => FailureCode::Internal,
+    };
+    Failure::new(code, format!("{error}; nothing was done, try again later"))
+}

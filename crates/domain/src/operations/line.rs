@@ -1,0 +1,238 @@
+//! A line: the operations of one release, run in turn by the replica that holds the lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::Operations;
+use super::placement::{Claim, Scene, cancelled, claim, promote, prune};
+use super::records::{Known, update};
+use super::run::{Run, Stop};
+use super::{Ending, records::Change};
+use crate::model::{Failure, FailureCode, FinishedOperation, OperationKind, OperationRecord, OperationView, Phase, UndoOutcome};
+use crate::ports::{Fence, StoreError};
+use tokio::time::Instant;
+
+/// Runs the record's running operation, which this process has just claimed, and then each waiting one.
+pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent: Instant, mut how: Claim) {
+    loop {
+        let Some(running) = known.record.running.clone() else { return };
+        let fence = Fence::new(engine.limits.lock_stale_after, sent);
+        let run = Arc::new(Run::new(Arc::clone(&engine.store), Arc::clone(&engine.clock), engine.holder.clone(), known, running, fence));
+        engine.enter(&run);
+        let next = run_one(&engine, &run, how).await;
+        engine.leave(&run);
+        match next {
+            Some((next_known, next_sent)) => (known, sent, how) = (next_known, next_sent, Claim::Fresh),
+            None => return,
+        }
+    }
+}
+
+async fn run_one(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Option<(Known, Instant)> {
+    let keeper = tokio::spawn(keep(Arc::clone(engine), Arc::clone(run)));
+    let ending = execute(engine, run, how).await;
+    // The keeper goes on until the end is written: the lock must not go stale under a slow store.
+    let next = close(engine, run, ending).await;
+    keeper.abort();
+    next
+}
+
+async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending {
+    let task = run.running().task;
+    let slot = match run.info.kind {
+        OperationKind::Deploy | OperationKind::Resume => tokio::select! {
+            slot = engine.slot() => Some(slot),
+            stop = run.stopped() => return stopped(stop),
+        },
+        OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle => None,
+    };
+    let mut taken_over = how == Claim::TakenOver;
+    for attempt in 0..2 {
+        let (engine, run, task) = (Arc::clone(engine), Arc::clone(run), task.clone());
+        let guarded = tokio::spawn(async move { engine.executor.execute(&run, &task, taken_over).await });
+        match guarded.await {
+            Ok(ending) => return settle_stop(ending),
+            Err(panic) if attempt == 0 => {
+                tracing::error!(%panic, "the operation's task panicked; its work is taken over as if its process had died");
+                taken_over = true;
+            }
+            Err(panic) => tracing::error!(%panic, "the operation's task panicked again; it is ended as it is"),
+        }
+    }
+    drop(slot);
+    Ending::failure(Failure {
+        undo: UndoOutcome::Failed,
+        ..Failure::new(
+            FailureCode::Internal,
+            "the service met a bug of its own; what the operation had done may still be there, a delete of the deployment removes it",
+        )
+    })
+}
+
+fn settle_stop(ending: Ending) -> Ending {
+    match ending {
+        Ending::Stopped(stop) => stopped(stop),
+        done @ Ending::Done { .. } => done,
+    }
+}
+
+/// A cancelled operation ends; the other reasons leave it to whoever goes on.
+fn stopped(stop: Stop) -> Ending {
+    match stop {
+        Stop::Cancelled(by) => Ending::failure(cancelled(&by)),
+        Stop::ShuttingDown | Stop::Lost => Ending::Stopped(stop),
+    }
+}
+
+/// Renews the lock and watches for cancel and loss until it is aborted.
+async fn keep(engine: Arc<Operations>, run: Arc<Run>) {
+    let period = engine.limits.lock_stale_after / 6;
+    let mut changes = engine.store.watch(&run.info.key.name).await;
+    let mut renewal = tokio::time::interval_at(Instant::now() + period, period);
+    renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = renewal.tick() => {
+                if let Err(error) = run.flush().await {
+                    tracing::warn!(operation.id = %run.info.id, %error, "the operation's lock was not renewed");
+                }
+            }
+            change = changes.changed() => match change {
+                Ok(()) => {
+                    let record = changes.borrow_and_update().clone();
+                    run.observe(record.as_deref());
+                }
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    changes = engine.store.watch(&run.info.key.name).await;
+                }
+            },
+        }
+    }
+}
+
+/// Writes how the operation ended and claims the next in line.
+async fn close(engine: &Arc<Operations>, run: &Arc<Run>, ending: Ending) -> Option<(Known, Instant)> {
+    let closed = match ending {
+        Ending::Stopped(Stop::ShuttingDown) => give_up(run).await,
+        Ending::Stopped(Stop::Lost | Stop::Cancelled(_)) => Ok(None),
+        Ending::Done { outcome, debts, paid } => {
+            let finished = Arc::new(FinishedOperation {
+                info: run.info.clone(),
+                started_at: Some(run.started_at()),
+                finished_at: engine.clock.now(),
+                outcome,
+                debts,
+                events: run.running().events,
+            });
+            log_end(&finished);
+            finish(engine, run, &finished, &paid).await
+        }
+    };
+    match closed {
+        Ok(next) => next.filter(|(known, _)| known.record.running.is_some()),
+        Err(error) => {
+            tracing::error!(operation.id = %run.info.id, %error, "the end of the operation could not be written; it is taken over when its lock is stale");
+            None
+        }
+    }
+}
+
+async fn finish(
+    engine: &Arc<Operations>,
+    run: &Arc<Run>,
+    finished: &Arc<FinishedOperation>,
+    paid: &[crate::model::Debt],
+) -> Result<Option<(Known, Instant)>, StoreError> {
+    let closing = engine.is_closing();
+    // The end of a settling that paid nothing tells nobody anything; it would push out what does.
+    let silent = run.info.kind == OperationKind::Settle && paid.is_empty();
+    let write = |record: &mut OperationRecord| {
+        record.running = None;
+        for earlier in &mut record.finished {
+            if earlier.debts.iter().any(|debt| paid.contains(debt)) {
+                Arc::make_mut(earlier).debts.retain(|debt| !paid.contains(debt));
+            }
+        }
+        if !silent {
+            record.finished.push(Arc::clone(finished));
+        }
+        let now = engine.clock.now();
+        prune(record, now, engine.limits.retention);
+        let scene = Scene { now, holder: &engine.holder, stale: false };
+        if promote(record, &scene)
+            && closing
+            && let Some(next) = &mut record.running
+        {
+            next.released = true;
+        }
+    };
+    let mut pause = Duration::from_millis(250);
+    let closed = loop {
+        match run.close(write, |record| record.finished(&run.info.id).is_some()).await {
+            // Everything but this last note is done. It is worth waiting for the store, as long as the lock may still be ours.
+            Err(StoreError::Unavailable(error)) if pause < engine.limits.lock_stale_after => {
+                tracing::warn!(operation.id = %run.info.id, %error, "the end of the operation is not written yet");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            other => break other?,
+        }
+    };
+    if closed.is_some() {
+        run.show_end(OperationView::from(&**finished));
+    }
+    Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|next| !next.released && next.holder == engine.holder)))
+}
+
+/// Marks the lock as given up, so that it can be taken over at once.
+async fn give_up(run: &Arc<Run>) -> Result<Option<(Known, Instant)>, StoreError> {
+    run.fence.take_down();
+    let own = run.running();
+    run.close(
+        |record| {
+            if let Some(running) = &mut record.running {
+                let cancelled_by = running.cancelled_by.clone();
+                *running = crate::model::RunningOperation { released: true, cancelled_by, ..own.clone() };
+            }
+        },
+        |_| false,
+    )
+    .await?;
+    Ok(None)
+}
+
+fn log_end(finished: &FinishedOperation) {
+    let info = &finished.info;
+    match &finished.outcome {
+        Ok(_) => tracing::info!(operation.id = %info.id, release.name = %info.key.name, kind = %info.kind, "operation succeeded"),
+        Err(failure) => tracing::warn!(
+            operation.id = %info.id, release.name = %info.key.name, kind = %info.kind, code = %failure.code, undo = %failure.undo,
+            "operation failed: {}", failure.message
+        ),
+    }
+}
+
+/// Claims the line of a record whose holder is gone (or that has none) and runs it. Says whether there was anything to claim.
+pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord) -> Result<bool, StoreError> {
+    let changed = update(&*engine.store, &stored.key, None, |record, lock_age| {
+        let stale = super::placement::is_stale(record, lock_age, engine.limits.lock_stale_after);
+        let scene = Scene { now: engine.clock.now(), holder: &engine.holder, stale };
+        match claim(record, &scene) {
+            Some(how) => Change::Write(Some(how)),
+            None => Change::Leave(None),
+        }
+    })
+    .await?;
+    let Some(how) = changed.value else { return Ok(false) };
+    if let Some(running) = &changed.known.record.running
+        && running.phase != Phase::Queued
+    {
+        tracing::warn!(
+            operation.id = %running.info.id, release.name = %running.info.key.name, kind = %running.info.kind, phase = %running.phase,
+            "taking over an operation whose holder is gone"
+        );
+    }
+    engine.spawn_line(changed.known, changed.sent, how);
+    Ok(true)
+}

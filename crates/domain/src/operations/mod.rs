@@ -1,0 +1,66 @@
+//! Operations: the lock, the ledger and the outcome of each mutation, on one record per release.
+//!
+//! ```text
+//! submit ──► place (pure) ──► compare-and-swap ──► line: one task per release and replica that holds its lock
+//!                                                    │  runs `running`, then each of `waiting` in turn
+//!                                                    ├─ keeper: renews every S/6, sees cancel and loss
+//!                                                    └─ Executor (the workflows) with a `Run`
+//! wait, follow ◄── watch of the record: on any replica
+//! recover ──► takes over what was not renewed for S + 1 s
+//! ```
+//!
+//! The fencing rules are those of [`crate::ports::Fence`].
+
+mod engine;
+mod line;
+mod placement;
+mod records;
+mod run;
+
+#[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+
+pub use engine::{Limits, Operations, Submission};
+pub(crate) use engine::{Submitted, store_failure};
+pub use run::{Run, Stop};
+
+use crate::model::{Debt, Failure, Success, Task};
+
+/// Does what an operation is for. The workflows implement it; tests of the engine have their own.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// Runs a task to its end. With `taken_over` another holder began it and left what the run's ledger says.
+    async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending;
+}
+
+/// How an execution ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// It came to an end of its own.
+    Done {
+        /// The outcome.
+        outcome: Result<Success, Failure>,
+        /// What it had to leave.
+        debts: Vec<Debt>,
+        /// Debts of earlier operations that it paid.
+        paid: Vec<Debt>,
+    },
+    /// It was stopped and left everything as it was at that moment.
+    Stopped(Stop),
+}
+
+impl Ending {
+    /// A success without debts.
+    pub fn success(success: Success) -> Self {
+        Self::Done { outcome: Ok(success), debts: Vec::new(), paid: Vec::new() }
+    }
+
+    /// A failure without debts.
+    pub fn failure(failure: Failure) -> Self {
+        Self::Done { outcome: Err(failure), debts: Vec::new(), paid: Vec::new() }
+    }
+}

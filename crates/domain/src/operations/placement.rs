@@ -1,0 +1,170 @@
+//! Where a new operation goes on a release's record. Pure: the engine retries it until the store takes the result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Failure, FailureCode, FinishedOperation, HolderId, Ledger, OperationId, OperationKind, OperationRecord, Phase, QueuedOperation,
+    RunningOperation, UndoOutcome,
+};
+use crate::naming::Identity;
+
+/// What became of a submitted operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// An equal one is under way; this is its id.
+    Joined(OperationId),
+    /// It is on the record; the claim tells whether the caller has to run the line.
+    Placed(Option<Claim>),
+    /// The line is full.
+    Full,
+    /// The name is in use by an unfinished operation of another identity.
+    Held,
+}
+
+/// A claimed line: the caller is the holder of `running` now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// `running` has not begun yet.
+    Fresh,
+    /// `running` was begun by a holder that is gone.
+    TakenOver,
+}
+
+/// What placement needs to know beside the record.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) holder: &'a HolderId,
+    /// Whether the holder of `running` is gone.
+    pub(crate) stale: bool,
+}
+
+/// Whether a lock may be taken over: given up, or not renewed for S + 1 s (the store's clock has a resolution of 1 s).
+pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after: Duration) -> bool {
+    record.running.as_ref().is_some_and(|running| running.released || lock_age >= stale_after + Duration::from_secs(1))
+}
+
+/// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
+pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, scene: &Scene<'_>) -> Placement {
+    let info = &operation.info;
+    if is_held_by_another(record, info.identity.as_ref()) {
+        return Placement::Held;
+    }
+    if record.unfinished().any(|(other, _)| other.id == info.id) {
+        // An earlier try was written and its answer lost. The line is the caller's to run only when this very operation was
+        // claimed by it; in doubt nobody runs it, and it is taken over when it is stale.
+        let claimed = record.running.as_ref().is_some_and(|running| running.info.id == info.id && running.holder == *scene.holder);
+        return Placement::Placed(claimed.then_some(Claim::Fresh));
+    }
+    if let Some(equal) = joinable(record, scene).filter(|last| last.task_hash == info.task_hash) {
+        return Placement::Joined(equal.id.clone());
+    }
+    if info.kind == OperationKind::Delete {
+        cancel_all(record, &info.id, scene.now);
+    } else if record.waiting.len() >= OperationRecord::MAX_WAITING {
+        return Placement::Full;
+    }
+    if record.running.is_none() && record.waiting.is_empty() {
+        record.key = info.key.clone();
+    }
+    record.waiting.push(operation.clone());
+    Placement::Placed(claim(record, scene))
+}
+
+/// Takes the line of a record whose holder is gone, or that has none. Says how; none when somebody holds it.
+pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<Claim> {
+    match &mut record.running {
+        Some(running) if scene.stale => {
+            running.holder = scene.holder.clone();
+            running.released = false;
+            running.renewal += 1;
+            let began = running.phase != Phase::Queued;
+            Some(if began { Claim::TakenOver } else { Claim::Fresh })
+        }
+        Some(_) => None,
+        None => promote(record, scene).then_some(Claim::Fresh),
+    }
+}
+
+/// Makes the first of the waiting operations the running one.
+pub(crate) fn promote(record: &mut OperationRecord, scene: &Scene<'_>) -> bool {
+    if record.waiting.is_empty() {
+        return false;
+    }
+    let next = record.waiting.remove(0);
+    record.running = Some(RunningOperation {
+        info: next.info,
+        task: next.task,
+        holder: scene.holder.clone(),
+        renewal: 0,
+        released: false,
+        cancelled_by: None,
+        started_at: scene.now,
+        phase: Phase::Queued,
+        ledger: Ledger::default(),
+        events: Vec::new(),
+    });
+    true
+}
+
+/// Drops ended operations that are past their retention or too many; one with an open debt is kept.
+pub(crate) fn prune(record: &mut OperationRecord, now: Timestamp, retention: Duration) {
+    let is_old = |finished: &FinishedOperation| {
+        let age = now.duration_since(finished.finished_at);
+        Duration::try_from(age).is_ok_and(|age| age >= retention)
+    };
+    record.finished.retain(|finished| !finished.debts.is_empty() || !is_old(finished));
+    let mut surplus = record.finished.len().saturating_sub(OperationRecord::MAX_FINISHED);
+    record.finished.retain(|finished| {
+        let drop = surplus > 0 && finished.debts.is_empty();
+        surplus -= usize::from(drop);
+        !drop
+    });
+}
+
+/// The last operation in line, when a newcomer with the same task may share its outcome. One that is being cancelled or whose
+/// holder is gone is not: its outcome would not be what the newcomer asked for.
+fn joinable<'a>(record: &'a OperationRecord, scene: &Scene<'_>) -> Option<&'a crate::model::OperationInfo> {
+    match record.waiting.last() {
+        Some(last) => Some(&last.info),
+        None => record.running.as_ref().filter(|running| running.cancelled_by.is_none() && !scene.stale).map(|running| &running.info),
+    }
+}
+
+fn is_held_by_another(record: &OperationRecord, identity: Option<&Identity>) -> bool {
+    identity.is_some_and(|identity| record.unfinished().any(|(info, _)| info.identity.as_ref().is_some_and(|held| held != identity)))
+}
+
+/// A delete makes everything before it pointless: the running operation is asked to stop, those that wait end as cancelled.
+fn cancel_all(record: &mut OperationRecord, by: &OperationId, now: Timestamp) {
+    if let Some(running) = &mut record.running
+        && running.info.kind != OperationKind::Delete
+        && running.info.kind != OperationKind::Settle
+    {
+        running.cancelled_by.get_or_insert_with(|| by.clone());
+    }
+    for queued in record.waiting.drain(..) {
+        record.finished.push(Arc::new(FinishedOperation {
+            info: queued.info,
+            started_at: None,
+            finished_at: now,
+            outcome: Err(cancelled(by)),
+            debts: Vec::new(),
+            events: Vec::new(),
+        }));
+    }
+}
+
+/// The failure of an operation that a delete stopped.
+pub(crate) fn cancelled(by: &OperationId) -> Failure {
+    Failure {
+        undo: UndoOutcome::LeftAsIs,
+        ..Failure::new(
+            FailureCode::Cancelled,
+            format!("cancelled: a delete of this deployment (operation `{by}`) came in; post the deployment again if it is still wanted"),
+        )
+    }
+}

@@ -1,0 +1,90 @@
+//! Changing a record by compare-and-swap until the store takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::{OperationRecord, ReleaseKey};
+use crate::ports::{OperationStore, StoreError, Version};
+
+/// A record as this process last wrote or read it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) version: Option<Version>,
+    pub(crate) record: Arc<OperationRecord>,
+    pub(crate) lock_age: Duration,
+}
+
+/// What a change did to the copy it was given.
+pub(crate) enum Change<T> {
+    /// Write the copy.
+    Write(T),
+    /// Leave the record alone.
+    Leave(T),
+}
+
+/// The result of a change, and the record as it stands after it.
+pub(crate) struct Changed<T> {
+    pub(crate) value: T,
+    pub(crate) known: Known,
+    /// When the call that wrote it was sent.
+    pub(crate) sent: Instant,
+}
+
+/// How often a passing fault is tried again, beyond the first time.
+const RETRIES: u32 = 3;
+/// A bound for conflicts: with it, a bug cannot turn into an endless loop.
+const MAX_CONFLICTS: u32 = 100;
+
+/// Applies `change` to the record until the store takes the result. `change` is called again on a fresh copy after a conflict and
+/// after an answer that was lost, so it MUST be safe to repeat. `known` saves the first read.
+pub(crate) async fn update<T>(
+    store: &dyn OperationStore,
+    key: &ReleaseKey,
+    mut known: Option<Known>,
+    mut change: impl FnMut(&mut OperationRecord, Duration) -> Change<T> + Send,
+) -> Result<Changed<T>, StoreError> {
+    let mut faults = 0;
+    let mut conflicts = 0;
+    loop {
+        let current = match known.take() {
+            Some(current) => current,
+            None => match read(store, key).await {
+                Ok(current) => current,
+                Err(StoreError::Unavailable(_)) if faults < RETRIES => {
+                    pause(&mut faults).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let mut copy = OperationRecord::clone(&current.record);
+        let sent = Instant::now();
+        let value = match change(&mut copy, current.lock_age) {
+            Change::Leave(value) => return Ok(Changed { value, known: current, sent }),
+            Change::Write(value) => value,
+        };
+        let record = Arc::new(copy);
+        match store.compare_and_swap(&key.name, current.version, Arc::clone(&record)).await {
+            Ok(version) => {
+                return Ok(Changed { value, known: Known { version: Some(version), record, lock_age: Duration::ZERO }, sent });
+            }
+            Err(StoreError::Conflict) if conflicts < MAX_CONFLICTS => conflicts += 1,
+            Err(StoreError::Unavailable(_)) if faults < RETRIES => pause(&mut faults).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn read(store: &dyn OperationStore, key: &ReleaseKey) -> Result<Known, StoreError> {
+    Ok(match store.read(&key.name).await? {
+        Some(stored) => Known { version: Some(stored.version), record: stored.record, lock_age: stored.lock_age },
+        None => Known { version: None, record: Arc::new(OperationRecord::empty(key.clone())), lock_age: Duration::ZERO },
+    })
+}
+
+async fn pause(faults: &mut u32) {
+    tokio::time::sleep(Duration::from_millis(100 << *faults)).await;
+    *faults += 1;
+}

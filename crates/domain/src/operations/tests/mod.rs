@@ -1,0 +1,171 @@
+//! Placement is pure and tested here; the engine with two services on one store is tested in `tests/it`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::placement::{Claim, Placement, Scene, cancelled, claim, is_stale, place, prune};
+use crate::model::*;
+use crate::naming::Identity;
+use crate::test_support::{deploy_task, identity, key, now, operation, queued, request};
+
+const RETENTION: Duration = Duration::from_secs(3600);
+
+fn holder(name: &str) -> HolderId {
+    HolderId(name.to_owned())
+}
+
+fn put(record: &mut OperationRecord, id: &str, task: Task, stale: bool) -> Placement {
+    let me = holder("me");
+    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale })
+}
+
+fn changed_task() -> Task {
+    let mut request = request();
+    request.image.tag = "v2".to_owned();
+    Task::Deploy(Box::new(request))
+}
+
+/// A record on which `other` runs a deploy.
+fn busy() -> OperationRecord {
+    let mut record = OperationRecord::empty(key());
+    let other = holder("other");
+    let placed = place(&mut record, &queued("op-1", &identity(), deploy_task()), &Scene { now: now(), holder: &other, stale: false });
+    assert_eq!(placed, Placement::Placed(Some(Claim::Fresh)));
+    record.running.as_mut().unwrap().phase = Phase::Apply;
+    record
+}
+
+fn waiting_ids(record: &OperationRecord) -> Vec<&str> {
+    record.waiting.iter().map(|queued| queued.info.id.as_str()).collect()
+}
+
+#[test]
+fn an_equal_operation_joins_and_a_different_one_waits() {
+    let mut record = busy();
+    assert_eq!(put(&mut record, "op-2", deploy_task(), false), Placement::Joined(operation("op-1")));
+    assert_eq!(put(&mut record, "op-3", changed_task(), false), Placement::Placed(None));
+    assert_eq!(put(&mut record, "op-4", changed_task(), false), Placement::Joined(operation("op-3")));
+    assert_eq!(put(&mut record, "op-5", deploy_task(), false), Placement::Placed(None), "what came last is what counts in the end");
+    assert_eq!(waiting_ids(&record), ["op-3", "op-5"]);
+}
+
+#[test]
+fn the_line_of_a_release_is_bounded() {
+    let mut record = busy();
+    for n in 0..OperationRecord::MAX_WAITING {
+        let task = if n % 2 == 0 { changed_task() } else { deploy_task() };
+        assert_eq!(put(&mut record, &format!("op-w{n}"), task, false), Placement::Placed(None));
+    }
+    assert_eq!(put(&mut record, "op-x", changed_task(), false), Placement::Full);
+}
+
+#[test]
+fn a_delete_cancels_what_runs_and_what_waits_and_takes_its_place() {
+    let mut record = busy();
+    put(&mut record, "op-2", changed_task(), false);
+    assert_eq!(put(&mut record, "op-3", Task::Delete, false), Placement::Placed(None));
+    assert_eq!(record.running.as_ref().unwrap().cancelled_by, Some(operation("op-3")));
+    assert_eq!(waiting_ids(&record), ["op-3"]);
+    assert_eq!(record.finished(&operation("op-2")).unwrap().outcome, Err(cancelled(&operation("op-3"))));
+    assert_eq!(put(&mut record, "op-4", Task::Delete, false), Placement::Joined(operation("op-3")));
+    assert_eq!(put(&mut record, "op-5", deploy_task(), false), Placement::Placed(None), "a deploy after the delete waits for it");
+}
+
+#[test]
+fn nobody_joins_an_operation_that_is_being_cancelled() {
+    let mut record = busy();
+    record.running.as_mut().unwrap().cancelled_by = Some(operation("op-9"));
+    assert_eq!(put(&mut record, "op-2", deploy_task(), false), Placement::Placed(None));
+}
+
+#[test]
+fn a_delete_does_not_cancel_a_delete_or_a_settling() {
+    for task in [Task::Delete, Task::Settle] {
+        let mut record = OperationRecord::empty(key());
+        put(&mut record, "op-1", task, false);
+        put(&mut record, "op-2", deploy_task(), false);
+        put(&mut record, "op-3", Task::Delete, false);
+        assert_eq!(record.running.as_ref().unwrap().cancelled_by, None);
+        assert_eq!(waiting_ids(&record), ["op-3"]);
+    }
+}
+
+#[test]
+fn a_name_in_use_by_another_identity_is_held() {
+    let other = Identity::parse("test", Some("project-main")).unwrap();
+    let mut record = busy();
+    let me = holder("me");
+    let placed = place(&mut record, &queued("op-2", &other, deploy_task()), &Scene { now: now(), holder: &me, stale: false });
+    assert_eq!(placed, Placement::Held);
+    record.running.as_mut().unwrap().info.identity = None;
+    let placed = place(&mut record, &queued("op-2", &other, changed_task()), &Scene { now: now(), holder: &me, stale: false });
+    assert_eq!(placed, Placement::Placed(None), "a clean-up by name holds nothing; the newcomer waits for it");
+}
+
+#[test]
+fn a_newcomer_takes_a_stale_line_over_and_waits_for_its_turn_in_it() {
+    let mut record = busy();
+    assert_eq!(put(&mut record, "op-2", deploy_task(), true), Placement::Placed(Some(Claim::TakenOver)));
+    let running = record.running.as_ref().unwrap();
+    assert_eq!((running.info.id.as_str(), &running.holder), ("op-1", &holder("me")));
+    assert_eq!(waiting_ids(&record), ["op-2"]);
+}
+
+#[test]
+fn placing_twice_after_a_lost_answer_changes_nothing() {
+    let mut record = OperationRecord::empty(key());
+    assert_eq!(put(&mut record, "op-1", deploy_task(), false), Placement::Placed(Some(Claim::Fresh)));
+    assert_eq!(put(&mut record, "op-1", deploy_task(), false), Placement::Placed(Some(Claim::Fresh)));
+    assert_eq!(record.unfinished().count(), 1);
+    assert_eq!(put(&mut record, "op-2", changed_task(), false), Placement::Placed(None));
+    assert_eq!(put(&mut record, "op-2", changed_task(), false), Placement::Placed(None));
+    assert_eq!(record.unfinished().count(), 2);
+}
+
+#[test]
+fn an_orphaned_line_is_claimed_and_a_held_one_is_not() {
+    let me = holder("me");
+    let mut record = busy();
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false }), None);
+    put(&mut record, "op-2", changed_task(), false);
+    record.running = None;
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false }), Some(Claim::Fresh));
+    assert_eq!(record.running.as_ref().unwrap().info.id.as_str(), "op-2");
+    assert_eq!(claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false }), None);
+}
+
+#[test]
+fn a_lock_is_stale_one_second_after_s_or_at_once_when_given_up() {
+    let s = Duration::from_secs(30);
+    let mut record = busy();
+    assert!(!is_stale(&record, Duration::from_millis(30_999), s));
+    assert!(is_stale(&record, Duration::from_secs(31), s));
+    record.running.as_mut().unwrap().released = true;
+    assert!(is_stale(&record, Duration::ZERO, s));
+    assert!(!is_stale(&OperationRecord::empty(key()), Duration::from_secs(99), s));
+}
+
+fn finished(id: &str, at: i64, debts: Vec<Debt>) -> Arc<FinishedOperation> {
+    Arc::new(FinishedOperation {
+        info: queued(id, &identity(), Task::Delete).info,
+        started_at: None,
+        finished_at: now() + jiff::SignedDuration::from_secs(at),
+        outcome: Ok(Success::Settled),
+        debts,
+        events: Vec::new(),
+    })
+}
+
+#[test]
+fn ended_operations_are_dropped_by_age_and_number_but_never_with_a_debt() {
+    let mut record = OperationRecord::empty(key());
+    let debt = vec![Debt::Claim("claim-0".to_owned())];
+    record.finished.push(finished("old-debt", 0, debt));
+    record.finished.push(finished("old", 0, Vec::new()));
+    for n in 0..12 {
+        record.finished.push(finished(&format!("op-{n}"), 3000, Vec::new()));
+    }
+    prune(&mut record, now() + jiff::SignedDuration::from_secs(3600), RETENTION);
+    let ids: Vec<_> = record.finished.iter().map(|finished| finished.info.id.as_str()).collect();
+    assert_eq!(ids, ["old-debt", "op-3", "op-4", "op-5", "op-6", "op-7", "op-8", "op-9", "op-10", "op-11"]);
+}

@@ -1,0 +1,157 @@
+//! Delete: the connection first, then the release and its objects, then, when the pods are gone, the claims.
+//!
+//! Every step is safe to run twice, so a takeover simply runs it again.
+
+use tokio::time::Instant;
+
+use super::call::{Halt, call};
+use super::deploy::stop_of;
+use super::{Workflows, faults, server_of};
+use crate::model::{
+    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ServerKey, Success, UndoOutcome,
+    Uninstalled,
+};
+use crate::naming::ConnectionId;
+use crate::operations::{Ending, Run};
+use crate::ports::ConnectionStore;
+
+pub(super) async fn delete(workflows: &Workflows, run: &Run) -> Ending {
+    let deadline = Instant::now() + workflows.settings.deploy_timeout;
+    let mut debts = Vec::new();
+    match steps(workflows, run, deadline, &mut debts).await {
+        Ok(success) => Ending::Done { outcome: Ok(success), debts, paid: Vec::new() },
+        Err(Halt::Stop(stop)) => Ending::Stopped(stop),
+        Err(Halt::Failed(failure)) => {
+            let failure = Failure { undo: UndoOutcome::LeftAsIs, ..*failure };
+            Ending::Done { outcome: Err(failure), debts, paid: Vec::new() }
+        }
+    }
+}
+
+async fn steps(workflows: &Workflows, run: &Run, deadline: Instant, debts: &mut Vec<Debt>) -> Result<Success, Halt> {
+    let key = &run.info.key;
+    let release = match call(run, deadline, || workflows.ports.installer.get(key, None)).await {
+        Ok(release) => release,
+        // An unreadable record must not keep its release from being deleted.
+        Err(super::call::Broken::Error(crate::ports::InstallerError::Unreadable(_))) => None,
+        Err(broken) => return Err(broken.or_fail(|error| faults::of_installer(&error))),
+    };
+    let summary = release.as_ref().map(|release| std::sync::Arc::new(release.summary.clone()));
+    let server = server_of(key, summary.as_ref());
+    let connection = disconnect(workflows, run, release.as_ref(), deadline, debts).await?;
+    let removed = uninstall(workflows, run, deadline).await?;
+    drain(workflows, run, &server).await?;
+    let claims = delete_claims(workflows, run, &server, deadline, debts).await?;
+    let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
+    if nothing && debts.is_empty() {
+        let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
+        return Err(Failure::new(FailureCode::NotFound, message).into());
+    }
+    Ok(Success::Deleted { claims, connection })
+}
+
+/// Removes the connection. Airflow being away does not stop the delete: the debt is paid later.
+async fn disconnect(
+    workflows: &Workflows,
+    run: &Run,
+    release: Option<&Release>,
+    deadline: Instant,
+    debts: &mut Vec<Debt>,
+) -> Result<ConnectionReport, Halt> {
+    let Some(store) = &workflows.ports.connections else {
+        return Ok(ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None });
+    };
+    run.phase(Phase::Disconnect, "removing the Airflow connection");
+    let facts = release.and_then(|release| release.summary.deployment.as_ref());
+    let recorded = facts.and_then(|facts| facts.connection_id.clone());
+    let removed = match &recorded {
+        Some(id) => remove_if_ours(store.as_ref(), run, id, deadline).await?,
+        None => remove_by_description(store.as_ref(), run, deadline).await?,
+    };
+    Ok(match removed {
+        Ok(Some(id)) => ConnectionReport { id: Some(id), url: None, status: ConnectionOutcome::Deleted, error: None },
+        Ok(None) => ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::NotFound, error: None },
+        Err(error) => {
+            debts.extend(recorded.clone().map(Debt::Connection));
+            run.progress(format!("the Airflow connection is removed later: {error}"));
+            ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::Error, error: Some(error) }
+        }
+    })
+}
+
+type Removed = Result<Result<Option<ConnectionId>, String>, Halt>;
+
+/// Removes a connection when its description names this release.
+pub(super) async fn remove_if_ours(store: &dyn ConnectionStore, run: &Run, id: &ConnectionId, deadline: Instant) -> Removed {
+    match stop_of(call(run, deadline, || store.get(id)).await)? {
+        Ok(Some(found)) if found.owner.as_ref() == Some(&run.info.key) => {
+            let deleted = stop_of(call(run, deadline, || store.delete(id, &run.fence)).await)?;
+            Ok(deleted.map(|outcome| match outcome {
+                DeleteOutcome::Deleted => Some(id.clone()),
+                DeleteOutcome::Absent => None,
+            }))
+        }
+        Ok(_) => Ok(Ok(None)),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// Without a record, the descriptions tell which connection is the release's.
+async fn remove_by_description(store: &dyn ConnectionStore, run: &Run, deadline: Instant) -> Removed {
+    let ours = match stop_of(call(run, deadline, || store.list_ours()).await)? {
+        Ok(ours) => ours,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut removed = None;
+    for connection in ours.into_iter().filter(|connection| connection.owner.as_ref() == Some(&run.info.key)) {
+        match stop_of(call(run, deadline, || store.delete(&connection.id, &run.fence)).await)? {
+            Ok(_) => removed = Some(connection.id),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(removed))
+}
+
+async fn uninstall(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Uninstalled, Halt> {
+    run.phase(Phase::Uninstall, "removing the release and its objects");
+    let key = &run.info.key;
+    let removed = call(run, deadline, || workflows.ports.installer.uninstall(key, &run.fence)).await;
+    removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Uninstall)))
+}
+
+async fn drain(workflows: &Workflows, run: &Run, server: &ServerKey) -> Result<(), Halt> {
+    run.phase(Phase::Drain, "waiting until the pods are gone");
+    let deadline = Instant::now() + workflows.settings.undo_timeout;
+    match workflows.await_gone(run, server, deadline).await {
+        Err(Halt::Failed(failure)) => Err(failure.at(Phase::Drain).into()),
+        other => other,
+    }
+}
+
+async fn delete_claims(
+    workflows: &Workflows,
+    run: &Run,
+    server: &ServerKey,
+    deadline: Instant,
+    debts: &mut Vec<Debt>,
+) -> Result<Vec<String>, Halt> {
+    run.phase(Phase::Claims, "deleting the claims");
+    let cluster = &workflows.ports.cluster;
+    let claims = call(run, deadline, || cluster.claims(server)).await;
+    let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Claims)))?;
+    let names: Vec<String> = claims.into_iter().map(|claim| claim.name).collect();
+    if names.is_empty() {
+        return Ok(names);
+    }
+    match stop_of(call(run, deadline, || cluster.delete_claims(server, &names, &run.fence)).await)? {
+        Ok(()) => Ok(names),
+        Err(error) => {
+            debts.extend(names.iter().cloned().map(Debt::Claim));
+            let message = format!(
+                "the deployment is removed, but claims {} could not be deleted: {error}; check the service's rights on persistentvolumeclaims, the deletion is tried again by itself",
+                names.join(", ")
+            );
+            Err(Failure::new(FailureCode::ClaimsNotDeleted, message).at(Phase::Claims).into())
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Deploy: `validate → name → record → apply → ready → connect → commit`, under the lock that the engine took.
+//!
+//! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::await_server::Awake;
+use super::call::{Broken, Halt, call};
+use super::{Reserved, Workflows, faults, server_of};
+use crate::decide::{Observed, Plan, decide};
+use crate::model::{
+    ByteQuantity, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure,
+    FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, StoredConnection,
+    Success, UndoOutcome,
+};
+use crate::naming::ConnectionId;
+use crate::operations::{Ending, Run, Stop};
+use crate::ports::ConnectionError;
+
+/// A deploy in progress.
+pub(super) struct Deploy<'a> {
+    pub(super) workflows: &'a Workflows,
+    pub(super) run: &'a Run,
+    pub(super) request: &'a DeployRequest,
+    pub(super) server: ServerKey,
+    pub(super) deadline: Instant,
+}
+
+/// The connection id in use, reserved while the deploy runs.
+struct Named<'a> {
+    intent: Option<ConnectionIntent>,
+    _reserved: Option<Reserved<'a>>,
+}
+
+/// What the decision was made on.
+struct Prepared {
+    desired: DesiredRelease,
+    plan: Plan,
+}
+
+pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
+    debug_assert_eq!(run.info.kind, OperationKind::Deploy);
+    let deadline = workflows.deadline(run, workflows.settings.deploy_timeout);
+    let server = server_of(&run.info.key, None);
+    let deploy = Deploy { workflows, run, request, server, deadline };
+    let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
+    match result {
+        Ok(success) => Ending::success(success),
+        Err(Halt::Stop(stop)) => Ending::Stopped(stop),
+        Err(Halt::Failed(failure)) => deploy.undo(*failure).await,
+    }
+}
+
+impl<'a> Deploy<'a> {
+    async fn forward(&self) -> Result<Success, Halt> {
+        self.validate().await?;
+        let newest = self.newest().await?;
+        let named = self.name(newest.as_ref()).await?;
+        let prepared = self.prepare(newest.as_ref(), named.intent.as_ref()).await?;
+        match &prepared.plan {
+            Plan::Refuse(failure) => Err(Halt::Failed(failure.clone())),
+            Plan::Repair { revision } => self.repair(&prepared, *revision, named.intent.as_ref()).await,
+            Plan::Install => self.write(&prepared, named.intent, None, None).await,
+            Plan::CleanUpAndInstall => {
+                self.run.progress("finishing an uninstall that was broken off");
+                let key = &self.run.info.key;
+                let removed = call(self.run, self.deadline, || self.workflows.ports.installer.uninstall(key, &self.run.fence)).await;
+                removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+                self.write(&prepared, named.intent, None, None).await
+            }
+            Plan::Change { previous, grow } => self.write(&prepared, named.intent, *previous, grow.as_ref()).await,
+        }
+    }
+
+    /// Looks for what the pod needs before anything is made.
+    async fn validate(&self) -> Result<(), Halt> {
+        let Some(warehouse) = self.request.warehouse else { return Ok(()) };
+        let namespace = &self.request.namespace;
+        let found = call(self.run, self.deadline, || self.workflows.ports.cluster.has_warehouse_secret(namespace, warehouse)).await;
+        if found.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))? {
+            return Ok(());
+        }
+        let secret = warehouse.secret_name();
+        let message = format!(
+            "Secret `{secret}` is missing in namespace `{namespace}`: a server for {warehouse} mounts it; create it with the warehouse's credentials, then post again"
+        );
+        Err(Failure::new(FailureCode::WarehouseSecretMissing, message).into())
+    }
+
+    pub(super) async fn newest(&self) -> Result<Option<Release>, Halt> {
+        let key = &self.run.info.key;
+        let newest = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await;
+        newest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
+    }
+
+    /// Reads the connection once and fixes its id: the recorded one, else the first that is free or ours already.
+    async fn name(&self, newest: Option<&Release>) -> Result<Named<'a>, Halt> {
+        let Some(store) = &self.workflows.ports.connections else { return Ok(Named { intent: None, _reserved: None }) };
+        self.run.phase(Phase::Name, "choosing the Airflow connection id");
+        let recorded = newest.filter(|release| release.summary.is_present()).and_then(|release| release.summary.deployment.as_ref());
+        let recorded = recorded.and_then(|facts| facts.connection_id.clone());
+        let mut candidates: Vec<ConnectionId> = recorded.into_iter().collect();
+        candidates.extend(self.request.identity.connection_ids());
+        let mut holders = Vec::new();
+        for id in candidates {
+            let Some(reserved) = self.workflows.reserve(&id, &self.run.info.key) else {
+                holders.push(format!("`{id}`: a deployment under way"));
+                continue;
+            };
+            let found = call(self.run, self.deadline, || store.get(&id)).await;
+            let found = found.map_err(|broken| broken.or_fail(|error| faults::of_connections(&error, Some(&id))))?;
+            match found {
+                Some(connection) if connection.owner.as_ref() != Some(&self.run.info.key) => {
+                    holders.push(format!("`{id}`: {}", whose(&connection)));
+                }
+                before => {
+                    let intent = ConnectionIntent { id, before };
+                    self.run.note(|ledger| ledger.connection = Some(intent.clone()));
+                    return Ok(Named { intent: Some(intent), _reserved: Some(reserved) });
+                }
+            }
+        }
+        let message = format!(
+            "every connection id of this deployment is somebody else's in Airflow ({}); remove or rename one of them",
+            holders.join("; ")
+        );
+        Err(Failure::new(FailureCode::ConnectionTaken, message).into())
+    }
+
+    /// Fills in the login, computes the manifest and decides.
+    async fn prepare(&self, newest: Option<&Release>, intent: Option<&ConnectionIntent>) -> Result<Prepared, Halt> {
+        let recorded = newest.filter(|release| release.summary.is_present()).and_then(|release| release.credentials.clone());
+        let wished = &self.request.credentials;
+        let credentials = match (recorded, &wished.user, &wished.password) {
+            (_, Some(user), Some(password)) => Credentials { user: user.clone(), password: password.clone() },
+            (recorded, user, password) => {
+                let base = recorded.unwrap_or_else(|| self.workflows.ports.random.credentials());
+                Credentials { user: user.clone().unwrap_or(base.user), password: password.clone().unwrap_or(base.password) }
+            }
+        };
+        let desired = DesiredRelease {
+            key: self.run.info.key.clone(),
+            request: self.request.clone(),
+            credentials,
+            connection_id: intent.map(|intent| intent.id.clone()),
+            operation: self.run.info.id.clone(),
+        };
+        let manifest = call(self.run, self.deadline, || self.workflows.ports.installer.manifest_hash(&desired)).await;
+        let manifest = manifest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+        let observed = Observed {
+            newest,
+            manifest: &manifest,
+            operation: &self.run.info.id,
+            now: self.workflows.ports.clock.now(),
+            pending_is_dead_after: self.workflows.settings.deploy_timeout,
+        };
+        let plan = decide(&observed, self.request);
+        Ok(Prepared { desired, plan })
+    }
+
+    /// A new revision, from record to commit.
+    async fn write(
+        &self,
+        prepared: &Prepared,
+        intent: Option<ConnectionIntent>,
+        previous: Option<RevisionNumber>,
+        grow: Option<&ByteQuantity>,
+    ) -> Result<Success, Halt> {
+        let slept = self.look_around(previous).await?;
+        let revision = self.record(&prepared.desired).await?;
+        self.apply(&revision, grow).await?;
+        if slept {
+            self.wake().await?;
+        }
+        let awake = self.ready().await?;
+        self.finish(&revision, &prepared.desired.credentials, intent, awake).await
+    }
+
+    /// Notes what an undo must bring back: claims and replicas as they are. Says whether the server sleeps.
+    async fn look_around(&self, previous: Option<RevisionNumber>) -> Result<bool, Halt> {
+        let cluster = &self.workflows.ports.cluster;
+        let claims = call(self.run, self.deadline, || cluster.claims(&self.server)).await;
+        let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
+        let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
+        self.run.note(|ledger| {
+            ledger.previous = previous;
+            ledger.claims_before = claims.iter().map(|claim| claim.name.clone()).collect();
+            ledger.replicas_before = replicas;
+        });
+        Ok(replicas == Some(0))
+    }
+
+    async fn record(&self, desired: &DesiredRelease) -> Result<RevisionHandle, Halt> {
+        self.run.phase(Phase::Record, "recording the release revision");
+        let begun = call(self.run, self.deadline, || self.workflows.ports.installer.begin(desired, &self.run.fence)).await;
+        let revision = match begun {
+            Ok(revision) => revision,
+            Err(broken) => {
+                // The answer may be lost and the record made; the undo looks for a revision of this operation.
+                return Err(broken.or_fail(|error| faults::of_installer(&error).at(Phase::Record)));
+            }
+        };
+        self.run.note(|ledger| ledger.revision = Some(revision.revision));
+        self.run.progress(format!("revision {} is recorded", revision.revision));
+        Ok(revision)
+    }
+
+    async fn apply(&self, revision: &RevisionHandle, grow: Option<&ByteQuantity>) -> Result<(), Halt> {
+        self.run.phase(Phase::Apply, "applying the objects");
+        self.store_intent(|ledger, meant| ledger.applying = meant).await?;
+        let ports = &self.workflows.ports;
+        if let Some(size) = grow {
+            self.run.progress(format!("growing the claim to {size}"));
+            let grown = call(self.run, self.deadline, || ports.cluster.grow_claims(&self.server, size, &self.run.fence)).await;
+            grown.map_err(|broken| broken.or_fail(|error| cannot_grow(&error)))?;
+            // The size in a claim template cannot be changed: the StatefulSet is made anew around its running pods.
+            let deleted = call(self.run, self.deadline, || ports.cluster.delete_stateful_set(&self.server, true, &self.run.fence)).await;
+            deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))?;
+        }
+        let applied = call(self.run, self.deadline, || ports.installer.apply(revision, &self.run.fence)).await;
+        applied.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Apply)))
+    }
+
+    /// A POST on a sleeping server wakes it.
+    async fn wake(&self) -> Result<(), Halt> {
+        self.run.progress("waking the server");
+        let woken = call(self.run, self.deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 1, &self.run.fence)).await;
+        woken.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
+    }
+
+    async fn ready(&self) -> Result<Awake, Halt> {
+        self.run.phase(Phase::Ready, "waiting for the server to be ready");
+        match self.workflows.await_ready(self.run, &self.server, self.deadline).await {
+            Err(Halt::Failed(failure)) => Err(Halt::Failed(Box::new(failure.at(Phase::Ready)))),
+            other => other,
+        }
+    }
+
+    /// Connect and commit.
+    async fn finish(
+        &self,
+        revision: &RevisionHandle,
+        credentials: &Credentials,
+        intent: Option<ConnectionIntent>,
+        awake: Awake,
+    ) -> Result<Success, Halt> {
+        let connection = self.connect(credentials, intent).await?;
+        self.commit(revision).await?;
+        match awake {
+            Awake::Ready => Ok(self.success(revision.revision, false, connection, Vec::new())),
+            Awake::PutToSleep => Err(self.put_to_sleep(revision.revision)),
+        }
+    }
+
+    async fn connect(&self, credentials: &Credentials, intent: Option<ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+        let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
+            return Ok(ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None });
+        };
+        self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
+        self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
+        let connection = self.connection(credentials, intent.id.clone());
+        let put = call(self.run, self.deadline, || store.put(&connection, intent.before.as_ref(), &self.run.fence)).await;
+        let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
+        let status = match put {
+            PutOutcome::Created => ConnectionOutcome::Created,
+            PutOutcome::Updated => ConnectionOutcome::Updated,
+        };
+        Ok(ConnectionReport { id: Some(intent.id), url: Some(connection.url), status, error: None })
+    }
+
+    async fn commit(&self, revision: &RevisionHandle) -> Result<(), Halt> {
+        self.run.phase(Phase::Commit, format!("marking revision {} as deployed", revision.revision));
+        let committed = call(self.run, self.deadline, || self.workflows.ports.installer.commit(revision, &self.run.fence)).await;
+        committed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Commit)))
+    }
+
+    /// An equal POST: no revision, no restart; what differs is mended and the server is proved to run.
+    async fn repair(&self, prepared: &Prepared, revision: RevisionNumber, intent: Option<&ConnectionIntent>) -> Result<Success, Halt> {
+        self.run.phase(Phase::Apply, "nothing changed; checking that every object is there");
+        let ports = &self.workflows.ports;
+        let key = &self.run.info.key;
+        let mended = call(self.run, self.deadline, || ports.installer.repair(key, &self.run.fence)).await;
+        let mended = mended.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Apply)))?;
+        let mut notes = Vec::new();
+        if !mended.is_empty() {
+            notes.push(format!("mended: {}", mended.join(", ")));
+        }
+        if self.look_around(Some(revision)).await? {
+            self.wake().await?;
+        }
+        let awake = match self.ready().await {
+            Err(Halt::Failed(failure)) => return Err(self.unchanged_but_broken(*failure).await),
+            other => other?,
+        };
+        let connection = self.check_connection(prepared, intent).await?;
+        match awake {
+            Awake::Ready => Ok(self.success(revision, true, connection, notes)),
+            Awake::PutToSleep => Err(self.put_to_sleep(revision)),
+        }
+    }
+
+    /// The server that is asked for runs already and does not work: there is nothing to go back to.
+    async fn unchanged_but_broken(&self, failure: Failure) -> Halt {
+        let failure = self.workflows.with_autopsy(failure, &self.server, &self.request.redactor(None)).await;
+        Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
+    }
+
+    /// Writes the connection of an equal POST only when its readable fields differ: its password cannot be read to compare.
+    async fn check_connection(&self, prepared: &Prepared, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+        if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
+            let wanted = self.connection(&prepared.desired.credentials, id.clone());
+            if before.agrees_with(&wanted) {
+                return Ok(ConnectionReport {
+                    id: Some(id.clone()),
+                    url: Some(wanted.url),
+                    status: ConnectionOutcome::Updated,
+                    error: None,
+                });
+            }
+        }
+        self.connect(&prepared.desired.credentials, intent.cloned()).await
+    }
+
+    /// Goes on with a deploy whose holder is gone: finishes it when its server is ready, else leaves it to the undo.
+    async fn take_over(&self) -> Result<Success, Halt> {
+        let ledger = self.run.ledger();
+        if let Some(failure) = ledger.undoing {
+            return Err(Halt::Failed(failure));
+        }
+        let newest = self.newest().await?;
+        let own = newest
+            .filter(|release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id)));
+        let (Some(own), true) = (own, ledger.applying) else { return Err(interrupted().into()) };
+        let revision =
+            RevisionHandle { key: self.run.info.key.clone(), revision: own.summary.revision, operation: self.run.info.id.clone() };
+        let Some(credentials) = own.credentials else { return Err(interrupted().into()) };
+        if own.summary.status == ReleaseStatus::Deployed {
+            let connection = self.connect(&credentials, ledger.connection).await?;
+            return Ok(self.success(revision.revision, false, connection, Vec::new()));
+        }
+        // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
+        self.apply(&revision, None).await?;
+        let patience = Instant::now() + self.workflows.settings.lock_stale_after;
+        let awake = self
+            .workflows
+            .await_ready(self.run, &self.server, patience.min(self.deadline.max(Instant::now() + Duration::from_secs(1))))
+            .await;
+        match awake {
+            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, awake).await,
+            Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
+    async fn store_intent(&self, set: fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
+        self.run.note(|ledger| set(ledger, true));
+        let stored = call(self.run, self.deadline, || self.run.record(|_| ())).await;
+        if let Err(broken) = stored {
+            self.run.note(|ledger| set(ledger, false));
+            return Err(broken.or_fail(|error| faults::of_store(&error)));
+        }
+        // The write may have shown that somebody else took over.
+        self.run.checkpoint().map_err(Halt::from)
+    }
+
+    pub(super) fn connection(&self, credentials: &Credentials, id: ConnectionId) -> Connection {
+        let owner = self.run.info.key.clone();
+        Connection { id, url: self.request.invocations_url(&owner), owner, credentials: credentials.clone() }
+    }
+
+    fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {
+        let host = self.request.host(&self.run.info.key);
+        Success::Deployed { host, status: ReleaseStatus::Deployed, revision, unchanged, connection, notes }
+    }
+
+    /// Not a failure of the deploy: it is committed, but nobody can say that the server works.
+    fn put_to_sleep(&self, revision: RevisionNumber) -> Halt {
+        let message = format!(
+            "revision {revision} is deployed and registered, but somebody scaled the server to 0 during the wait, so it was not proved ready; resume it to see"
+        );
+        Failure { undo: UndoOutcome::LeftAsIs, ..Failure::new(FailureCode::PutToSleep, message) }.into()
+    }
+}
+
+fn whose(connection: &StoredConnection) -> String {
+    match (&connection.owner, &connection.description) {
+        (Some(owner), _) => format!("release {owner}"),
+        (None, Some(description)) => description.chars().take(80).collect(),
+        (None, None) => "no description".to_owned(),
+    }
+}
+
+fn cannot_grow(error: &crate::ports::ClusterError) -> Failure {
+    match error {
+        crate::ports::ClusterError::Refused(words) => Failure::new(
+            FailureCode::ClaimCannotGrow,
+            format!("the claim cannot grow: {words}; use a storage class with allowVolumeExpansion, or keep `storage_size`"),
+        ),
+        other => faults::of_cluster(other),
+    }
+    .at(Phase::Apply)
+}
+
+fn cannot_connect(error: &ConnectionError, id: &ConnectionId) -> Failure {
+    faults::of_connections(error, Some(id)).at(Phase::Connect)
+}
+
+fn interrupted() -> Failure {
+    Failure::new(FailureCode::Interrupted, "the service process that ran this deploy ended in the middle; post the deployment again")
+}
+
+/// Whether a halt leaves the release to others: a lost lock or a stop, not a failure.
+pub(super) fn stop_of<T>(result: Result<T, Broken<impl std::fmt::Display>>) -> Result<Result<T, String>, Stop> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Broken::Error(error)) => Ok(Err(error.to_string())),
+        Err(Broken::Stop(stop)) => Err(stop),
+    }
+}

@@ -1,0 +1,177 @@
+//! Inspect: one deployment, whole. What would cost a call to the outside is read at most every few seconds and kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::list::Found;
+use super::{Workflows, faults, server_of};
+use crate::model::{
+    ConnectionPresence, ConnectionReading, DagsReading, Deployment, Failure, Health, OperationView, ReleaseKey, ReleaseSummary, ServerKey,
+    ServerPhase,
+};
+use crate::readiness::report;
+
+/// How old a reading may be before it is made again.
+const FRESH_FOR: Duration = Duration::from_secs(15);
+/// How long a first reading may keep a caller waiting; later ones are made behind the answer.
+const FIRST_READING: Duration = Duration::from_secs(1);
+
+/// What was read of the outside for one release.
+#[derive(Debug, Clone, Default)]
+struct Reading {
+    health: Option<Health>,
+    presence: Option<(ConnectionPresence, Timestamp)>,
+    dags: Option<DagsReading>,
+    made_at: Option<Instant>,
+    in_progress: bool,
+}
+
+/// The last readings by release.
+#[derive(Default)]
+pub(crate) struct Readings(Mutex<HashMap<ReleaseKey, Reading>>);
+
+impl Readings {
+    fn get(&self, key: &ReleaseKey) -> Reading {
+        self.lock().get(key).cloned().unwrap_or_default()
+    }
+
+    /// Claims the making of a new reading; false when the last is fresh or somebody makes one.
+    fn claim(&self, key: &ReleaseKey) -> bool {
+        let mut readings = self.lock();
+        let reading = readings.entry(key.clone()).or_default();
+        if reading.in_progress || reading.made_at.is_some_and(|made| made.elapsed() < FRESH_FOR) {
+            return false;
+        }
+        reading.in_progress = true;
+        true
+    }
+
+    /// Drops what was read of releases that changed or are gone.
+    pub(crate) fn forget(&self, key: &ReleaseKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReleaseKey, Reading>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the claim back when the reading is cut off.
+struct InProgress<'a> {
+    readings: &'a Readings,
+    key: &'a ReleaseKey,
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        if let Some(reading) = self.readings.lock().get_mut(self.key) {
+            reading.in_progress = false;
+        }
+    }
+}
+
+/// Reads one deployment, whole.
+pub(crate) async fn inspect(
+    workflows: &Arc<Workflows>,
+    readings: &Arc<Readings>,
+    found: Found,
+    operation: Option<Arc<OperationView>>,
+) -> Result<Option<Deployment>, Failure> {
+    let Some(release) = found.release else { return Ok(None) };
+    let server = server_of(&release.key, Some(&release));
+    let cluster = &workflows.ports.cluster;
+    let state = cluster.server(&server).await.map_err(|error| faults::of_cluster(&error))?;
+    let claims = cluster.claims(&server).await.map_err(|error| faults::of_cluster(&error))?;
+    let server_report = report(&state, &workflows.settings.patience, workflows.ports.clock.now());
+    refresh(workflows, readings, &release, &server, server_report.phase).await;
+    let reading = readings.get(&release.key);
+    Ok(Some(Deployment {
+        connection: connection(workflows, &release, &reading),
+        health: reading.health.filter(|_| server_report.phase != ServerPhase::Sleeping),
+        dags: reading.dags,
+        server: server_report,
+        claims,
+        operation,
+        release,
+    }))
+}
+
+/// Makes a new reading when the last is old: awaited when there was none yet, behind the answer otherwise.
+async fn refresh(
+    workflows: &Arc<Workflows>,
+    readings: &Arc<Readings>,
+    release: &Arc<ReleaseSummary>,
+    server: &ServerKey,
+    phase: ServerPhase,
+) {
+    if !readings.claim(&release.key) {
+        return;
+    }
+    let first = readings.get(&release.key).made_at.is_none();
+    let (workflows, readings, release, server) = (Arc::clone(workflows), Arc::clone(readings), Arc::clone(release), server.clone());
+    let reading = tokio::spawn(async move { read(&workflows, &readings, &release, &server, phase).await });
+    if first && tokio::time::timeout(FIRST_READING, reading).await.is_err() {
+        tracing::debug!("the first reading of a deployment takes longer than its caller is kept waiting");
+    }
+}
+
+async fn read(workflows: &Workflows, readings: &Readings, release: &ReleaseSummary, server: &ServerKey, phase: ServerPhase) {
+    let claim = InProgress { readings, key: &release.key };
+    let (health, presence, dags) = tokio::join!(probe(workflows, server, phase), presence(workflows, release), dags(workflows, release));
+    if let Some(reading) = readings.lock().get_mut(&release.key) {
+        reading.health = health;
+        reading.presence = Some((presence, workflows.ports.clock.now()));
+        // An old reading of the DAGs, with its age, says more than none.
+        reading.dags = dags.or(reading.dags.take());
+        reading.made_at = Some(Instant::now());
+    }
+    drop(claim);
+}
+
+async fn probe(workflows: &Workflows, server: &ServerKey, phase: ServerPhase) -> Option<Health> {
+    if matches!(phase, ServerPhase::Sleeping | ServerPhase::Missing) {
+        return None;
+    }
+    let latency = workflows.ports.cluster.probe(server).await;
+    Some(Health { reachable: latency.is_some(), latency, checked_at: workflows.ports.clock.now() })
+}
+
+async fn presence(workflows: &Workflows, release: &ReleaseSummary) -> ConnectionPresence {
+    let Some(store) = &workflows.ports.connections else { return ConnectionPresence::NotConfigured };
+    let Some(id) = release.deployment.as_ref().and_then(|facts| facts.connection_id.as_ref()) else { return ConnectionPresence::Missing };
+    match store.get(id).await {
+        Ok(Some(found)) if found.owner.as_ref() == Some(&release.key) => ConnectionPresence::Registered,
+        Ok(Some(_)) => ConnectionPresence::Foreign,
+        Ok(None) => ConnectionPresence::Missing,
+        Err(error) => {
+            tracing::debug!(release.name = %release.key.name, %error, "the connection of a deployment cannot be read");
+            ConnectionPresence::Unknown
+        }
+    }
+}
+
+async fn dags(workflows: &Workflows, release: &ReleaseSummary) -> Option<DagsReading> {
+    let store = workflows.ports.connections.as_ref()?;
+    match store.dags(&release.key.name).await {
+        Ok(reading) => Some(reading),
+        Err(error) => {
+            tracing::debug!(release.name = %release.key.name, %error, "the DAGs of a deployment cannot be read");
+            None
+        }
+    }
+}
+
+fn connection(workflows: &Workflows, release: &ReleaseSummary, reading: &Reading) -> Option<ConnectionReading> {
+    let facts = release.deployment.as_ref()?;
+    let id = facts.connection_id.clone()?;
+    let (presence, checked_at) = match (&workflows.ports.connections, reading.presence) {
+        (None, _) => (ConnectionPresence::NotConfigured, None),
+        (Some(_), Some((presence, at))) => (presence, Some(at)),
+        (Some(_), None) => (ConnectionPresence::Unknown, None),
+    };
+    Some(ConnectionReading { id, url: facts.url.clone(), presence, checked_at })
+}

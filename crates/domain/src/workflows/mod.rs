@@ -1,0 +1,89 @@
+//! The workflows: one module each. A mutating workflow is a saga whose steps are named functions, run by the operations engine.
+
+mod await_server;
+mod call;
+mod delete;
+mod deploy;
+pub(crate) mod faults;
+pub(crate) mod inspect;
+pub(crate) mod list;
+mod scale;
+mod settle;
+mod undo;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::controller::Ports;
+use crate::model::{ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
+use crate::naming::ConnectionId;
+use crate::operations::{Ending, Executor, Run};
+
+/// Runs the tasks of operations over the ports.
+pub struct Workflows {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+    /// Connection ids that running deploys of this replica have chosen and not yet written.
+    chosen: Mutex<HashMap<ConnectionId, ReleaseKey>>,
+}
+
+impl Workflows {
+    /// Workflows over these adapters.
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        Self { ports, settings, chosen: Mutex::default() }
+    }
+
+    /// Reserves a connection id for a release until the guard is dropped; none when another release has it.
+    fn reserve(&self, id: &ConnectionId, key: &ReleaseKey) -> Option<Reserved<'_>> {
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        if chosen.get(id).is_some_and(|holder| holder != key) {
+            return None;
+        }
+        chosen.insert(id.clone(), key.clone());
+        Some(Reserved { workflows: self, id: id.clone() })
+    }
+
+    /// When the operation has used up a limit of time that began with it, on the clock of tokio's timers.
+    fn deadline(&self, run: &Run, limit: std::time::Duration) -> Instant {
+        let used = self.ports.clock.now().duration_since(run.started_at());
+        let used = std::time::Duration::try_from(used).unwrap_or_default();
+        Instant::now() + limit.saturating_sub(used)
+    }
+}
+
+/// A connection id in use by a running deploy.
+struct Reserved<'a> {
+    workflows: &'a Workflows,
+    id: ConnectionId,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.workflows.chosen.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+#[async_trait]
+impl Executor for Workflows {
+    async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending {
+        match task {
+            Task::Deploy(request) => deploy::deploy(self, run, request, taken_over).await,
+            Task::Delete => delete::delete(self, run).await,
+            Task::Suspend { force } => scale::suspend(self, run, *force).await,
+            Task::Resume => scale::resume(self, run).await,
+            Task::Settle => settle::settle(self, run).await,
+        }
+    }
+}
+
+/// The server of a release: what its record says, or what our own releases call it.
+pub(crate) fn server_of(key: &ReleaseKey, summary: Option<&Arc<ReleaseSummary>>) -> ServerKey {
+    let recorded = summary.and_then(|summary| summary.deployment.as_ref()).map(|facts| facts.server.clone());
+    ServerKey { namespace: key.namespace.clone(), name: recorded.unwrap_or_else(|| ServerName::from(&key.name)) }
+}

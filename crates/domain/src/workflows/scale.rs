@@ -1,0 +1,93 @@
+//! Suspend and resume: the number of replicas is the controller's own, outside the release's manifest.
+
+use tokio::time::Instant;
+
+use super::await_server::Awake;
+use super::call::{Halt, call};
+use super::{Workflows, faults, server_of};
+use crate::model::{Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
+use crate::operations::{Ending, Run};
+
+/// Puts a server to sleep and answers when its pods are gone.
+pub(super) async fn suspend(workflows: &Workflows, run: &Run, force: bool) -> Ending {
+    let deadline = workflows.deadline(run, workflows.settings.undo_timeout);
+    ending(suspend_steps(workflows, run, force, deadline).await)
+}
+
+/// Wakes a server and answers when it is ready. Undoes nothing: a server that does not come up is what the caller has to see.
+pub(super) async fn resume(workflows: &Workflows, run: &Run) -> Ending {
+    let deadline = workflows.deadline(run, workflows.settings.deploy_timeout);
+    ending(resume_steps(workflows, run, deadline).await)
+}
+
+async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: Instant) -> Result<Success, Halt> {
+    if !force {
+        no_dag_needs_it(workflows, run, deadline).await?;
+    }
+    let server = find_server(workflows, run, deadline).await?;
+    scale(workflows, run, &server, 0, deadline).await?;
+    run.phase(Phase::Drain, "waiting until the pods are gone");
+    workflows.await_gone(run, &server, deadline).await?;
+    Ok(Success::Suspended)
+}
+
+async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Success, Halt> {
+    let server = find_server(workflows, run, deadline).await?;
+    scale(workflows, run, &server, 1, deadline).await?;
+    run.phase(Phase::Ready, "waiting for the server to be ready");
+    match workflows.await_ready(run, &server, deadline).await {
+        Ok(Awake::Ready) => Ok(Success::Resumed),
+        Ok(Awake::PutToSleep) => {
+            Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())
+        }
+        Err(Halt::Failed(failure)) => {
+            Err(workflows.with_autopsy(failure.at(Phase::Ready), &server, &crate::model::Redactor::default()).await.into())
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+/// An unpaused DAG would call the sleeping server.
+async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<(), Halt> {
+    let Some(store) = &workflows.ports.connections else { return Ok(()) };
+    let release = &run.info.key.name;
+    let reading = call(run, deadline, || store.dags(release)).await.map_err(|broken| {
+        broken.or_fail(|error| {
+            let mut failure = faults::of_connections(&error, None);
+            failure.message.push_str("; or suspend with `?force=true`, without asking Airflow");
+            failure
+        })
+    })?;
+    let active: Vec<_> = reading.dags.iter().filter(|dag| !dag.paused).map(|dag| format!("`{}`", dag.id)).collect();
+    if active.is_empty() {
+        return Ok(());
+    }
+    let message = format!("unpaused DAGs use this server: {}; pause them in Airflow, or suspend with `?force=true`", active.join(", "));
+    Err(Failure::new(FailureCode::DagsActive, message).into())
+}
+
+async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<ServerKey, Halt> {
+    let key = &run.info.key;
+    let release = call(run, deadline, || workflows.ports.installer.get(key, None)).await;
+    let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+    let summary = release.filter(|release| release.summary.is_present()).map(|release| std::sync::Arc::new(release.summary));
+    if summary.is_none() {
+        let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
+        return Err(Failure::new(FailureCode::NotFound, message).into());
+    }
+    Ok(server_of(key, summary.as_ref()))
+}
+
+async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
+    run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
+    let scaled = call(run, deadline, || workflows.ports.cluster.set_replicas(server, replicas, &run.fence)).await;
+    scaled.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))
+}
+
+fn ending(result: Result<Success, Halt>) -> Ending {
+    match result {
+        Ok(success) => Ending::success(success),
+        Err(Halt::Stop(stop)) => Ending::Stopped(stop),
+        Err(Halt::Failed(failure)) => Ending::failure(Failure { undo: UndoOutcome::LeftAsIs, ..*failure }),
+    }
+}

@@ -1,0 +1,192 @@
+use super::stage::{Script, Stage, failure};
+use crate::model::*;
+use crate::operations::Ending;
+use crate::test_support::{deploy_task, release};
+
+/// The writes after the step that failed.
+fn undo_of(stage: &Stage, failed: &str) -> Vec<String> {
+    let writes = stage.writes();
+    let at = writes.iter().position(|call| call == failed).unwrap_or_else(|| panic!("{failed} was not called: {writes:?}"));
+    writes[at + 1..].iter().filter(|call| *call != "operations.write").cloned().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failed_step_of_a_first_deploy_is_undone_to_nothing() {
+    let purge: &[&str] = &["installer.uninstall", "cluster.delete_claims"];
+    let table: &[(&str, &[&str])] = &[
+        ("installer.begin", &[]),
+        ("installer.apply", purge),
+        ("connections.put", &["connections.delete", "installer.uninstall", "cluster.delete_claims"]),
+        ("installer.commit", &["connections.delete", "installer.uninstall", "cluster.delete_claims"]),
+    ];
+    for (step, undo) in table {
+        let (ending, stage) = Script::first().failing(step).play(deploy_task()).await;
+        let failure = failure(ending);
+        assert_eq!(undo_of(&stage, step), *undo, "{step}");
+        let expected = if undo.is_empty() { UndoOutcome::NothingToUndo } else { UndoOutcome::Undone };
+        assert_eq!(failure.undo, expected, "{step}: {failure}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_server_that_does_not_come_up_leaves_an_autopsy_and_nothing_else() {
+    let (ending, stage) = Script::first().failing("cluster.watch@1").play(deploy_task()).await;
+    let failure = failure(ending);
+    assert_eq!((failure.code, failure.phase, failure.undo), (FailureCode::ImagePullFailed, Some(Phase::Ready), UndoOutcome::Undone));
+    assert_eq!(undo_of(&stage, "installer.apply"), ["installer.uninstall", "cluster.delete_claims"]);
+    let gaps = failure.autopsy.unwrap().gaps;
+    assert_eq!(gaps, ["seen with git-canary in it"], "an ordinary word stays; only whole secrets are replaced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_ledger_write_stops_the_deploy_before_the_step() {
+    let (ending, stage) = Script::first().failing("operations.write@1").play(deploy_task()).await;
+    assert_eq!(failure(ending).undo, UndoOutcome::Undone);
+    assert!(!stage.called("installer.apply"));
+    assert!(stage.called("installer.uninstall"), "the recorded revision is purged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failed_step_of_a_change_goes_back_to_the_old_revision() {
+    let back: &[&str] = &["installer.roll_back", "installer.commit"];
+    let reconnect: &[&str] = &["connections.put", "installer.roll_back", "installer.commit"];
+    let table: &[(&str, &str, &[&str])] = &[
+        ("installer.apply", "installer.apply", back),
+        ("cluster.watch@1", "installer.apply", back),
+        ("connections.put@1", "connections.put", reconnect),
+        ("installer.commit@1", "installer.commit", reconnect),
+    ];
+    for (fault, step, undo) in table {
+        let (ending, stage) = Script::deployed().failing(fault).play(deploy_task()).await;
+        let failure = failure(ending);
+        assert_eq!(undo_of(&stage, step), *undo, "{fault}");
+        assert_eq!(failure.undo, UndoOutcome::Undone, "{fault}: {failure}");
+        assert!(!stage.called("cluster.delete_claims"), "{fault}: the claims of the old server stay");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_connection_has_the_password_of_the_old_revision() {
+    let mut wished = crate::test_support::request();
+    wished.credentials.password = Some("wished-password".into());
+    let (_, stage) = Script::deployed().failing("installer.commit@1").play(Task::Deploy(Box::new(wished))).await;
+    let story = stage.story.lock().unwrap();
+    let passwords: Vec<_> = story.written.iter().map(|written| written.credentials.clone()).collect();
+    assert_eq!(passwords, [crate::test_support::credentials("wished-password"), crate::test_support::credentials("old-password")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_not_applied_is_only_marked_as_failed() {
+    let (ending, stage) = Script::deployed().failing("operations.write@1").play(deploy_task()).await;
+    assert_eq!(failure(ending).undo, UndoOutcome::Undone);
+    assert_eq!(stage.writes(), ["installer.begin", "operations.write", "operations.write", "installer.fail"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_slept_is_put_back_to_sleep() {
+    let (ending, stage) = Script { replicas: 0, ..Script::deployed() }.failing("installer.commit@1").play(deploy_task()).await;
+    assert_eq!(failure(ending).undo, UndoOutcome::Undone);
+    assert!(stage.called("cluster.set_replicas(0)"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claims_of_before_survive_the_undo_of_a_first_deploy() {
+    let mut script = Script::deployed().failing("installer.apply");
+    script.newest = Some(release(3, ReleaseStatus::Uninstalled));
+    let (ending, stage) = script.play(deploy_task()).await;
+    assert_eq!(failure(ending).undo, UndoOutcome::Undone);
+    assert!(!stage.called("cluster.delete_claims"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_undo_takes_over_the_code_and_says_what_is_left() {
+    let first: &[(&str, &str)] = &[
+        ("installer.uninstall", "the release is not removed"),
+        ("cluster.delete_claims", "claims claim-0 are not deleted"),
+        ("cluster.claims@2", "claims are not looked for"),
+        ("connections.delete", "connection `test_project_main` is not as it was"),
+    ];
+    for (fault, sentence) in first {
+        let (ending, _) = Script::first().failing("installer.commit").failing(fault).play(deploy_task()).await;
+        let failure = failure(ending);
+        assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{fault}");
+        assert!(failure.message.contains(sentence), "{fault}: {}", failure.message);
+        assert!(failure.message.contains("broken on purpose"), "the first cause stays: {}", failure.message);
+    }
+    let change: &[(&str, &str)] = &[
+        ("installer.roll_back", "could not be rolled back to revision 1"),
+        ("cluster.watch@2", "the server of revision 1 does not come up again"),
+        ("connections.put@2", "connection `test_project_main` is not as it was"),
+    ];
+    for (fault, sentence) in change {
+        let (ending, stage) = Script::deployed().failing("installer.commit@1").failing(fault).play(deploy_task()).await;
+        let failure = failure(ending);
+        assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{fault}");
+        assert!(failure.message.contains(sentence), "{fault}: {}", failure.message);
+        assert_eq!(
+            stage.called("installer.fail"),
+            *fault == "cluster.watch@2",
+            "{fault}: a rollback that does not run is marked as failed"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_undo_could_not_remove_stays_as_a_debt() {
+    let (ending, _) = Script::first()
+        .failing("installer.commit")
+        .failing("connections.delete")
+        .failing("cluster.delete_claims")
+        .play(deploy_task())
+        .await;
+    let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
+    assert_eq!(debts, [Debt::Connection("test_project_main".parse().unwrap()), Debt::Claim("claim-0".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_somebody_else_changed_is_not_touched_any_more() {
+    for step in ["installer.apply", "installer.commit"] {
+        let script = Script { changed: true, ..Script::deployed().failing(step) };
+        let (ending, stage) = script.play(deploy_task()).await;
+        let failure = failure(ending);
+        assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{step}");
+        let touched = undo_of(&stage, step);
+        assert!(touched.iter().all(|call| call.starts_with("connections.")), "{step}: {touched:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_was_broken_off_goes_on_with_its_first_failure() {
+    let mut script = Script::first();
+    let mut own = release(1, ReleaseStatus::PendingInstall);
+    own.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
+    script.newest = Some(own);
+    let cause = Failure::new(FailureCode::CrashLoop, "container `dbt-server` ended 3 times");
+    let noted = cause.clone();
+    let stage = script.stage(deploy_task(), |running| {
+        running.phase = Phase::Undo;
+        running.ledger.applying = true;
+        running.ledger.revision = Some(RevisionNumber(1));
+        running.ledger.undoing = Some(Box::new(noted));
+    });
+    let failure = failure(stage.execute(true).await);
+    assert_eq!((failure.code, failure.undo), (FailureCode::CrashLoop, UndoOutcome::Undone));
+    assert!(stage.called("installer.uninstall") && !stage.called("installer.apply"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_taken_over_change_whose_server_is_broken_is_rolled_back() {
+    let mut script = Script::deployed().failing("cluster.watch@1");
+    let own = script.newest.as_mut().unwrap();
+    own.summary.revision = RevisionNumber(2);
+    own.summary.status = ReleaseStatus::PendingUpgrade;
+    own.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
+    let stage = script.stage(deploy_task(), |running| {
+        running.ledger.applying = true;
+        running.ledger.revision = Some(RevisionNumber(2));
+        running.ledger.previous = Some(RevisionNumber(1));
+    });
+    let failure = failure(stage.execute(true).await);
+    assert_eq!(failure.undo, UndoOutcome::Undone);
+    assert!(stage.called("installer.roll_back") && stage.called("installer.commit"));
+}

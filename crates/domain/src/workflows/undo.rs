@@ -1,0 +1,244 @@
+//! The undo of a deploy: what the ledger says was changed is taken back, last first. Run by the holder or by whoever took over.
+
+use tokio::time::Instant;
+
+use super::await_server::Awake;
+use super::call::{Halt, call};
+use super::deploy::{Deploy, stop_of};
+use crate::model::{
+    ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, RevisionHandle, RevisionNumber, StoredConnection, UndoOutcome,
+};
+use crate::operations::{Ending, Stop};
+
+/// What an undo could not take back.
+#[derive(Default)]
+struct Leftovers {
+    sentences: Vec<String>,
+    debts: Vec<Debt>,
+}
+
+impl Deploy<'_> {
+    /// Takes everything back, as far as possible, and ends the operation with the failure.
+    pub(super) async fn undo(&self, failure: Failure) -> Ending {
+        let ledger = self.run.ledger();
+        if failure.undo == UndoOutcome::LeftAsIs {
+            return Ending::failure(self.cleaned(failure));
+        }
+        match self.take_back(failure, &ledger).await {
+            Ok(ending) => ending,
+            Err(stop) => Ending::Stopped(stop),
+        }
+    }
+
+    async fn take_back(&self, failure: Failure, ledger: &Ledger) -> Result<Ending, Stop> {
+        let deadline = Instant::now() + self.workflows.settings.undo_timeout;
+        let revision = self.own_revision(ledger, deadline).await?;
+        if revision.is_none() && !ledger.connecting {
+            return Ok(Ending::failure(self.cleaned(failure)));
+        }
+        let failure = self.begin(failure, ledger).await;
+        let mut left = Leftovers::default();
+        if ledger.connecting
+            && let Some(intent) = &ledger.connection
+        {
+            self.restore_connection(intent, ledger.previous, deadline, &mut left).await?;
+        }
+        let hands_off = failure.code == FailureCode::ReleaseChanged;
+        if let Some(revision) = revision.filter(|_| !hands_off) {
+            match ledger.previous {
+                Some(previous) => self.back_to(&revision, previous, &failure, ledger, deadline, &mut left).await?,
+                None => self.remove(ledger, deadline, &mut left).await?,
+            }
+        }
+        Ok(conclude(failure, left, hands_off))
+    }
+
+    /// Collects the autopsy before anything is taken back, and stores that the undo has begun.
+    async fn begin(&self, failure: Failure, ledger: &Ledger) -> Failure {
+        let failure = if ledger.undoing.is_some() || !ledger.applying {
+            self.cleaned(failure)
+        } else {
+            self.workflows.with_autopsy(failure, &self.server, &self.request.redactor(None)).await
+        };
+        self.run.phase(Phase::Undo, format!("undoing: {}", failure.message));
+        let noted = failure.clone();
+        if let Err(error) = self.run.record(|ledger| ledger.undoing = Some(Box::new(noted))).await {
+            // The undo is safe to begin again, so a takeover that does not know of it does no harm.
+            tracing::warn!(operation.id = %self.run.info.id, %error, "the begin of the undo is not stored");
+        }
+        failure
+    }
+
+    /// The revision that this operation recorded: from the ledger, or found when the answer of `begin` was lost.
+    async fn own_revision(&self, ledger: &Ledger, deadline: Instant) -> Result<Option<RevisionHandle>, Stop> {
+        let key = &self.run.info.key;
+        let handle = |revision| RevisionHandle { key: key.clone(), revision, operation: self.run.info.id.clone() };
+        if let Some(revision) = ledger.revision {
+            return Ok(Some(handle(revision)));
+        }
+        let newest = stop_of(call(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)?;
+        let own = |release: &Release| {
+            release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id))
+        };
+        Ok(newest.ok().flatten().filter(own).map(|release| handle(release.summary.revision)))
+    }
+
+    /// Puts the connection back as it was: its old fields and the previous revision's password, or none.
+    async fn restore_connection(
+        &self,
+        intent: &ConnectionIntent,
+        previous: Option<RevisionNumber>,
+        deadline: Instant,
+        left: &mut Leftovers,
+    ) -> Result<(), Stop> {
+        let Some(store) = &self.workflows.ports.connections else { return Ok(()) };
+        let restored = match (&intent.before, previous) {
+            (Some(before), Some(previous)) => self.write_back(before, previous, deadline).await?,
+            _ => match stop_of(call(self.run, deadline, || store.get(&intent.id)).await)? {
+                Ok(Some(found)) if found.owner.as_ref() == Some(&self.run.info.key) => {
+                    stop_of(call(self.run, deadline, || store.delete(&intent.id, &self.run.fence)).await)?.map(|_| ())
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = restored {
+            left.sentences.push(format!("connection `{}` is not as it was before: {error}", intent.id));
+            if intent.before.is_none() {
+                left.debts.push(Debt::Connection(intent.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_back(&self, before: &StoredConnection, previous: RevisionNumber, deadline: Instant) -> Result<Result<(), String>, Stop> {
+        let Some(store) = &self.workflows.ports.connections else { return Ok(Ok(())) };
+        let key = &self.run.info.key;
+        let old = match stop_of(call(self.run, deadline, || self.workflows.ports.installer.get(key, Some(previous))).await)? {
+            Ok(old) => old.and_then(|release| release.credentials),
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(mut credentials) = old else { return Ok(Err(format!("the login of revision {previous} is not on record"))) };
+        if let Some(login) = &before.login {
+            credentials.user.clone_from(login);
+        }
+        let mut connection = self.connection(&credentials, before.id.clone());
+        connection.url.clone_from(&before.url);
+        Ok(stop_of(call(self.run, deadline, || store.put(&connection, Some(before), &self.run.fence)).await)?.map(|_| ()))
+    }
+
+    /// Goes back to the revision that was in force.
+    async fn back_to(
+        &self,
+        failed: &RevisionHandle,
+        previous: RevisionNumber,
+        failure: &Failure,
+        ledger: &Ledger,
+        deadline: Instant,
+        left: &mut Leftovers,
+    ) -> Result<(), Stop> {
+        let installer = &self.workflows.ports.installer;
+        let fence = &self.run.fence;
+        let why: String = failure.message.chars().take(200).collect();
+        if !ledger.applying {
+            let marked = stop_of(call(self.run, deadline, || installer.fail(failed, &why, fence)).await)?;
+            left.note(marked.map_err(|error| format!("revision {} is not marked as failed: {error}", failed.revision)));
+            return Ok(());
+        }
+        self.run.progress(format!("rolling back to revision {previous}"));
+        let back = match stop_of(call(self.run, deadline, || installer.roll_back(failed, previous, &why, fence)).await)? {
+            Ok(back) => back,
+            Err(error) => {
+                left.sentences.push(format!("the release could not be rolled back to revision {previous}: {error}"));
+                return Ok(());
+            }
+        };
+        if let Err(halt) = self.old_server_runs(ledger, deadline).await {
+            let failure = match halt {
+                Halt::Stop(stop) => return Err(stop),
+                Halt::Failed(failure) => failure,
+            };
+            left.sentences.push(format!("the server of revision {previous} does not come up again: {}", failure.message));
+            let marked = stop_of(
+                call(self.run, deadline.max(Instant::now() + fence.call_limit()), || installer.fail(&back, &failure.message, fence)).await,
+            )?;
+            left.note(marked.map_err(|error| format!("revision {} is not marked as failed: {error}", back.revision)));
+            return Ok(());
+        }
+        let committed = stop_of(call(self.run, deadline, || installer.commit(&back, fence)).await)?;
+        left.note(committed.map_err(|error| format!("revision {} is not marked as deployed: {error}", back.revision)));
+        Ok(())
+    }
+
+    /// Waits for the server of the previous revision, or puts it back to sleep when it slept.
+    async fn old_server_runs(&self, ledger: &Ledger, deadline: Instant) -> Result<(), Halt> {
+        if ledger.replicas_before == Some(0) {
+            let slept = call(self.run, deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 0, &self.run.fence)).await;
+            return slept.map_err(|broken| broken.or_fail(|error| super::faults::of_cluster(&error)));
+        }
+        match self.workflows.await_ready(self.run, &self.server, deadline).await? {
+            Awake::Ready | Awake::PutToSleep => Ok(()),
+        }
+    }
+
+    /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
+    async fn remove(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
+        let ports = &self.workflows.ports;
+        let key = &self.run.info.key;
+        self.run.progress("removing the release and its objects");
+        let removed = stop_of(call(self.run, deadline, || ports.installer.uninstall(key, &self.run.fence)).await)?;
+        if let Err(error) = removed {
+            left.sentences.push(format!("the release is not removed: {error}"));
+            return Ok(());
+        }
+        if let Err(halt) = self.workflows.await_gone(self.run, &self.server, deadline).await {
+            match halt {
+                Halt::Stop(stop) => return Err(stop),
+                Halt::Failed(failure) => left.sentences.push(failure.message),
+            }
+        }
+        let claims = match stop_of(call(self.run, deadline, || ports.cluster.claims(&self.server)).await)? {
+            Ok(claims) => claims,
+            Err(error) => {
+                left.sentences.push(format!("claims are not looked for: {error}"));
+                return Ok(());
+            }
+        };
+        let made: Vec<String> = claims.into_iter().map(|claim| claim.name).filter(|name| !ledger.claims_before.contains(name)).collect();
+        if made.is_empty() {
+            return Ok(());
+        }
+        self.run.progress(format!("deleting claims {}", made.join(", ")));
+        let deleted = stop_of(call(self.run, deadline, || ports.cluster.delete_claims(&self.server, &made, &self.run.fence)).await)?;
+        if let Err(error) = deleted {
+            left.sentences.push(format!("claims {} are not deleted: {error}", made.join(", ")));
+            left.debts.extend(made.into_iter().map(Debt::Claim));
+        }
+        Ok(())
+    }
+
+    /// The failure without the request's secrets in its sentence.
+    fn cleaned(&self, mut failure: Failure) -> Failure {
+        failure.message = self.request.redactor(None).redact(&failure.message);
+        failure
+    }
+}
+
+impl Leftovers {
+    fn note(&mut self, result: Result<(), String>) {
+        self.sentences.extend(result.err());
+    }
+}
+
+/// A failed undo takes over the code: what runs now is not what anybody asked for.
+fn conclude(mut failure: Failure, left: Leftovers, hands_off: bool) -> Ending {
+    if left.sentences.is_empty() {
+        failure.undo = if hands_off { UndoOutcome::LeftAsIs } else { UndoOutcome::Undone };
+    } else {
+        failure.message =
+            format!("{}; the undo was incomplete: {}; post the deployment again or delete it", failure.message, left.sentences.join("; "));
+        failure.code = FailureCode::RollbackFailed;
+        failure.undo = UndoOutcome::Failed;
+    }
+    Ending::Done { outcome: Err(failure), debts: left.debts, paid: Vec::new() }
+}
