@@ -223,16 +223,12 @@ impl Controller {
         loop {
             tokio::select! {
                 () = self.operations.closing() => return,
-                led = leader.wait_for(|led| *led) => {
-                    if led.is_err() {
-                        tracing::debug!("nobody says who leads; this replica does its background work alone");
-                    }
-                    drop(led);
-                    if let Err(error) = self.operations.recover().await {
-                        tracing::warn!(%error, "the background work is tried again later");
-                    }
-                }
+                () = leads(&mut leader) => {}
             }
+            if let Err(error) = self.operations.recover().await {
+                tracing::warn!(%error, "the background work is tried again later");
+            }
+            self.readings.drop_old();
             tokio::select! {
                 () = self.operations.closing() => return,
                 () = tokio::time::sleep(period) => {}
@@ -309,6 +305,13 @@ impl Controller {
 const MAX_ROUNDS: u32 = 10;
 /// How often the background work looks around, when `LOCK_STALE_AFTER` does not ask for more.
 const BACKGROUND_PERIOD: Duration = Duration::from_secs(10);
+
+/// Resolves while this replica does the background work.
+async fn leads(leader: &mut watch::Receiver<bool>) {
+    if leader.wait_for(|leads| *leads).await.is_err() {
+        tracing::debug!("nobody says who leads; this replica does the background work alone");
+    }
+}
 
 fn deployed_elsewhere(identity: &Identity, key: &ReleaseKey) -> Failure {
     let message = format!(

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{
-    ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, OperationId, Release, ReleaseStatus, RevisionNumber, UndoOutcome,
-};
+use crate::model::{ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Release, ReleaseStatus, RevisionNumber, UndoOutcome};
 
 /// What is seen before the decision.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +13,6 @@ pub struct Observed<'a> {
     pub newest: Option<&'a Release>,
     /// The manifest that this request makes.
     pub manifest: &'a ManifestHash,
-    /// The deciding operation.
-    pub operation: &'a OperationId,
     /// The present moment.
     pub now: Timestamp,
     /// From this age on somebody else's pending operation counts as dead (`DEPLOY_TIMEOUT`).
@@ -69,9 +65,8 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
     }
     match summary.status {
         ReleaseStatus::Uninstalling => return Plan::CleanUpAndInstall,
-        status
-            if status.is_pending() && facts.operation.as_ref() != Some(observed.operation) && !is_dead(observed, summary.last_deployed) =>
-        {
+        // A pending revision of our own service is dead: whoever decides holds the release's lock, so nobody of ours is writing it.
+        status if status.is_pending() && facts.operation.is_none() && !is_dead(observed, summary.last_deployed) => {
             return Plan::Refuse(Box::new(pending(summary.key.name.as_str(), status, summary.revision)));
         }
         _ => {}

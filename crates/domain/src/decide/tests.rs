@@ -1,17 +1,12 @@
 use super::*;
-use crate::test_support::{now, operation, release, request};
+use crate::test_support::{now, release, request};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn decided(newest: Option<&Release>, request: &DeployRequest, manifest: &str, after: i64) -> Plan {
     let manifest = ManifestHash(manifest.to_owned());
-    let observed = Observed {
-        newest,
-        manifest: &manifest,
-        operation: &operation("op-now"),
-        now: now() + jiff::SignedDuration::from_secs(after),
-        pending_is_dead_after: HOUR,
-    };
+    let observed =
+        Observed { newest, manifest: &manifest, now: now() + jiff::SignedDuration::from_secs(after), pending_is_dead_after: HOUR };
     decide(&observed, request)
 }
 
@@ -60,16 +55,16 @@ fn a_failed_change_goes_on_from_the_revision_in_force() {
 #[test]
 fn a_pending_revision_of_somebody_else_is_left_alone_until_it_must_be_dead() {
     for status in ReleaseStatus::ALL.iter().copied().filter(|status| status.is_pending()) {
-        let newest = release(2, status);
+        let mut newest = release(2, status);
+        newest.summary.deployment.as_mut().unwrap().operation = None;
         assert_eq!(refused(decided(Some(&newest), &request(), "new", 3599)), FailureCode::ReleasePending, "{status}");
         assert_eq!(decided(Some(&newest), &request(), "new", 3600), change(None), "{status}");
     }
 }
 
 #[test]
-fn our_own_pending_revision_does_not_stop_us() {
-    let mut newest = release(1, ReleaseStatus::PendingInstall);
-    newest.summary.deployment.as_mut().unwrap().operation = Some(operation("op-now"));
+fn a_pending_revision_of_our_own_service_is_dead_because_we_hold_the_lock() {
+    let newest = release(1, ReleaseStatus::PendingInstall);
     assert_eq!(decided(Some(&newest), &request(), "new", 0), change(None));
 }
 

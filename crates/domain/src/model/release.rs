@@ -92,7 +92,8 @@ pub struct DeploymentFacts {
     pub request_hash: Option<RequestHash>,
     /// The manifest it holds.
     pub manifest_hash: Option<ManifestHash>,
-    /// The operation that wrote the newest revision.
+    /// The operation that wrote the newest revision. MUST be none for a revision that somebody else's Helm wrote, also when it copied
+    /// the values of one of ours: it tells a dead writer of ours from a human at work.
     pub operation: Option<OperationId>,
 }
 
@@ -157,6 +158,9 @@ pub struct DesiredRelease {
     pub credentials: Credentials,
     /// The connection it will be registered as.
     pub connection_id: Option<ConnectionId>,
+    /// The newest revision that the decision was made on; none when there was no record. If it is another one by now, somebody else
+    /// was faster and the decision no longer holds.
+    pub after: Option<RevisionNumber>,
     /// The operation that writes it; a revision remembers it, so that a repeated `begin` finds its own.
     pub operation: OperationId,
 }

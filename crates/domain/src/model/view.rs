@@ -159,7 +159,7 @@ impl From<&RunningOperation> for OperationView {
             info: running.info.clone(),
             state: if queued { OperationState::Queued } else { OperationState::Running },
             phase: running.phase,
-            started_at: Some(running.started_at),
+            started_at: (!queued).then_some(running.started_at),
             finished_at: None,
             outcome: None,
             debts: Vec::new(),

@@ -171,7 +171,7 @@ async fn finish(
     let closed = loop {
         match run.close(write, |record| record.finished(&run.info.id).is_some()).await {
             // Everything but this last note is done. It is worth waiting for the store, as long as the lock may still be ours.
-            Err(StoreError::Unavailable(error)) if pause < engine.limits.lock_stale_after => {
+            Err(error) if pause < engine.limits.lock_stale_after => {
                 tracing::warn!(operation.id = %run.info.id, %error, "the end of the operation is not written yet");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -205,10 +205,13 @@ async fn give_up(run: &Arc<Run>) -> Result<Option<(Known, Instant)>, StoreError>
 fn log_end(finished: &FinishedOperation) {
     let info = &finished.info;
     match &finished.outcome {
-        Ok(_) => tracing::info!(operation.id = %info.id, release.name = %info.key.name, kind = %info.kind, "operation succeeded"),
+        Ok(_) => tracing::info!(
+            operation.id = %info.id, release.name = %info.key.name, request.id = %info.caller.request_id, kind = %info.kind,
+            "operation succeeded"
+        ),
         Err(failure) => tracing::warn!(
-            operation.id = %info.id, release.name = %info.key.name, kind = %info.kind, code = %failure.code, undo = %failure.undo,
-            "operation failed: {}", failure.message
+            operation.id = %info.id, release.name = %info.key.name, request.id = %info.caller.request_id, kind = %info.kind,
+            code = %failure.code, undo = %failure.undo, "operation failed: {}", failure.message
         ),
     }
 }

@@ -47,6 +47,7 @@ pub(crate) async fn update<T>(
 ) -> Result<Changed<T>, StoreError> {
     let mut faults = 0;
     let mut conflicts = 0;
+    let mut cuts = 0;
     loop {
         let current = match known.take() {
             Some(current) => current,
@@ -65,17 +66,48 @@ pub(crate) async fn update<T>(
             Change::Leave(value) => return Ok(Changed { value, known: current, sent }),
             Change::Write(value) => value,
         };
+        shorten(&mut copy, cuts);
         let record = Arc::new(copy);
+        let current_again = current.clone();
         match store.compare_and_swap(&key.name, current.version, Arc::clone(&record)).await {
             Ok(version) => {
                 return Ok(Changed { value, known: Known { version: Some(version), record, lock_age: Duration::ZERO }, sent });
             }
             Err(StoreError::Conflict) if conflicts < MAX_CONFLICTS => conflicts += 1,
             Err(StoreError::Unavailable(_)) if faults < RETRIES => pause(&mut faults).await,
+            Err(StoreError::TooLarge(_)) if cuts < MAX_CUTS => {
+                cuts += 1;
+                known = Some(current_again);
+            }
             Err(error) => return Err(error),
         }
     }
 }
+
+/// How far a record is cut down when the store finds it too large.
+const MAX_CUTS: u32 = 3;
+
+/// Drops what is worth least: first the stories of ended operations, then their autopsies, then most of the running one's story.
+fn shorten(record: &mut OperationRecord, cuts: u32) {
+    for finished in record.finished.iter_mut().filter(|_| cuts >= 1) {
+        let finished = Arc::make_mut(finished);
+        finished.events.clear();
+        if let Err(failure) = &mut finished.outcome
+            && cuts >= 2
+        {
+            failure.autopsy = None;
+        }
+    }
+    if let Some(running) = &mut record.running
+        && cuts >= 3
+    {
+        let surplus = running.events.len().saturating_sub(KEPT_EVENTS);
+        running.events.drain(..surplus);
+    }
+}
+
+/// What is left of the running operation's story then.
+const KEPT_EVENTS: usize = 20;
 
 async fn read(store: &dyn OperationStore, key: &ReleaseKey) -> Result<Known, StoreError> {
     Ok(match store.read(&key.name).await? {

@@ -258,7 +258,10 @@ impl Run {
             if own.running.events.len() >= MAX_EVENTS {
                 own.running.events.remove(0);
             }
-            tracing::info!(operation.id = %self.info.id, release.name = %self.info.key.name, phase = %event.phase, "{}", event.message);
+            tracing::info!(
+                operation.id = %self.info.id, release.name = %self.info.key.name, request.id = %self.info.caller.request_id,
+                phase = %event.phase, "{}", event.message
+            );
             own.running.events.push(event);
             OperationView { state: OperationState::Running, ..OperationView::from(&own.running) }
         };

@@ -68,6 +68,7 @@ impl<'a> Deploy<'a> {
                 let key = &self.run.info.key;
                 let removed = call(self.run, self.deadline, || self.workflows.ports.installer.uninstall(key, &self.run.fence)).await;
                 removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+                let prepared = Prepared { desired: DesiredRelease { after: None, ..prepared.desired }, ..prepared };
                 self.write(&prepared, named.intent, None, None).await
             }
             Plan::Change { previous, grow } => self.write(&prepared, named.intent, *previous, grow.as_ref()).await,
@@ -145,6 +146,7 @@ impl<'a> Deploy<'a> {
             request: self.request.clone(),
             credentials,
             connection_id: intent.map(|intent| intent.id.clone()),
+            after: newest.map(|release| release.summary.revision),
             operation: self.run.info.id.clone(),
         };
         let manifest = call(self.run, self.deadline, || self.workflows.ports.installer.manifest_hash(&desired)).await;
@@ -152,7 +154,6 @@ impl<'a> Deploy<'a> {
         let observed = Observed {
             newest,
             manifest: &manifest,
-            operation: &self.run.info.id,
             now: self.workflows.ports.clock.now(),
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };

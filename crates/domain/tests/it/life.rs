@@ -1,0 +1,186 @@
+//! One deployment from its first POST to its DELETE.
+
+use dbt_controller_domain::model::*;
+use dbt_controller_domain::ports::ConnectionStore as _;
+
+use crate::stage::{NAME, Stage, code, key, main_request, request, revision, server, target};
+
+fn statuses(stage: &Stage) -> Vec<(u32, ReleaseStatus)> {
+    stage.world.releases().history(&key(NAME)).iter().map(|row| (row.revision.0, row.status)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_is_made_read_and_removed_without_a_trace() {
+    let stage = Stage::new();
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+
+    let deployment = stage.controller.inspect(&target(NAME)).await.unwrap();
+    assert_eq!(deployment.server.phase, ServerPhase::Ready);
+    assert_eq!(deployment.claims.len(), 1);
+    assert_eq!(deployment.connection.unwrap().presence, ConnectionPresence::Registered);
+    assert!(deployment.health.unwrap().reachable);
+    assert_eq!(stage.controller.list(&DeploymentFilter::default()).await.unwrap().len(), 1);
+
+    let Ok(Success::Deleted { claims, connection }) = stage.delete(NAME).await else { panic!("not deleted") };
+    assert_eq!(claims, [format!("{NAME}-{NAME}-0")]);
+    assert_eq!(connection.status, ConnectionOutcome::Deleted);
+    stage.assert_nothing_left();
+    assert_eq!(code(stage.delete(NAME).await), FailureCode::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_deploy_supersedes_and_keeps_the_login() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let login = stage.world.releases().get(&key(NAME)).unwrap().credentials;
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
+    assert_eq!(statuses(&stage), [(1, ReleaseStatus::Superseded), (2, ReleaseStatus::Deployed)]);
+    assert_eq!(stage.world.releases().get(&key(NAME)).unwrap().credentials, login);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_equal_deploy_is_no_revision_and_mends_what_is_missing() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.releases().remove_object(&key(NAME), &format!("Service/{NAME}"));
+    let Ok(Success::Deployed { revision, unchanged, notes, .. }) = stage.deploy(main_request("v1")).await else { panic!("not deployed") };
+    assert_eq!((revision.0, unchanged), (1, true));
+    assert_eq!(notes, [format!("mended: Service/{NAME}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_deploy_that_cannot_work_leaves_nothing_and_says_why() {
+    for (tag, expected, word) in
+        [("missing-1", FailureCode::ImagePullFailed, "missing-1"), ("crash-1", FailureCode::CrashLoop, "dbt-server")]
+    {
+        let stage = Stage::new();
+        let failure = stage.deploy(main_request(tag)).await.unwrap_err();
+        assert_eq!((failure.code, failure.undo), (expected, UndoOutcome::Undone), "{failure}");
+        assert!(failure.message.contains(word), "{failure}");
+        assert!(!failure.autopsy.as_ref().unwrap().containers.is_empty());
+        stage.assert_nothing_left();
+        assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_deploy_that_cannot_work_brings_the_old_server_back() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let failure = stage.deploy(main_request("missing-1")).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{failure}");
+    assert_eq!(statuses(&stage), [(1, ReleaseStatus::Superseded), (2, ReleaseStatus::Failed), (3, ReleaseStatus::Deployed)]);
+    let deployment = stage.controller.inspect(&target(NAME)).await.unwrap();
+    assert_eq!(deployment.server.phase, ServerPhase::Ready);
+    assert!(deployment.release.deployment.as_ref().unwrap().image.ends_with(":v1"));
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_server_is_mended_by_the_next_deploy() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+    assert_eq!(revision(stage.deploy(main_request("v3")).await), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_sleeps_and_wakes() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let controller = &stage.controller;
+    let suspended = controller.suspend(&target(NAME), false, crate::stage::caller()).await.unwrap();
+    assert_eq!(controller.wait(&suspended).await.unwrap().outcome, Ok(Success::Suspended));
+    assert_eq!(stage.world.servers().pods(), 0);
+    assert_eq!(controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
+
+    let resumed = controller.resume(&target(NAME), crate::stage::caller()).await.unwrap();
+    assert_eq!(controller.wait(&resumed).await.unwrap().outcome, Ok(Success::Resumed));
+    assert_eq!(controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_wakes_a_sleeping_server_changed_or_not() {
+    for tag in ["v1", "v2"] {
+        let stage = Stage::new();
+        revision(stage.deploy(main_request("v1")).await);
+        assert!(stage.world.servers().scale(&server(NAME), 0));
+        revision(stage.deploy(main_request(tag)).await);
+        assert_eq!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Ready, "{tag}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_larger_claim_grows() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let mut larger = main_request("v1");
+    larger.resources.storage_size = "2Gi".parse().unwrap();
+    assert_eq!(revision(stage.deploy(larger.clone()).await), 2);
+    assert_eq!(stage.world.claims().of(&server(NAME))[0].size.as_ref().unwrap().as_str(), "2Gi");
+
+    stage.world.claims().can_grow(&server(NAME), false);
+    larger.resources.storage_size = "4Gi".parse().unwrap();
+    let failure = stage.deploy(larger).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ClaimCannotGrow, UndoOutcome::Undone), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_helm_uninstall_left_is_found_and_removed_by_a_delete() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.releases().uninstall(&key(NAME), false));
+    assert!(stage.controller.list(&DeploymentFilter::default()).await.unwrap().is_empty());
+    let Ok(Success::Deleted { claims, connection }) = stage.delete(NAME).await else { panic!("not deleted") };
+    assert_eq!((claims.len(), connection.status), (1, ConnectionOutcome::Deleted));
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_human_who_changes_the_release_in_the_middle_is_not_overruled() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let ticket = stage.controller.deploy(main_request("v2"), crate::stage::caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    assert_eq!(stage.world.releases().get(&key(NAME)).unwrap().summary.revision, RevisionNumber(3));
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_somebody_puts_to_sleep_during_the_wait_is_not_called_ready() {
+    let stage = Stage::new();
+    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(stage.world.servers().scale(&server(NAME), 0));
+    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!(failure.code, FailureCode::PutToSleep);
+    assert_eq!(statuses(&stage), [(1, ReleaseStatus::Deployed)]);
+    let connection = stage.world.connections().get(&"test_project_main".parse().unwrap()).await.unwrap();
+    assert!(connection.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_warehouse_secret_stops_a_deploy_before_it_makes_anything() {
+    let stage = Stage::new();
+    stage.world.servers().remove_warehouse_secret(&"dbt-server".parse().unwrap(), Warehouse::Bigquery);
+    assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::WarehouseSecretMissing);
+    assert_eq!(stage.world.releases().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_lives_in_one_namespace_only() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let elsewhere = DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") };
+    let failure = stage.deploy(elsewhere).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::DeployedElsewhere);
+    assert!(failure.message.contains("dbt-server"), "{failure}");
+    let other = DeployRequest { namespace: "data".parse().unwrap(), ..request("other", None, "v1") };
+    assert_eq!(revision(stage.deploy(other).await), 1);
+}

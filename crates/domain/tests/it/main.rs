@@ -1,0 +1,11 @@
+//! The controller over the in-memory adapters, in virtual time: whole lives, races, takeovers and planned faults.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test binary: what is not as expected ends the test")]
+
+mod faults;
+mod freezing;
+mod life;
+mod names;
+mod queue;
+mod stage;
+mod takeover;

@@ -1,0 +1,182 @@
+//! Several callers at once: joining, waiting, cancelling, limits.
+
+use std::time::Duration;
+
+use dbt_controller_domain::model::*;
+
+use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, request, revision, settings, target};
+
+#[tokio::test(start_paused = true)]
+async fn equal_deploys_at_once_are_one_operation_on_any_replica() {
+    let stage = Stage::new();
+    let other = replica(&stage.world, stage.world.operations(), settings());
+    let first = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    let second = other.deploy(main_request("v1"), caller()).await.unwrap();
+    assert_eq!((first.joined, second.joined), (false, true));
+    assert_eq!(first.id, second.id);
+    let (one, two) = tokio::join!(stage.controller.wait(&first), other.wait(&second));
+    assert_eq!(one.unwrap().outcome, two.unwrap().outcome);
+    assert_eq!(stage.world.releases().history(&key(NAME)).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_deploys_of_one_release_take_their_turns_and_the_last_one_stays() {
+    let stage = Stage::new();
+    let other = replica(&stage.world, stage.world.operations(), settings());
+    let mut tickets = Vec::new();
+    for (index, tag) in ["v1", "v2", "v3"].iter().enumerate() {
+        let controller = if index % 2 == 0 { &stage.controller } else { &other };
+        tickets.push(controller.deploy(main_request(tag), caller()).await.unwrap());
+    }
+    for (index, ticket) in tickets.iter().enumerate() {
+        assert_eq!(revision(other.wait(ticket).await.unwrap().outcome.clone()), index as u32 + 1);
+    }
+    assert!(stage.world.releases().get(&key(NAME)).unwrap().summary.deployment.unwrap().image.ends_with(":v3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_stops_a_running_deploy_from_any_replica() {
+    let stage = Stage::new();
+    let other = replica(&stage.world, stage.world.operations(), settings());
+    let deploying = stage.controller.deploy(main_request("missing-1"), caller()).await.unwrap();
+    let waiting = stage.controller.deploy(main_request("v2"), caller()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let deleting = other.delete(&target(NAME), caller()).await.unwrap();
+    let failure = stage.controller.wait(&deploying).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::Cancelled, UndoOutcome::LeftAsIs));
+    assert_eq!(code(other.wait(&waiting).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    assert!(matches!(other.wait(&deleting).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_behind_a_delete_waits_for_it() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let deleting = stage.controller.delete(&target(NAME), caller()).await.unwrap();
+    let deploying = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    assert_eq!(deploying.key.name.as_str(), NAME);
+    assert!(stage.controller.wait(&deleting).await.unwrap().outcome.is_ok());
+    assert_eq!(revision(stage.controller.wait(&deploying).await.unwrap().outcome.clone()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_hangs_up_does_not_stop_the_operation() {
+    let stage = Stage::new();
+    let ticket = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(10), stage.controller.wait(&ticket)).await.is_err());
+    assert_eq!(revision(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_deployments_at_once_all_get_their_own_values() {
+    let stage = Stage::new();
+    let deploys: Vec<_> = (0..50)
+        .map(|n| {
+            let controller = stage.controller.clone();
+            tokio::spawn(async move { deploy(&controller, request(&format!("project-{n}"), None, &format!("v{n}"))).await })
+        })
+        .collect();
+    for done in deploys {
+        assert_eq!(revision(done.await.unwrap()), 1);
+    }
+    for n in 0..50 {
+        let release = stage.world.releases().get(&key(&format!("dbt-server-project-{n}"))).unwrap();
+        assert!(release.summary.deployment.unwrap().image.ends_with(&format!(":v{n}")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_allowed_number_of_deploys_run_side_by_side() {
+    let stage = Stage::with(Settings { max_concurrent: 2, ..settings() });
+    let mut tickets = Vec::new();
+    for n in 0..5 {
+        tickets.push(stage.controller.deploy(request(&format!("p{n}"), None, "v1"), caller()).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let running = stage.controller.operations().await.unwrap();
+    let count = |state| running.iter().filter(|view| view.state == state).count();
+    assert_eq!((count(OperationState::Running), count(OperationState::Queued)), (2, 3));
+    for ticket in &tickets {
+        revision(stage.controller.wait(ticket).await.unwrap().outcome.clone());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_queue_a_caller_is_sent_away_and_later_served() {
+    let stage = Stage::with(Settings { max_concurrent: 1, max_queued: 2, ..settings() });
+    let mut tickets = Vec::new();
+    for n in 0..3 {
+        tickets.push(stage.controller.deploy(request(&format!("p{n}"), None, "v1"), caller()).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let refused = stage.controller.deploy(request("p9", None, "v1"), caller()).await.unwrap_err();
+    assert_eq!(refused.code, FailureCode::TooManyOperations);
+    for ticket in &tickets {
+        revision(stage.controller.wait(ticket).await.unwrap().outcome.clone());
+    }
+    revision(stage.deploy(request("p9", None, "v1")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_one_release_is_bounded_too() {
+    let stage = Stage::new();
+    for n in 0..=OperationRecord::MAX_WAITING {
+        stage.controller.deploy(main_request(&format!("v{n}")), caller()).await.unwrap();
+    }
+    let refused = stage.controller.deploy(main_request("v99"), caller()).await.unwrap_err();
+    assert_eq!(refused.code, FailureCode::TooManyOperations);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_that_is_not_ready_in_time_ends_by_timeout() {
+    let patience = Patience { pull_error_window: Duration::from_secs(86_400), ..Patience::default() };
+    let stage = Stage::with(Settings { deploy_timeout: Duration::from_secs(120), patience, ..settings() });
+    let failure = stage.deploy(main_request("missing-1")).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::DeployTimeout, UndoOutcome::Undone), "{failure}");
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_story_of_an_operation_can_be_followed_and_read_afterwards() {
+    let stage = Stage::new();
+    let ticket = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    let last = loop {
+        if views.borrow_and_update().finished_at.is_some() || views.changed().await.is_err() {
+            break views.borrow().clone();
+        }
+    };
+    assert_eq!(last.state, OperationState::Succeeded);
+    let phases: Vec<_> = last.events.iter().filter(|event| event.begins_phase).map(|event| event.phase).collect();
+    assert_eq!(phases, [Phase::Name, Phase::Record, Phase::Apply, Phase::Ready, Phase::Connect, Phase::Commit]);
+    let numbers: Vec<_> = last.events.iter().map(|event| event.sequence).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert_eq!(stage.controller.operation(&ticket.id).await.unwrap().unwrap().events, last.events);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_operation_stays_readable_for_its_retention_and_no_record_stays_for_ever() {
+    let stage = Stage::new();
+    let background = tokio::spawn({
+        let controller = stage.controller.clone();
+        async move { controller.run_background().await }
+    });
+    revision(stage.deploy(main_request("v1")).await);
+    tokio::time::sleep(Duration::from_secs(3500)).await;
+    assert_eq!(stage.controller.operations().await.unwrap().len(), 1);
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert!(stage.controller.operations().await.unwrap().is_empty());
+    assert_eq!(stage.world.operation_records().count(), 0);
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_is_in_a_story_or_an_outcome() {
+    let stage = Stage::new();
+    let mut wished = main_request("crash-1");
+    wished.credentials.password = Some("password-canary".into());
+    stage.deploy(wished).await.unwrap_err();
+    let told = format!("{:?}", stage.controller.operations().await.unwrap());
+    assert!(told.contains("CrashLoop") && !told.contains("canary"), "{told}");
+}

@@ -1,0 +1,185 @@
+//! Holders that die, stop or lose the store: another goes on, and the first one writes nothing more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbt_controller_adapters_memory::{AirflowLink, Call, MemoryWorld};
+use dbt_controller_domain::Controller;
+use dbt_controller_domain::model::*;
+
+use crate::freezing::Freezing;
+use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, revision, settings, target, world};
+
+/// A replica that can be frozen, and one that survives.
+struct Pair {
+    world: MemoryWorld,
+    store: Arc<Freezing>,
+    frozen: Arc<Controller>,
+    survivor: Arc<Controller>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let world = world();
+        let store = Freezing::new(world.operations());
+        let frozen = replica(&world, store.clone(), settings());
+        let survivor = replica(&world, world.operations(), settings());
+        Self { world, store, frozen, survivor }
+    }
+
+    fn survivor_works(&self) -> tokio::task::JoinHandle<()> {
+        let survivor = self.survivor.clone();
+        tokio::spawn(async move { survivor.run_background().await })
+    }
+
+    /// Freezes the first replica when the operation is in this phase.
+    async fn freeze_in(&self, ticket: &Ticket, phase: Phase) {
+        let mut views = self.frozen.follow(&ticket.id).await.unwrap().unwrap();
+        views.wait_for(|view| view.phase == phase).await.unwrap();
+        self.store.freeze(true);
+    }
+
+    fn writes(&self) -> u64 {
+        let writing = [Call::InstallerBegin, Call::InstallerApply, Call::InstallerCommit, Call::InstallerUninstall, Call::ConnectionsPut];
+        writing.iter().map(|call| self.world.calls().count(*call)).sum()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_whose_holder_is_gone_is_finished_when_its_server_is_ready() {
+    let pair = Pair::new();
+    let _background = pair.survivor_works();
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    let ended = pair.survivor.wait(&ticket).await.unwrap();
+    assert_eq!(revision(ended.outcome.clone()), 1);
+
+    let writes = pair.writes();
+    pair.store.freeze(false);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(pair.writes(), writes, "the woken writer writes nothing");
+    assert_eq!(revision(pair.frozen.wait(&ticket).await.unwrap().outcome.clone()), 1, "its caller gets the survivor's answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_whose_holder_is_gone_is_undone_when_its_server_is_not_ready() {
+    let pair = Pair::new();
+    let _background = pair.survivor_works();
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!(failure.undo, UndoOutcome::Undone, "{failure}");
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+    pair.store.freeze(false);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_is_made_between_half_the_stale_time_and_the_takeover() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let writes = pair.writes();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(pair.writes(), writes, "nobody has taken over, and the holder that cannot renew does nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_whose_holder_is_gone_is_finished() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let _background = pair.survivor_works();
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Drain).await;
+    assert!(matches!(
+        pair.survivor.wait(&ticket).await.unwrap().outcome,
+        Ok(Success::Deleted { .. }) | Err(Failure { code: FailureCode::NotFound, .. })
+    ));
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_deploy_takes_over_a_stale_line_at_once_without_the_background_work() {
+    let pair = Pair::new();
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    tokio::time::sleep(Duration::from_secs(32)).await;
+    assert_eq!(revision(deploy(&pair.survivor, main_request("v2")).await), 1);
+    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_renews_is_not_taken_over_however_long_it_waits() {
+    let pair = Pair::new();
+    let _background = pair.survivor_works();
+    let patient = Settings { patience: Patience { pull_error_window: Duration::from_secs(900), ..Patience::default() }, ..settings() };
+    let holder = replica(&pair.world, pair.world.operations(), patient);
+    let ticket = holder.deploy(main_request("missing-1"), caller()).await.unwrap();
+    let failure = holder.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!(failure.code, FailureCode::ImagePullFailed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_stops_gives_its_lock_up_and_another_goes_on_at_once() {
+    let pair = Pair::new();
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (waiting, ()) = tokio::join!(pair.frozen.wait(&ticket), pair.frozen.shut_down(Duration::from_secs(5)));
+    let failure = waiting.unwrap_err();
+    assert_eq!(failure.code, FailureCode::ShuttingDown);
+    assert!(failure.message.contains(ticket.id.as_str()), "{failure}");
+    assert_eq!(pair.frozen.deploy(main_request("v1"), caller()).await.unwrap_err().code, FailureCode::ShuttingDown);
+
+    let _background = pair.survivor_works();
+    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_err());
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_ends_within_the_grace_is_answered() {
+    let stage = Stage::new();
+    let ticket = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    let (ended, ()) = tokio::join!(stage.controller.wait(&ticket), stage.controller.shut_down(Duration::from_secs(25)));
+    assert_eq!(revision(ended.unwrap().outcome.clone()), 1);
+    assert!(stage.controller.health().await.shutting_down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_airflow_could_not_remove_is_removed_when_it_is_back() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.set_airflow_link(AirflowLink::Down);
+    let Ok(Success::Deleted { connection, .. }) = stage.delete(NAME).await else { panic!("not deleted") };
+    assert_eq!(connection.status, ConnectionOutcome::Error);
+    let next = replica(&stage.world, stage.world.operations(), settings());
+    let background = tokio::spawn(async move { next.run_background().await });
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    assert_eq!(stage.world.leftovers().len(), 1, "the debt outlives the retention");
+    stage.world.set_airflow_link(AirflowLink::Up);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    assert_eq!(stage.world.operation_records().count(), 0, "a paid debt is forgotten like any other ended operation");
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_is_void_when_the_deployment_is_back() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.set_airflow_link(AirflowLink::Down);
+    stage.delete(NAME).await.unwrap();
+    assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::AirflowUnavailable);
+    stage.world.set_airflow_link(AirflowLink::Up);
+    revision(stage.deploy(main_request("v1")).await);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(stage.world.releases().get(&key(NAME)).is_some());
+    assert_eq!(stage.world.airflow().count(), 1, "the new deployment keeps its connection");
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    background.abort();
+}
