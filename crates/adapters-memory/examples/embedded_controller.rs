@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbt_controller_adapters_memory::{MemoryWorld, WorldOptions};
-use dbt_controller_domain::model::{Caller, DeployRequest, Failure, Patience, Settings, Success, Target};
+use dbt_controller_domain::model::{Caller, DeployRequest, Failure, Settings, Success, Target};
 use dbt_controller_domain::{Controller, Ports};
 use dbt_controller_port_contracts::fixtures;
 
@@ -36,17 +36,7 @@ fn controller(world: &MemoryWorld) -> Arc<Controller> {
         clock: world.clock(),
         random: world.random(),
     };
-    let settings = Settings {
-        namespaces: vec![fixtures::namespace()],
-        deploy_timeout: Duration::from_secs(60),
-        undo_timeout: Duration::from_secs(60),
-        max_concurrent: 20,
-        max_queued: 200,
-        operation_retention: Duration::from_secs(3600),
-        lock_stale_after: Duration::from_secs(30),
-        patience: Patience::default(),
-    };
-    Controller::new(ports, settings)
+    Controller::new(ports, Settings::new(fixtures::namespace()))
 }
 
 async fn deploy(controller: &Arc<Controller>, request: DeployRequest) -> Result<Success, Failure> {

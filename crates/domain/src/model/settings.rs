@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Namespace;
 
 /// What the workflows need to know from configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where operations live and deployments go by default (`KUBERNETES_NAMESPACE`), then the further allowed ones.
     pub namespaces: Vec<Namespace>,
@@ -26,7 +26,7 @@ pub struct Settings {
 }
 
 /// The windows after which a broken pod ends the wait.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patience {
     /// How long an image may fail to be pulled (`PULL_ERROR_WINDOW`).
     pub pull_error_window: Duration,
@@ -37,6 +37,20 @@ pub struct Patience {
 }
 
 impl Settings {
+    /// The defaults, for deployments in this namespace only.
+    pub fn new(home: Namespace) -> Self {
+        Self {
+            namespaces: vec![home],
+            deploy_timeout: Duration::from_secs(30 * 60),
+            undo_timeout: Duration::from_secs(5 * 60),
+            max_concurrent: 20,
+            max_queued: 200,
+            operation_retention: Duration::from_secs(60 * 60),
+            lock_stale_after: Duration::from_secs(30),
+            patience: Patience::default(),
+        }
+    }
+
     /// The namespace of the service: the first of the allowed ones.
     pub fn home(&self) -> &Namespace {
         &self.namespaces[0]

@@ -1,13 +1,12 @@
 //! One or more controllers over one world.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dbt_controller_adapters_memory::{MemoryWorld, WorldOptions};
 use dbt_controller_domain::model::*;
-use dbt_controller_domain::naming::Identity;
 use dbt_controller_domain::ports::OperationStore;
 use dbt_controller_domain::{Controller, Ports};
+use dbt_controller_port_contracts::fixtures;
 
 pub(crate) struct Stage {
     pub(crate) world: MemoryWorld,
@@ -15,16 +14,8 @@ pub(crate) struct Stage {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings {
-        namespaces: vec!["dbt-server".parse().unwrap(), "data".parse().unwrap()],
-        deploy_timeout: Duration::from_secs(1800),
-        undo_timeout: Duration::from_secs(300),
-        max_concurrent: 20,
-        max_queued: 200,
-        operation_retention: Duration::from_secs(3600),
-        lock_stale_after: Duration::from_secs(30),
-        patience: Patience::default(),
-    }
+    let namespaces = ["dbt-server", "data"].map(|name| name.parse().unwrap()).to_vec();
+    Settings { namespaces, ..Settings::new("dbt-server".parse().unwrap()) }
 }
 
 pub(crate) fn world() -> MemoryWorld {
@@ -80,7 +71,7 @@ pub(crate) fn target(name: &str) -> Target {
 }
 
 pub(crate) fn caller() -> Caller {
-    Caller { request_id: "request-1".to_owned(), actor: "current".to_owned() }
+    fixtures::caller()
 }
 
 pub(crate) fn key(name: &str) -> ReleaseKey {
@@ -92,43 +83,8 @@ pub(crate) fn server(name: &str) -> ServerKey {
 }
 
 pub(crate) fn request(project: &str, branch: Option<&str>, tag: &str) -> DeployRequest {
-    DeployRequest {
-        identity: Identity::parse(project, branch).unwrap(),
-        namespace: "dbt-server".parse().unwrap(),
-        customer: "acme".parse().unwrap(),
-        domain: "example.com".parse().unwrap(),
-        image: Image { repository: "4fastbi".to_owned(), name: "dbt-api-server-core".to_owned(), tag: tag.to_owned() },
-        environment: Environment::Prod,
-        cloud_provider: CloudProvider::Gcp,
-        warehouse: Some(Warehouse::Bigquery),
-        https_enabled: false,
-        git: GitSource {
-            dbt_repo_name: String::new(),
-            gitlink_secret: "https://bot:git-canary@git.example.com/r.git".into(),
-            gitlink_deploy_key: "EMPTY".into(),
-            package_repo_token: "".into(),
-            package_repo_token_name: String::new(),
-        },
-        credentials: RequestedCredentials::default(),
-        service_account: None,
-        options: ServerOptions {
-            worker_num: 10,
-            max_requests: 35,
-            enable_ddtrace: false,
-            debug: false,
-            celery_log_level: CeleryLogLevel::Error,
-            cicd_env_key: "ENV".to_owned(),
-            cicd_env_value: "prod".to_owned(),
-            app_version: "1.0.0".to_owned(),
-        },
-        resources: Resources {
-            cpu_request: "1500m".parse().unwrap(),
-            cpu_limit: "3500m".parse().unwrap(),
-            memory_request: "2Gi".parse().unwrap(),
-            memory_limit: "6Gi".parse().unwrap(),
-            storage_size: "1Gi".parse().unwrap(),
-        },
-    }
+    let request = fixtures::request(project, branch).tag(tag).warehouse(Warehouse::Bigquery);
+    request.git_url("https://bot:git-canary@git.example.com/r.git").build()
 }
 
 pub(crate) const NAME: &str = "dbt-server-test-project-main";

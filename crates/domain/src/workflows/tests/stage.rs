@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -90,7 +89,7 @@ impl Script {
         };
         let run =
             run_of(Arc::clone(&ports.operations), Arc::clone(&ports.clock), queued("op-now", &request().identity, task.clone()), prepare);
-        let workflows = Arc::new(Workflows::new(ports, settings()));
+        let workflows = Arc::new(Workflows::new(ports, Settings::new(key().namespace)));
         Stage { story, workflows, run: Arc::new(run), task }
     }
 }
@@ -139,19 +138,6 @@ pub(super) fn ours() -> StoredConnection {
         description: Some(description_of_owner(&key())),
         owner: Some(key()),
         has_foreign_fields: false,
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        namespaces: vec!["dbt-server".parse().unwrap()],
-        deploy_timeout: Duration::from_secs(1800),
-        undo_timeout: Duration::from_secs(300),
-        max_concurrent: 20,
-        max_queued: 200,
-        operation_retention: Duration::from_secs(3600),
-        lock_stale_after: Duration::from_secs(30),
-        patience: Patience::default(),
     }
 }
 
