@@ -80,6 +80,18 @@ async fn assert_consistent(stage: &Stage, fault: &str) -> bool {
     true
 }
 
+async fn deployed(stage: &Stage) {
+    revision(stage.deploy(main_request("v1")).await);
+}
+
+/// The deployment is whole, if need be after one more deploy.
+async fn still_deployed(stage: &Stage, fault: &str) {
+    if undo_failed(stage).await {
+        revision(stage.deploy(main_request("v3")).await);
+    }
+    assert!(assert_consistent(stage, fault).await, "{fault}: the deployment is gone");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_first_deploy_ends_whole_or_leaves_nothing() {
     let nothing = async |_: &Stage| {};
@@ -101,9 +113,6 @@ async fn a_first_deploy_ends_whole_or_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_deploy_ends_whole_or_as_before() {
-    let prepare = async |stage: &Stage| {
-        revision(stage.deploy(main_request("v1")).await);
-    };
     let act = async |stage: &Stage| {
         let mut changed = main_request("v2");
         changed.credentials.password = Some("another-password".into());
@@ -113,42 +122,24 @@ async fn a_changed_deploy_ends_whole_or_as_before() {
             assert!(image.ends_with(":v2"), "{success:?}");
         }
     };
-    matrix(prepare, act, async |stage, fault| {
-        if undo_failed(stage).await {
-            revision(stage.deploy(main_request("v3")).await);
-        }
-        assert!(assert_consistent(stage, fault).await, "{fault}: the deployment is gone");
-    })
-    .await;
+    matrix(deployed, act, still_deployed).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_change_is_undone_through_every_fault() {
-    let prepare = async |stage: &Stage| {
-        revision(stage.deploy(main_request("v1")).await);
-    };
     let act = async |stage: &Stage| {
         stage.deploy(main_request("missing-1")).await.unwrap_err();
     };
-    matrix(prepare, act, async |stage, fault| {
-        if undo_failed(stage).await {
-            revision(stage.deploy(main_request("v3")).await);
-        }
-        assert!(assert_consistent(stage, fault).await, "{fault}: the deployment is gone");
-    })
-    .await;
+    matrix(deployed, act, still_deployed).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_leaves_nothing_or_can_be_repeated() {
-    let prepare = async |stage: &Stage| {
-        revision(stage.deploy(main_request("v1")).await);
-    };
     let act = async |stage: &Stage| {
         let outcome = stage.delete(NAME).await;
         let _ = outcome;
     };
-    matrix(prepare, act, async |stage, fault| {
+    matrix(deployed, act, async |stage, fault| {
         match stage.delete(NAME).await {
             Ok(_) | Err(Failure { code: FailureCode::NotFound, .. }) => {}
             Err(failure) => panic!("{fault}: {failure}"),
