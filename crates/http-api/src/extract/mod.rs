@@ -1,0 +1,11 @@
+//! What handlers take from a request.
+
+mod caller;
+mod json_body;
+mod parameters;
+mod prefer;
+
+pub(crate) use caller::RequestCaller;
+pub(crate) use json_body::JsonBody;
+pub(crate) use parameters::{NamePath, Problems, TargetQuery, path_config, query_config, target};
+pub(crate) use prefer::Prefer;
