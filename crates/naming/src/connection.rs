@@ -18,12 +18,7 @@ impl ConnectionId {
     /// [`ConnectionBody`](https://github.com/apache/airflow/blob/3.0.0/airflow-core/src/airflow/api_fastapi/core_api/datamodels/connections.py).
     pub const MAX_LENGTH: usize = 200;
 
-    const LAYOUT: Layout = Layout {
-        separator: "_",
-        lead: "",
-        stand_in: "dbt_server",
-        max_length: Self::MAX_LENGTH,
-    };
+    const LAYOUT: Layout = Layout { separator: "_", lead: "", stand_in: "dbt_server", max_length: Self::MAX_LENGTH };
 
     const RULE: &str = "may contain only letters and digits of ASCII, `_`, `.` and `-`";
 
@@ -36,11 +31,7 @@ impl ConnectionId {
         check_characters(value, is_allowed, Self::RULE)?;
         // As the last segment of a URL's path these would be resolved away, and the call would go
         // to the list of all connections or higher.
-        if matches!(value, "." | "..") {
-            Err(NameError::Dots)
-        } else {
-            Ok(())
-        }
+        if matches!(value, "." | "..") { Err(NameError::Dots) } else { Ok(()) }
     }
 }
 
@@ -51,5 +42,4 @@ fn is_allowed(character: char) -> bool {
 }
 
 // A hash fits, also where nothing else is left.
-const _: () =
-    assert!(ConnectionId::LAYOUT.stand_in.len() + 1 + hash::LONG <= ConnectionId::MAX_LENGTH);
+const _: () = assert!(ConnectionId::LAYOUT.stand_in.len() + 1 + hash::LONG <= ConnectionId::MAX_LENGTH);

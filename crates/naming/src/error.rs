@@ -39,23 +39,11 @@ impl fmt::Display for NameError {
             Self::TooLong { max, actual } => {
                 write!(f, "must have at most {max} characters, but has {actual}")
             }
-            Self::Character {
-                character,
-                position,
-                rule,
-            } => {
-                write!(
-                    f,
-                    "{rule}, but character {position} is {}",
-                    Shown(*character)
-                )
+            Self::Character { character, position, rule } => {
+                write!(f, "{rule}, but character {position} is {}", Shown(*character))
             }
-            Self::Edge => f.write_str(
-                "must begin and end with a letter or digit, and so must each part between dots",
-            ),
-            Self::Dots => {
-                f.write_str("must not be `.` or `..`, which have a meaning of their own in a URL")
-            }
+            Self::Edge => f.write_str("must begin and end with a letter or digit, and so must each part between dots"),
+            Self::Dots => f.write_str("must not be `.` or `..`, which have a meaning of their own in a URL"),
         }
     }
 }

@@ -31,9 +31,7 @@ impl IdentityHash {
                 push_measured(&mut input, branch.as_str());
             }
         }
-        Self {
-            digits: hex_digits(&input),
-        }
+        Self { digits: hex_digits(&input) }
     }
 
     /// The first 8 hexadecimal digits.
@@ -63,16 +61,11 @@ pub(crate) const LONG: usize = 16;
 
 /// The first [`LONG`] hexadecimal digits of the SHA-256 of `input`.
 pub(crate) fn hex_digits(input: &[u8]) -> String {
-    Sha256::digest(input)
-        .iter()
-        .take(LONG / 2)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(input).iter().take(LONG / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn push_measured(input: &mut Vec<u8>, part: &str) {
-    let length =
-        u32::try_from(part.len()).expect("a part has at most 255 characters of at most 4 bytes");
+    let length = u32::try_from(part.len()).expect("a part has at most 255 characters of at most 4 bytes");
     input.extend(length.to_be_bytes());
     input.extend(part.as_bytes());
 }

@@ -49,10 +49,7 @@ impl Identity {
     /// [`GitBranch`].
     pub fn parse(project: &str, branch: Option<&str>) -> Result<Self, NameError> {
         let branch = branch.filter(|branch| !branch.is_empty());
-        Ok(Self::new(
-            project.parse()?,
-            branch.map(str::parse).transpose()?,
-        ))
+        Ok(Self::new(project.parse()?, branch.map(str::parse).transpose()?))
     }
 
     /// The dbt project.
@@ -106,9 +103,7 @@ impl Identity {
     /// The branch, if there is one, as the value of a label.
     #[must_use]
     pub fn branch_label(&self) -> Option<LabelValue> {
-        self.branch
-            .as_ref()
-            .map(|branch| LabelValue::sanitise(branch.as_str()))
+        self.branch.as_ref().map(|branch| LabelValue::sanitise(branch.as_str()))
     }
 
     /// The given parts: the project, then the branch if there is one.

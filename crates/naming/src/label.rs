@@ -31,18 +31,10 @@ impl LabelValue {
         if is_valid(text) {
             return Self(text.to_owned());
         }
-        let words = text
-            .split(|character| !is_allowed(character))
-            .filter(|word| !word.is_empty());
+        let words = text.split(|character| !is_allowed(character)).filter(|word| !word.is_empty());
         let readable = words.collect::<Vec<_>>().join(Self::SEPARATOR);
-        let readable =
-            readable.trim_start_matches(|character: char| !character.is_ascii_alphanumeric());
-        Self(with_hash(
-            readable,
-            Self::SEPARATOR,
-            &hex_digits(text.as_bytes())[..SHORT],
-            Self::MAX_LENGTH,
-        ))
+        let readable = readable.trim_start_matches(|character: char| !character.is_ascii_alphanumeric());
+        Self(with_hash(readable, Self::SEPARATOR, &hex_digits(text.as_bytes())[..SHORT], Self::MAX_LENGTH))
     }
 }
 

@@ -33,12 +33,7 @@ impl ReleaseName {
     /// ([kubernetes#64023](https://github.com/kubernetes/kubernetes/issues/64023)).
     pub const OWN_MAX_LENGTH: usize = 52;
 
-    const LAYOUT: Layout = Layout {
-        separator: "-",
-        lead: "dbt-server",
-        stand_in: "dbt-server",
-        max_length: Self::OWN_MAX_LENGTH,
-    };
+    const LAYOUT: Layout = Layout { separator: "-", lead: "dbt-server", stand_in: "dbt-server", max_length: Self::OWN_MAX_LENGTH };
 
     const CONFIG_MAP_SUFFIX: &str = "-nginx-cm";
     const SECRET_PREFIX: &str = "dbt-server-secret-";
@@ -94,13 +89,8 @@ impl ReleaseName {
     fn check(value: &str) -> Result<(), NameError> {
         check_length(value, Self::MAX_LENGTH)?;
         check_characters(value, is_allowed, Self::RULE)?;
-        let is_label =
-            |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
-        if value.split('.').all(is_label) {
-            Ok(())
-        } else {
-            Err(NameError::Edge)
-        }
+        let is_label = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
+        if value.split('.').all(is_label) { Ok(()) } else { Err(NameError::Edge) }
     }
 }
 

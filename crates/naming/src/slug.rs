@@ -17,32 +17,20 @@ pub(crate) struct Layout {
 impl Layout {
     /// The name of an identity: its slugs, and where the form or their shape asks for it the hash.
     pub(crate) fn name(&self, identity: &Identity, form: NameForm) -> String {
-        let slugs = identity
-            .parts()
-            .map(|part| slug(part, self.separator))
-            .collect::<Vec<_>>();
+        let slugs = identity.parts().map(|part| slug(part, self.separator)).collect::<Vec<_>>();
         // `x` + `проект` must not take the plain name of `x` without a branch.
         let is_complete = slugs.iter().all(|slug| !slug.is_empty());
         let words = std::iter::once(self.lead).chain(slugs.iter().map(String::as_str));
-        let readable = words
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(self.separator);
+        let readable = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(self.separator);
         match form {
             NameForm::Plain if is_complete && readable.len() <= self.max_length => readable,
-            NameForm::Plain | NameForm::Hashed => {
-                self.with_hash(&readable, identity.hash().short())
-            }
+            NameForm::Plain | NameForm::Hashed => self.with_hash(&readable, identity.hash().short()),
             NameForm::LongHashed => self.with_hash(&readable, identity.hash().long()),
         }
     }
 
     fn with_hash(&self, readable: &str, digits: &str) -> String {
-        let readable = if readable.is_empty() {
-            self.stand_in
-        } else {
-            readable
-        };
+        let readable = if readable.is_empty() { self.stand_in } else { readable };
         with_hash(readable, self.separator, digits, self.max_length)
     }
 }
@@ -55,22 +43,14 @@ impl Layout {
 pub(crate) fn slug(text: &str, separator: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let words = lower.split(|character: char| !character.is_ascii_alphanumeric());
-    words
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(separator)
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(separator)
 }
 
 /// `readable`, cut as far as the hash needs it, and the hash at the end. The cut never leaves a
 /// `-`, `_` or `.` at its end; if it leaves nothing, the hash stands alone.
 ///
 /// `readable` must be ASCII, so that it can be cut at any place.
-pub(crate) fn with_hash(
-    readable: &str,
-    separator: &str,
-    digits: &str,
-    max_length: usize,
-) -> String {
+pub(crate) fn with_hash(readable: &str, separator: &str, digits: &str, max_length: usize) -> String {
     let room = max_length - separator.len() - digits.len();
     let cut = &readable[..readable.len().min(room)];
     match cut.trim_end_matches(|character: char| !character.is_ascii_alphanumeric()) {

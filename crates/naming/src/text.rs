@@ -78,21 +78,9 @@ pub(crate) fn check_length(value: &str, max: usize) -> Result<(), NameError> {
 }
 
 /// Every character is allowed; `rule` says in words what `allowed` decides.
-pub(crate) fn check_characters(
-    value: &str,
-    allowed: fn(char) -> bool,
-    rule: &'static str,
-) -> Result<(), NameError> {
-    match value
-        .chars()
-        .zip(1..)
-        .find(|(character, _)| !allowed(*character))
-    {
-        Some((character, position)) => Err(NameError::Character {
-            character,
-            position,
-            rule,
-        }),
+pub(crate) fn check_characters(value: &str, allowed: fn(char) -> bool, rule: &'static str) -> Result<(), NameError> {
+    match value.chars().zip(1..).find(|(character, _)| !allowed(*character)) {
+        Some((character, position)) => Err(NameError::Character { character, position, rule }),
         None => Ok(()),
     }
 }

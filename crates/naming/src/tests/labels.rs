@@ -45,10 +45,7 @@ fn a_long_value_is_cut_to_63_characters_and_not_at_a_separator() {
 #[test]
 fn branches_of_one_project_have_one_project_label() {
     let with = |branch| Identity::parse("my project", branch).unwrap();
-    assert_eq!(
-        with(Some("main")).project_label(),
-        with(None).project_label()
-    );
+    assert_eq!(with(Some("main")).project_label(), with(None).project_label());
     assert_eq!(with(Some("main")).branch_label().unwrap().as_str(), "main");
     assert_eq!(with(None).branch_label(), None);
 }

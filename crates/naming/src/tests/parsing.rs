@@ -26,14 +26,7 @@ where
 
 #[test]
 fn projects_have_1_to_63_characters_of_any_script() {
-    for value in [
-        "a",
-        " ",
-        "Ünï/ç_ø.dé 🦀",
-        &"a".repeat(62),
-        &"a".repeat(63),
-        &"я".repeat(63),
-    ] {
+    for value in ["a", " ", "Ünï/ç_ø.dé 🦀", &"a".repeat(62), &"a".repeat(63), &"я".repeat(63)] {
         accept::<ProjectName>(value);
     }
     refuse::<ProjectName>("", "must not be empty");
@@ -48,10 +41,7 @@ fn branches_have_1_to_255_characters_of_any_script() {
         accept::<GitBranch>(value);
     }
     refuse::<GitBranch>("", "must not be empty");
-    refuse::<GitBranch>(
-        &"я".repeat(256),
-        "must have at most 255 characters, but has 256",
-    );
+    refuse::<GitBranch>(&"я".repeat(256), "must have at most 255 characters, but has 256");
 }
 
 #[test]
@@ -81,76 +71,33 @@ fn messages_hide_characters_that_cannot_be_seen() {
 
 #[test]
 fn releases_are_those_that_helm_accepts() {
-    for value in [
-        "a",
-        "7",
-        "dbt-server-a-b",
-        "a.b",
-        "a--b",
-        "1.2.3-x",
-        &"a".repeat(52),
-        &"a".repeat(53),
-    ] {
+    for value in ["a", "7", "dbt-server-a-b", "a.b", "a--b", "1.2.3-x", &"a".repeat(52), &"a".repeat(53)] {
         accept::<ReleaseName>(value);
     }
     refuse::<ReleaseName>("", "must not be empty");
-    refuse::<ReleaseName>(
-        &"a".repeat(54),
-        "must have at most 53 characters, but has 54",
-    );
-    for (value, shown) in [
-        ("aB", "`B`"),
-        ("a_b", "`_`"),
-        ("a/b", "`/`"),
-        ("aé", "U+00E9"),
-        ("a\n", "U+000A"),
-    ] {
-        let message = format!(
-            "may contain only lower case letters, digits, dashes and dots, but character 2 is {shown}"
-        );
+    refuse::<ReleaseName>(&"a".repeat(54), "must have at most 53 characters, but has 54");
+    for (value, shown) in [("aB", "`B`"), ("a_b", "`_`"), ("a/b", "`/`"), ("aé", "U+00E9"), ("a\n", "U+000A")] {
+        let message = format!("may contain only lower case letters, digits, dashes and dots, but character 2 is {shown}");
         refuse::<ReleaseName>(value, &message);
     }
     for value in ["-", "-a", "a-", ".", ".a", "a.", "a..b", "a.-b", "a-.b"] {
-        let message =
-            "must begin and end with a letter or digit, and so must each part between dots";
+        let message = "must begin and end with a letter or digit, and so must each part between dots";
         refuse::<ReleaseName>(value, message);
     }
 }
 
 #[test]
 fn connection_ids_are_those_that_both_airflows_accept() {
-    for value in [
-        "a",
-        "A",
-        "_",
-        "-",
-        "...",
-        "a.b-c_D9",
-        &"a".repeat(199),
-        &"a".repeat(200),
-    ] {
+    for value in ["a", "A", "_", "-", "...", "a.b-c_D9", &"a".repeat(199), &"a".repeat(200)] {
         accept::<ConnectionId>(value);
     }
     refuse::<ConnectionId>("", "must not be empty");
-    refuse::<ConnectionId>(
-        &"a".repeat(201),
-        "must have at most 200 characters, but has 201",
-    );
+    refuse::<ConnectionId>(&"a".repeat(201), "must have at most 200 characters, but has 201");
     for value in [".", ".."] {
-        refuse::<ConnectionId>(
-            value,
-            "must not be `.` or `..`, which have a meaning of their own in a URL",
-        );
+        refuse::<ConnectionId>(value, "must not be `.` or `..`, which have a meaning of their own in a URL");
     }
-    for (value, shown) in [
-        ("a/b", "`/`"),
-        ("a b", "a space"),
-        ("aé", "U+00E9"),
-        ("a%2F", "`%`"),
-    ] {
-        let message = format!(
-            "may contain only letters and digits of ASCII, `_`, `.` and `-`, but character 2 is {shown}"
-        );
+    for (value, shown) in [("a/b", "`/`"), ("a b", "a space"), ("aé", "U+00E9"), ("a%2F", "`%`")] {
+        let message = format!("may contain only letters and digits of ASCII, `_`, `.` and `-`, but character 2 is {shown}");
         refuse::<ConnectionId>(value, &message);
     }
 }
@@ -183,13 +130,7 @@ fn an_identity_says_whose_it_is() {
 #[test]
 fn an_identity_needs_a_valid_project_and_a_valid_branch() {
     assert_eq!(Identity::parse("", Some("b")), Err(NameError::Empty));
-    assert_eq!(
-        Identity::parse("a", Some(&"b".repeat(256))),
-        Err(NameError::TooLong {
-            max: 255,
-            actual: 256
-        })
-    );
+    assert_eq!(Identity::parse("a", Some(&"b".repeat(256))), Err(NameError::TooLong { max: 255, actual: 256 }));
     assert!(Identity::parse("a\n", None).is_err());
     assert!(Identity::parse("a", Some("b\n")).is_err());
 }

@@ -16,24 +16,18 @@ fn part(max_length: usize) -> impl Strategy<Value = String> {
         3 => select("-_/. AZ\u{212a}\u{0130}ßя".chars().collect::<Vec<_>>()),
         1 => any::<char>().prop_filter("no control character", |other| !other.is_control()),
     ];
-    let characters = prop_oneof![
-        vec(character.clone(), 1..=6),
-        vec(character.clone(), 35..=45),
-        vec(character, 1..=max_length),
-    ];
+    let characters = prop_oneof![vec(character.clone(), 1..=6), vec(character.clone(), 35..=45), vec(character, 1..=max_length),];
     characters.prop_map(String::from_iter)
 }
 
 fn identity() -> impl Strategy<Value = Identity> {
     let branch = proptest::option::of(part(GitBranch::MAX_LENGTH));
-    (part(ProjectName::MAX_LENGTH), branch)
-        .prop_map(|(project, branch)| Identity::parse(&project, branch.as_deref()).unwrap())
+    (part(ProjectName::MAX_LENGTH), branch).prop_map(|(project, branch)| Identity::parse(&project, branch.as_deref()).unwrap())
 }
 
 /// From so few characters that many identities have one slug.
 fn look_alike() -> impl Strategy<Value = Identity> {
-    ("[ab_-]{1,3}", proptest::option::of("[ab_-]{1,3}"))
-        .prop_map(|(project, branch)| Identity::parse(&project, branch.as_deref()).unwrap())
+    ("[ab_-]{1,3}", proptest::option::of("[ab_-]{1,3}")).prop_map(|(project, branch)| Identity::parse(&project, branch.as_deref()).unwrap())
 }
 
 fn is_alphanumeric(character: char) -> bool {
@@ -42,9 +36,7 @@ fn is_alphanumeric(character: char) -> bool {
 
 fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
-        && name
-            .chars()
-            .all(|character| is_alphanumeric(character) || character == '-')
+        && name.chars().all(|character| is_alphanumeric(character) || character == '-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }
@@ -53,9 +45,7 @@ fn is_dns_subdomain(name: &str) -> bool {
     let is_part = |part: &str| {
         part.starts_with(is_alphanumeric)
             && part.ends_with(is_alphanumeric)
-            && part
-                .chars()
-                .all(|character| is_alphanumeric(character) || character == '-')
+            && part.chars().all(|character| is_alphanumeric(character) || character == '-')
     };
     name.len() <= 253 && name.split('.').all(is_part)
 }
@@ -63,9 +53,7 @@ fn is_dns_subdomain(name: &str) -> bool {
 fn is_label_value(value: &str) -> bool {
     let is_edge = |edge: Option<char>| edge.is_none_or(|edge| edge.is_ascii_alphanumeric());
     value.len() <= 63
-        && value
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
+        && value.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
         && is_edge(value.chars().next())
         && is_edge(value.chars().last())
 }
