@@ -1,2 +1,46 @@
-//! Developers' commands.
-fn main() {}
+//! Developers' commands: `cargo xtask <command>`.
+//!
+//! Tools that they need are installed into the ignored folder `.tools` of the project, at a fixed version, when they are not there.
+
+mod bench;
+mod project;
+mod schemathesis;
+mod service;
+
+use clap::{Parser, Subcommand};
+
+/// Developers' commands of this project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs schemathesis over the published API of an embedded service, with a token and without one
+    Schemathesis {
+        /// Further arguments for `schemathesis run`, such as `-- --max-examples 1000`
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Measures, and writes what was measured into docs/benchmarks.md
+    Bench {
+        #[command(subcommand)]
+        subject: BenchSubject,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchSubject {
+    /// The API of an embedded service with 10, 1,000 and 10,000 deployments
+    Api,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Schemathesis { arguments } => schemathesis::run(&arguments),
+        Command::Bench { subject: BenchSubject::Api } => bench::api::run(),
+    }
+}

@@ -1,0 +1,106 @@
+//! The running service: its controller, its server, and its background work.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, anyhow};
+use dbt_controller_domain::Controller;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::wiring;
+use crate::embedded::{self, Token};
+use crate::settings::{ListenSettings, Settings};
+
+/// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
+const ANSWERS_GRACE: Duration = Duration::from_secs(4);
+
+/// The running service.
+pub(super) struct Service {
+    controller: Arc<Controller>,
+    /// Ends the event streams, which would hold the server until its timeout.
+    streams: CancellationToken,
+    server_handle: ServerHandle,
+    server: JoinHandle<io::Result<()>>,
+    background: JoinHandle<()>,
+}
+
+impl Service {
+    /// Listens, starts all parts, and says where.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on.
+    pub(super) fn start(settings: Settings) -> anyhow::Result<Self> {
+        if settings.http.has_short_token() {
+            tracing::warn!("SECRET_KEY or SECRET_KEY_PREVIOUS is shorter than 16 characters and can be guessed");
+        }
+        let listener = listen(&settings.http.listen)?;
+        let address = listener.local_addr().context("cannot tell the address that the service listens on")?;
+        let token = Token::new(settings.http.token.as_ref());
+        let ports = wiring::embedded_ports(&settings);
+        let api = wiring::api_settings(&settings, &token, &ports)?;
+        let controller = Controller::new(ports, settings.workflows);
+        let streams = CancellationToken::new();
+        let server = dbt_controller_http_api::server(listener, Arc::clone(&controller), api, streams.clone())
+            .context("cannot start the HTTP server")?;
+        let service = Self {
+            server_handle: server.handle(),
+            server: tokio::spawn(server),
+            background: tokio::spawn({
+                let controller = Arc::clone(&controller);
+                async move { controller.run_background().await }
+            }),
+            controller,
+            streams,
+        };
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), embedded = true, "the service listens");
+        if let Err(error) = embedded::announce(address, &token, &mut io::stdout().lock()) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "nobody reads the greeting on standard output");
+        }
+        Ok(service)
+    }
+
+    /// Waits for a part that ends by itself, which none should.
+    pub(super) async fn broken(&mut self) -> anyhow::Error {
+        tokio::select! {
+            ended = &mut self.server => describe_end("HTTP server", ended.map(|ended| ended.map_err(Into::into))),
+            ended = &mut self.background => describe_end("background work", ended.map(Ok)),
+        }
+    }
+
+    /// Stops: operations first, so that their callers get answers, then the streams, then the server.
+    ///
+    /// # Errors
+    /// If the background work had panicked.
+    pub(super) async fn stop(self, grace: Duration) -> anyhow::Result<()> {
+        self.controller.shut_down(grace).await;
+        self.streams.cancel();
+        if timeout(ANSWERS_GRACE, self.server_handle.stop(true)).await.is_err() {
+            tracing::warn!("connections were still open after {ANSWERS_GRACE:?} and were cut");
+            self.server_handle.stop(false).await;
+        }
+        match timeout(ANSWERS_GRACE, self.background).await {
+            Ok(ended) => ended.context("the background work panicked")?,
+            Err(_) => tracing::warn!("the background work did not end"),
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn listen(settings: &ListenSettings) -> anyhow::Result<TcpListener> {
+    let address = settings.address();
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (HOST and PORT)"))
+}
+
+fn describe_end(part: &str, ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow!("the {part} ended by itself"),
+        Ok(Err(error)) => error.context(format!("the {part} failed")),
+        Err(error) => anyhow!(error).context(format!("the {part} panicked")),
+    }
+}

@@ -1,0 +1,100 @@
+//! Takes settings one by one and notes every fault on the way, so that all of them are reported at once.
+
+use std::collections::BTreeMap;
+
+use dbt_controller_domain::model::{REDACTED, TextError};
+use secrecy::ExposeSecret;
+
+use super::error::{Fault, SettingsError};
+use super::source::{self, Environment, Given, variables_of};
+use super::table::{Kind, Setting, TABLE};
+
+/// A fault was noted; there is nothing else to say.
+#[derive(Debug)]
+pub(super) struct Noted;
+
+/// Reads settings and collects what is wrong with them.
+#[derive(Debug)]
+pub(super) struct Reader {
+    embedded: bool,
+    given: BTreeMap<&'static str, Given>,
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    /// A reader of what this environment, and the file that it names, say.
+    pub(super) fn new(embedded: bool, environment: Environment<'_>) -> Self {
+        let mut faults = Vec::new();
+        let given = source::read(environment, &mut faults);
+        Self { embedded, given, faults }
+    }
+
+    /// Whether the embedded defaults are in force.
+    pub(super) fn embedded(&self) -> bool {
+        self.embedded
+    }
+
+    /// Whether something was set, if only an empty text.
+    pub(super) fn is_given(&self, setting: &Setting) -> bool {
+        self.given.contains_key(setting.name)
+    }
+
+    /// The value that is set, or the default.
+    pub(super) fn value<T>(&mut self, setting: &'static Setting, parse: impl Fn(&str) -> Result<T, TextError>) -> Result<T, Noted> {
+        match self.optional(setting, parse)? {
+            Some(value) => Ok(value),
+            // What was set and could not be read has its fault already.
+            None if variables_of(setting).any(|variable| self.is_faulty(&variable)) => Err(Noted),
+            None => Err(match self.given.get(setting.name).map(|given| given.variable.clone()) {
+                Some(variable) => self.fault(&variable, "must not be empty"),
+                None => self.fault(setting.name, "is required"),
+            }),
+        }
+    }
+
+    /// The value that is set, or the default, or none. An empty text means the default, but for lists, which it empties.
+    pub(super) fn optional<T>(
+        &mut self,
+        setting: &'static Setting,
+        parse: impl Fn(&str) -> Result<T, TextError>,
+    ) -> Result<Option<T>, Noted> {
+        let given = self.given.get(setting.name).map(|given| (given.variable.clone(), given.text.expose_secret()));
+        let given = given.filter(|(_, text)| setting.kind == Kind::List || !text.is_empty());
+        let default = setting.default_for(self.embedded).map(|default| (setting.name.to_owned(), default));
+        let Some((variable, text)) = given.or(default) else {
+            return Ok(None);
+        };
+        parse(text).map(Some).map_err(|error| self.fault(&variable, &error.to_string()))
+    }
+
+    /// Notes a fault.
+    pub(super) fn fault(&mut self, variable: &str, message: &str) -> Noted {
+        self.faults.push(Fault::new(variable, message));
+        Noted
+    }
+
+    /// The values in force by name, as they may be shown: a secret that is set is `***`.
+    pub(super) fn shown(&self) -> BTreeMap<String, String> {
+        let text = |setting: &Setting| {
+            let given = self.given.get(setting.name).map(|given| given.text.expose_secret()).filter(|text| !text.is_empty());
+            let text = given.or(setting.default_for(self.embedded))?;
+            Some(if setting.is_secret() { REDACTED } else { text }.to_owned())
+        };
+        TABLE.iter().filter_map(|setting| Some((setting.name.to_owned(), text(setting)?))).collect()
+    }
+
+    fn is_faulty(&self, variable: &str) -> bool {
+        self.faults.iter().any(|fault| fault.variable == variable)
+    }
+
+    /// What was read, if nothing was wrong.
+    ///
+    /// # Errors
+    /// All faults.
+    pub(super) fn finish<T>(self, settings: Result<T, Noted>) -> Result<T, SettingsError> {
+        match settings {
+            Ok(settings) if self.faults.is_empty() => Ok(settings),
+            _ => Err(SettingsError(self.faults)),
+        }
+    }
+}

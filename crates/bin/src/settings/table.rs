@@ -1,0 +1,136 @@
+//! Every setting of the service, one row each. `--help`, `/info` and the README's table come from here.
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its variable in the environment, and its key in the file.
+    pub(crate) name: &'static str,
+    /// What a file may hold for it.
+    pub(crate) kind: Kind,
+    /// Its value when nothing is set, spelled as in the environment.
+    pub(crate) default: Option<&'static str>,
+    /// Its value when nothing is set with `serve --embedded`, where that is another.
+    pub(crate) embedded: Option<&'static str>,
+    /// What it does.
+    pub(crate) doc: &'static str,
+}
+
+/// What a file may hold for a setting, beside a text that is spelled as in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A text and nothing else: `1.10` without quotes would arrive as 1.1.
+    Text,
+    /// As `Text`; its value is never shown, and `<NAME>_FILE` names a file that holds it.
+    Secret,
+    /// A whole number.
+    Number,
+    /// A boolean.
+    Flag,
+    /// A whole number of seconds.
+    Duration,
+    /// A list of texts.
+    List,
+    /// A table.
+    Json,
+}
+
+/// Makes a constant of each row, and the list of them.
+macro_rules! table {
+    ($($name:ident: $kind:ident $(= $default:literal)? $(, embedded $embedded:literal)?; $doc:literal)+) => {
+        $(
+            #[doc = $doc]
+            pub(crate) const $name: &Setting = &Setting {
+                name: stringify!($name),
+                kind: Kind::$kind,
+                default: table!(@option $($default)?),
+                embedded: table!(@option $($embedded)?),
+                doc: $doc,
+            };
+        )+
+
+        /// All settings, in the order in which they are shown.
+        pub(crate) const TABLE: &[&Setting] = &[$($name),+];
+    };
+    (@option) => { None };
+    (@option $value:literal) => { Some($value) };
+}
+
+table! {
+    SECRET_KEY: Secret;
+        "The token that callers send as `Authorization: Bearer …`. Required; with `--embedded` one is made and printed."
+    SECRET_KEY_PREVIOUS: Secret;
+        "A second token that is taken too, for the time of a rotation."
+    HOST: Text = "0.0.0.0", embedded "127.0.0.1";
+        "The IP address to listen on."
+    PORT: Number = "6798";
+        "The port to listen on; 0 takes any free one."
+    KUBERNETES_NAMESPACE: Text = "dbt-server";
+        "Where deployments go when a request names no namespace, and where operations are kept."
+    ALLOWED_NAMESPACES: List;
+        "Further namespaces that a request may name, separated by commas."
+    CLOUD_PROVIDER: Text = "gcp";
+        "`cloud_provider` of a request that names none: `aws`, `gcp`, `azure` or `self-managed`."
+    GCP_SERVICE_ACCOUNT: Text;
+        "`service_account` (an e-mail address) of a request that names none."
+    DEFAULT_CUSTOMER: Text, embedded "demo";
+        "`customer` of a request that names none. Without it requests must name one."
+    DEFAULT_DOMAIN: Text, embedded "example.com";
+        "`domain` of a request that names none. Without it requests must name one."
+    DEFAULT_TAG: Text, embedded "1.0.0";
+        "`tag` (of the server's image) of a request that names none. Without it requests must name one."
+    SERVER_SIZES: Json;
+        "Named sizes that a request may ask for, as JSON: `{\"small\": {\"cpu_request\": \"500m\", \"cpu_limit\": \"1\", \"memory_request\": \"1Gi\", \"memory_limit\": \"2Gi\", \"storage_size\": \"1Gi\"}}`."
+    DEPLOY_TIMEOUT: Duration = "30m";
+        "How long a deployment may take in all."
+    UNDO_TIMEOUT: Duration = "5m";
+        "How long the undo of a deployment waits for the old server."
+    PULL_ERROR_WINDOW: Duration = "60s";
+        "How long an image may fail to be pulled before the deployment is given up."
+    CRASH_LOOP_RESTARTS: Number = "3";
+        "Restarts of a container after which the deployment is given up."
+    NO_POD_WINDOW: Duration = "10s";
+        "How long there may be no pod before the cluster is asked why."
+    MAX_CONCURRENT_DEPLOYMENTS: Number = "20";
+        "Deployments that run side by side; others wait."
+    MAX_QUEUED_OPERATIONS: Number = "200";
+        "Operations that may wait; further ones are answered with 429."
+    OPERATION_RETENTION: Duration = "1h";
+        "How long an operation stays readable after its end."
+    LOCK_STALE_AFTER: Duration = "30s";
+        "After how long without a sign of life an operation is taken over; at least 6s."
+    REQUESTS_PER_SECOND: Number = "50";
+        "Requests that each token may send per second; further ones are answered with 429."
+    CORS_ORIGINS: List = "*";
+        "Origins of web pages that may call the service, separated by commas; `*` is every origin, an empty text none."
+    SHUTDOWN_GRACE: Duration = "25s";
+        "How long running operations may go on after SIGTERM. Keep it 5s below the pod's `terminationGracePeriodSeconds`."
+    FLASK_ENV: Text = "production";
+        "`development` writes logs for people; everything else writes JSON."
+    LOG_LEVEL: Text = "info";
+        "`trace`, `debug`, `info`, `warning` or `error`."
+    DEBUG: Flag = "false";
+        "Writes more logs: `LOG_LEVEL` is `debug` unless it is set."
+    EMBEDDED_READY_AFTER: Duration = "1s";
+        "How long a server of `--embedded` takes to get ready."
+    CONFIG_FILE: Text;
+        "A TOML or YAML file (`.toml`, `.yaml`, `.yml`) with these settings under these names. The environment wins over it."
+}
+
+// === impl Setting ===
+
+impl Setting {
+    /// Its value when nothing is set.
+    pub(crate) fn default_for(&self, embedded: bool) -> Option<&'static str> {
+        self.embedded.filter(|_| embedded).or(self.default)
+    }
+
+    /// Whether its value must not be shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.kind == Kind::Secret
+    }
+
+    /// The variable that names a file with the value, for secrets.
+    pub(crate) fn file_variable(&self) -> Option<String> {
+        self.is_secret().then(|| format!("{}_FILE", self.name))
+    }
+}

@@ -1,0 +1,139 @@
+//! The greeting, the logs, and the signals.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::harness::{Body, Server, TOKEN, eventually};
+
+#[tokio::test]
+async fn without_any_setting_it_prints_where_it_is_a_token_and_a_call_that_works() {
+    let server = Server::with(&[("SECRET_KEY", ""), ("EMBEDDED_READY_AFTER", ""), ("REQUESTS_PER_SECOND", ""), ("LOG_LEVEL", "")]);
+    let token = server.greeted("Token");
+    assert_eq!(token.len(), 32, "{token}");
+    assert!(server.url().starts_with("http://127.0.0.1:"), "{}", server.url());
+
+    let call = server.greeted("Try");
+    assert!(call.starts_with(&format!("curl -X POST {}/api/v1/deployments ", server.url())), "{call}");
+    assert!(call.contains(&format!("-H \"Authorization: Bearer {token}\"")), "{call}");
+    let body: Value = serde_json::from_str(call.split('\'').nth(1).unwrap()).unwrap();
+    let answer = server.send(server.anonymous(Method::POST, "/api/v1/deployments").bearer_auth(&token).json(&body)).await.expect(200);
+    assert_eq!(answer.text_at("/details/release_name"), "dbt-server-test-project-main");
+    assert!(!server.logs().contains(&token));
+}
+
+#[tokio::test]
+async fn a_token_that_was_chosen_is_not_printed() {
+    let server = Server::start();
+    assert!(!server.greeting().contains(TOKEN));
+    assert_eq!(server.greeted("Token"), "$SECRET_KEY");
+    server.get("/api/v1/deployments").await.expect(200);
+}
+
+#[tokio::test]
+async fn both_tokens_of_a_rotation_are_taken() {
+    let server = Server::with(&[("SECRET_KEY_PREVIOUS", "CANARY-the-key-before-that-one")]);
+    for (token, status) in [(TOKEN, 200), ("CANARY-the-key-before-that-one", 200), ("CANARY-any-other-key", 401)] {
+        server.send(server.anonymous(Method::GET, "/api/v1/deployments").bearer_auth(token)).await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn a_short_token_is_warned_of() {
+    let server = Server::with(&[("SECRET_KEY", "your-secret-key")]);
+    eventually("a warning", async || server.logs().contains("shorter than 16").then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_line_about_an_operation_carries_request_operation_and_release() {
+    let server = Server::start();
+    let request = server.request(Method::POST, "/api/v1/deployments").header("X-Request-Id", "a-request-of-the-tests");
+    let answer = server.send(request.json(Body::of("logged", "main").json())).await.expect(200);
+    let (operation, release) = (answer.text_at("/details/operation_id"), answer.text_at("/details/release_name"));
+    let fields = [("request.id", "a-request-of-the-tests"), ("operation.id", &operation), ("release.name", &release)];
+    let has_all = |line: &Value| fields.iter().all(|(field, value)| line[field] == **value) && line["message"].is_string();
+    eventually("a line with all three", async || server.log_lines().iter().any(has_all).then_some(())).await;
+}
+
+#[tokio::test]
+async fn in_development_logs_are_for_people() {
+    let server = Server::with(&[("FLASK_ENV", "development")]);
+    let line = eventually("a line", async || server.logs().lines().find(|line| line.contains("listens")).map(str::to_owned)).await;
+    assert!(serde_json::from_str::<Value>(&line).is_err() && line.contains("INFO"), "{line}");
+}
+
+#[tokio::test]
+async fn an_idle_service_ends_well_on_either_signal() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start();
+        server.get("/api/v1/deployments").await.expect(200);
+        server.signal(signal);
+        assert_eq!(server.exit_code().await, Some(0), "{signal}: {}", server.logs());
+        assert!(server.logs().contains(&format!("SIG{signal}")), "{}", server.logs());
+    }
+}
+
+#[tokio::test]
+async fn on_sigterm_an_operation_gets_its_grace_and_its_caller_an_answer() {
+    let mut server = Server::with(&[("EMBEDDED_READY_AFTER", "1h"), ("SHUTDOWN_GRACE", "500ms")]);
+    let body = Body::of("slow", "main");
+    let deploy = async {
+        let answer = server.deploy(&body).await.expect(503);
+        assert_eq!(answer.text_at("/details/code"), "shutting_down");
+        assert_eq!(answer.text_at("/status"), "error");
+        answer.text_at("/details/operation_id")
+    };
+    let stop = async {
+        let operation = server.operation_in("ready").await;
+        server.signal("TERM");
+        server.not_ready().await;
+        operation["id"].as_str().unwrap().to_owned()
+    };
+    let (answered, running) = tokio::join!(deploy, stop);
+    assert_eq!(answered, running);
+    assert_eq!(server.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_operation_that_ends_within_the_grace_ends_well() {
+    let mut server = Server::with(&[("EMBEDDED_READY_AFTER", "2s")]);
+    let body = Body::of("quick-enough", "main");
+    let deploy = async { server.deploy(&body).await.expect(200) };
+    let stop = async {
+        server.operation_in("ready").await;
+        server.signal("TERM");
+        server.not_ready().await;
+        assert_eq!(server.deploy(&Body::of("too-late", "main")).await.expect(503).text_at("/details/code"), "shutting_down");
+    };
+    tokio::join!(deploy, stop);
+    assert_eq!(server.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let mut server = Server::with(&[("EMBEDDED_READY_AFTER", "1h"), ("SHUTDOWN_GRACE", "1h")]);
+    server
+        .send(server.request(Method::POST, "/api/v1/deployments").header("Prefer", "respond-async").json(Body::of("slow", "main").json()))
+        .await
+        .expect(202);
+    server.operation_in("ready").await;
+    server.signal("TERM");
+    eventually("the first signal to be heard", async || server.logs().contains("SIGTERM").then_some(())).await;
+    server.signal("TERM");
+    assert_eq!(server.exit_code().await, Some(1));
+}
+
+#[tokio::test]
+async fn an_open_event_stream_does_not_hold_up_the_end() {
+    let mut server = Server::with(&[("EMBEDDED_READY_AFTER", "1h"), ("SHUTDOWN_GRACE", "0")]);
+    let request =
+        server.request(Method::POST, "/api/v1/deployments").header("Prefer", "respond-async").json(Body::of("slow", "main").json());
+    let location = server.send(request).await.expect(202).header("location").to_owned();
+    let mut stream = server.request(Method::GET, &format!("{location}/events")).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    stream.chunk().await.unwrap().expect("a first event");
+    server.signal("TERM");
+    // The stream ends, by its last event or by its connection.
+    while let Ok(Some(_)) = stream.chunk().await {}
+    assert_eq!(server.exit_code().await, Some(0));
+    assert!(!server.logs().contains("were cut"), "{}", server.logs());
+}

@@ -1,0 +1,7 @@
+//! `bench`: what is measured, and where the figures go.
+
+pub(crate) mod api;
+
+mod load;
+mod machine;
+mod report;

@@ -1,0 +1,54 @@
+//! The project's folder, its cargo, and its programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// The package that users start.
+const SERVICE: &str = "dbt-api-service-controller";
+
+/// How a program is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Profile {
+    /// Quick to build.
+    Dev,
+    /// As it is shipped.
+    Release,
+}
+
+/// The folder of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// Builds the service and returns the path of its program.
+pub(crate) fn build_service(profile: Profile) -> anyhow::Result<PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["build", "--locked", "--bin", SERVICE, "--message-format", "json-render-diagnostics"]);
+    cargo.args(match profile {
+        // With the features of the whole workspace, which the tests have built already.
+        Profile::Dev => ["--workspace"].as_slice(),
+        Profile::Release => &["--package", SERVICE, "--release"],
+    });
+    let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the service does not build");
+    }
+    let messages = String::from_utf8(output.stdout).context("cargo wrote something other than UTF-8")?;
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables.next_back().context("cargo built no program")
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
