@@ -9,10 +9,10 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::Data;
-use dbt_controller_adapters_memory::{ForeignRelease, ForeignServer, MemoryWorld, WorldOptions};
-use dbt_controller_domain::model::{CloudProvider, DeploymentFacts, Patience, ReleaseKey, Settings};
+use dbt_controller_adapters_memory::{ForeignRelease, MemoryWorld, WorldOptions};
+use dbt_controller_domain::model::{CloudProvider, ReleaseKey, Settings};
 use dbt_controller_domain::ports::Clock;
-use dbt_controller_domain::{Controller, Identity, Ports};
+use dbt_controller_domain::{Controller, Ports};
 use dbt_controller_http_api::{ApiSettings, ApiState, RequestDefaults, ServiceInfo, Tokens, create_app, openapi_document};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -99,21 +99,6 @@ impl TestApp {
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.call(Method::GET, path).await
-    }
-
-    /// How long each of so many equal requests takes, after a few that are not counted.
-    pub(crate) async fn time(&self, count: usize, path: &str) -> Vec<Duration> {
-        let service = init_service(create_app(&self.state)).await;
-        let mut times = Vec::new();
-        for _ in 0..count + 20 {
-            let request = request(Method::GET, path).to_request();
-            let begin = std::time::Instant::now();
-            let response = try_call_service(&service, request).await.unwrap();
-            let length = read(response.into_body()).await.len();
-            times.push(begin.elapsed());
-            assert!(length > 0);
-        }
-        times.split_off(20)
     }
 
     /// Posts a body.
@@ -239,41 +224,7 @@ fn namespaces() -> Vec<dbt_controller_domain::model::Namespace> {
 }
 
 fn domain_settings() -> Settings {
-    Settings {
-        namespaces: namespaces(),
-        deploy_timeout: Duration::from_secs(30 * 60),
-        undo_timeout: Duration::from_secs(300),
-        max_concurrent: 20,
-        max_queued: 200,
-        operation_retention: Duration::from_secs(3600),
-        lock_stale_after: Duration::from_secs(30),
-        patience: Patience::default(),
-    }
-}
-
-/// Plants so many deployments as somebody else would have left them.
-pub(crate) fn plant_deployments(world: &MemoryWorld, count: usize) {
-    for number in 0..count {
-        let name = format!("dbt-server-project-{number:04}-main");
-        let host = format!("{name}.dbt-server.svc.cluster.local");
-        let facts = DeploymentFacts {
-            identity: Identity::parse(&format!("project-{number:04}"), Some("main")).ok(),
-            ours: true,
-            server: name.parse().unwrap(),
-            connection_id: None,
-            url: format!("http://{host}/invocations"),
-            host,
-            image: "4fastbi/dbt-api-server-core:v1".to_owned(),
-            storage: None,
-            request_hash: None,
-            manifest_hash: None,
-            operation: None,
-        };
-        let key = ReleaseKey { namespace: "dbt-server".parse().unwrap(), name: name.parse().unwrap() };
-        let objects = vec![format!("StatefulSet/{name}")];
-        let server = Some(ForeignServer { facts, credentials: None });
-        world.releases().install(ForeignRelease { objects, server, ..ForeignRelease::new(key) }).unwrap();
-    }
+    Settings { namespaces: namespaces(), ..Settings::new("dbt-server".parse().unwrap()) }
 }
 
 /// Plants a Helm release that is no deployment.
