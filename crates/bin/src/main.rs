@@ -33,8 +33,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve { embedded } => serve::run(embedded),
-        Command::Openapi => commands::openapi::run(&mut io::stdout().lock()),
-        Command::Names { project, branch } => commands::names::run(&project, branch.as_deref(), &mut io::stdout().lock()),
-        Command::Healthcheck => commands::healthcheck::run(&mut io::stdout().lock()),
+        Command::Openapi => commands::print(&format!("{:#}\n", dbt_controller_http_api::openapi_document())),
+        Command::Names { project, branch } => commands::print(&commands::names::run(&project, branch.as_deref())?),
+        Command::Healthcheck => commands::print(&commands::healthcheck::run()?),
     }
 }

@@ -149,7 +149,7 @@ impl Scene<'_> {
         let (world, now) = (self.world, self.now);
         let Some(server) = self.server(key) else { return Vec::new() };
         let Some(set) = &server.stateful_set else { return Vec::new() };
-        let revision = set.spec.template.revision.clone();
+        let Some(revision) = set.update_revision().map(str::to_owned) else { return Vec::new() };
         let broken = server
             .pods
             .iter_mut()

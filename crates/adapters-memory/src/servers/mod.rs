@@ -234,6 +234,11 @@ impl StatefulSet {
         }
     }
 
+    /// `status.updateRevision`: none until the controller has seen the StatefulSet.
+    fn update_revision(&self) -> Option<&str> {
+        self.observed.as_ref().map(|observed| observed.spec.template.revision.as_str())
+    }
+
     fn changed(&mut self, pace: &Pace, now: Moment) {
         self.generation += 1;
         self.observed_at.get_or_insert(now + pace.observation);

@@ -17,7 +17,7 @@ impl Server {
 
     fn view_stateful_set(&self, set: &StatefulSet, pace: &Pace, timeline: &Timeline, now: Moment) -> StatefulSetState {
         let own = || self.pods.iter().filter(|pod| pod.selector == set.fixed.selector);
-        let update_revision = set.observed.as_ref().map(|observed| observed.spec.template.revision.clone()).unwrap_or_default();
+        let update_revision = set.update_revision().unwrap_or_default().to_owned();
         let updated = own().filter(|pod| !pod.is_terminating() && pod.template.revision == update_revision);
         StatefulSetState {
             generation: set.generation,

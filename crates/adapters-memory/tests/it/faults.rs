@@ -175,7 +175,8 @@ async fn a_broken_watch_ends_and_the_next_one_stands() {
     let key = apply(&world, &request().desired()).await;
     let mut watch = world.cluster().watch(&key).await.unwrap();
     world.servers().break_watches(&key);
-    while watch.changed().await.is_ok() {}
+    let ends = async { while watch.changed().await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(1), ends).await.expect("the watch ends");
     until(&world, &key, is_ready).await;
 }
 

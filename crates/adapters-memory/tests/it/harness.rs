@@ -11,7 +11,9 @@ use dbt_controller_domain::model::{
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_domain::ports::{ChartInstaller, Cluster, ConnectionStore, InstallerError, OperationStore};
 use dbt_controller_port_contracts::fixtures::{self, RequestBuilder};
-use dbt_controller_port_contracts::{ClusterHarness, ConnectionHarness, FarSide, Harness, Hook, InstallerHarness, OperationHarness};
+use dbt_controller_port_contracts::{
+    ClusterHarness, ConnectionHarness, FarSide, Harness, Hook, InstallerHarness, OperationHarness, Patience,
+};
 use secrecy::SecretString;
 
 /// How long servers take to become ready in these tests.
@@ -75,6 +77,11 @@ pub(crate) struct MemoryHarness {
 impl Harness for MemoryHarness {
     fn namespace(&self) -> Namespace {
         fixtures::namespace()
+    }
+
+    fn patience(&self) -> Patience {
+        // In real time a broken simulation shall not take minutes to be seen as such.
+        Patience { change: READY_AFTER * 8, check: Duration::from_secs(60) }
     }
 
     async fn set_far_side(&self, far_side: FarSide) -> Hook {

@@ -81,6 +81,13 @@ async fn an_undo_crosses_a_claim_size_and_keeps_pods_claims_and_replicas() {
     let after = until(&world, &server, is_ready).await;
     assert_eq!(after.pods, before.pods);
     assert_eq!(world.claims().of(&server)[0].size.as_ref().unwrap().as_str(), "5Gi");
+    // Nor does it wake a server that was put to sleep meanwhile.
+    let handle = begin(&world, &request().storage("5Gi").desired()).await.unwrap();
+    world.cluster().delete_stateful_set(&server, true, &fence()).await.unwrap();
+    installer.apply(&handle, &fence()).await.unwrap();
+    world.servers().scale(&server, 0);
+    installer.roll_back(&handle, RevisionNumber(1), "why", &fence()).await.unwrap();
+    until(&world, &server, |state| state.pods.is_empty()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dbt_controller_adapters_memory::{Hindrance, MemoryWorld, WorldOptions};
-use dbt_controller_domain::model::{Claim, ContainerStatus, PodRefusal, Warehouse};
+use dbt_controller_domain::model::{Claim, ContainerStatus, PodRefusal, ServerState, Warehouse};
 use dbt_controller_domain::ports::{ChartInstaller as _, Clock as _, Cluster as _, InstallerError, RefusalKind};
 use dbt_controller_port_contracts::fixtures::{self, fence};
 use tokio::time::{Instant, sleep};
@@ -41,7 +41,7 @@ async fn a_watch_shows_every_step_of_a_start() {
     let mut seen = Vec::new();
     apply(&world, &request().desired()).await;
     while !is_ready(&watch.borrow_and_update()) {
-        watch.changed().await.unwrap();
+        tokio::time::timeout(READY_AFTER * 2, watch.changed()).await.expect("something changes").unwrap();
         let state = watch.borrow().clone();
         let observed = state.stateful_set.as_ref().map(|set| set.observed_generation);
         let container = match state.pods.first().map(|pod| &pod.containers[0].status) {
@@ -97,7 +97,7 @@ async fn what_does_not_reach_the_pod_does_not_restart_it() {
         assert_eq!(world.servers().get(&key), *before);
     }
     let mut login = request().desired();
-    login.credentials = fixtures::credentials("second");
+    login.credentials.password = "another-password".into();
     world.releases().deploy(&login).unwrap();
     sleep(READY_AFTER * 3).await;
     assert_ne!(world.servers().get(&key).pods[0].uid, before.pods[0].uid, "a changed login is in the Secret, whose checksum restarts");
@@ -155,9 +155,17 @@ async fn several_replicas_come_up_and_go_down_one_by_one() {
     let key = apply(&world, &request().desired()).await;
     world.servers().scale(&key, 3);
     let begun = Instant::now();
-    until(&world, &key, |state| state.stateful_set.as_ref().is_some_and(|set| set.ready_replicas == 3)).await;
+    let all_ready = |state: &ServerState| state.stateful_set.as_ref().is_some_and(|set| set.ready_replicas == 3);
+    until(&world, &key, all_ready).await;
     assert!(begun.elapsed() >= READY_AFTER * 3);
     assert_eq!(world.claims().count(), 3);
+
+    // The last pod is replaced first. Meanwhile the others are of the old revision, and ready, so they are not broken.
+    world.releases().deploy(&request().worker_num(11).desired()).unwrap();
+    until(&world, &key, |state| state.pods[2].terminating).await;
+    assert_eq!(world.cluster().delete_broken_pods(&key, &fence()).await.unwrap(), Vec::<String>::new());
+    let all_new = |state: &ServerState| all_ready(state) && state.stateful_set.as_ref().is_some_and(|set| set.updated_replicas == 3);
+    until(&world, &key, all_new).await;
     world.servers().scale(&key, 0);
     until(&world, &key, |state| state.pods.len() == 2 && state.pods[1].terminating && !state.pods[0].terminating).await;
     until(&world, &key, |state| state.pods.is_empty()).await;
@@ -260,6 +268,7 @@ async fn a_changed_claim_size_is_refused_until_the_stateful_set_is_made_anew() {
     }
     world.cluster().grow_claims(&key, &larger.request.resources.storage_size, &fence()).await.unwrap();
     world.cluster().delete_stateful_set(&key, true, &fence()).await.unwrap();
+    assert_eq!(installer.objects(&larger.key).await.unwrap().len(), 4, "the StatefulSet is one of the release's objects");
     installer.apply(&handle, &fence()).await.unwrap();
     let after = until(&world, &key, is_ready).await;
     assert_eq!(after.pods, before.pods, "no restart");

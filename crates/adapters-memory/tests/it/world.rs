@@ -62,6 +62,7 @@ async fn a_deployment_that_was_removed_leaves_nothing() {
     let claims = world.claims().of(&server).into_iter().map(|claim| claim.name).collect::<Vec<_>>();
     world.cluster().delete_claims(&server, &claims, &fence()).await.unwrap();
     assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert!(!format!("{world:?}").contains("test-project"), "the world has forgotten it: {world:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,22 +1,22 @@
 //! `healthcheck`: asks the service on this machine whether it is alive.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
-use crate::settings;
+use crate::settings::{self, SettingsError};
 
 /// Each step of the exchange. Container runtimes give the whole check 30 s by default, Kubernetes 1 s by default and more when told.
 const STEP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks `/health/liveness` and prints one line about a good answer.
+/// Asks `/health/liveness`. One line about a good answer.
 ///
 /// # Errors
 /// If there is no answer, or not a good one.
-pub(crate) fn run(output: &mut impl Write) -> anyhow::Result<()> {
-    let address = settings::load_listen(&settings::process_environment)?.local_address();
+pub(crate) fn run() -> anyhow::Result<String> {
+    let address = address()?;
     if address.port() == 0 {
         bail!("PORT is 0, so the service took any free port: set PORT to the one it printed");
     }
@@ -24,7 +24,17 @@ pub(crate) fn run(output: &mut impl Write) -> anyhow::Result<()> {
     if status.split(' ').nth(1) != Some("200") {
         bail!("not alive: `{status}` from http://{address}/health/liveness");
     }
-    writeln!(output, "alive: `{status}` from http://{address}/health/liveness").context("cannot write to standard output")
+    Ok(format!("alive: `{status}` from http://{address}/health/liveness\n"))
+}
+
+/// Where the service listens. An error is one line and no `SettingsError`, for which the program would end with 2: container runtimes know
+/// 0 and 1 only.
+fn address() -> anyhow::Result<SocketAddr> {
+    let listen = settings::load_listen(&settings::process_environment).map_err(|SettingsError(faults)| {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("{} {}", fault.variable, fault.message)).collect();
+        anyhow!("cannot tell where the service listens: {}", faults.join("; "))
+    })?;
+    Ok(listen.local_address())
 }
 
 /// The status line of the answer.

@@ -1,17 +1,25 @@
 //! `names`: what a project and branch can be called.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use dbt_controller_naming::{GitBranch, Identity, ProjectName};
 
-/// Prints the names in order of preference, one per line after its kind.
+/// The names in order of preference, one per line after its kind.
 ///
 /// # Errors
-/// If the project or the branch is not valid, or nobody reads the output.
-pub(crate) fn run(project: &str, branch: Option<&str>, output: &mut impl Write) -> anyhow::Result<()> {
+/// If the project or the branch is not valid.
+pub(crate) fn run(project: &str, branch: Option<&str>) -> anyhow::Result<String> {
     let identity = parse(project, branch)?;
-    print(&identity, output).context("cannot write to standard output")
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for name in identity.release_names() {
+        let _ = writeln!(text, "release_name   {name}");
+    }
+    for id in identity.connection_ids() {
+        let _ = writeln!(text, "connection_id  {id}");
+    }
+    Ok(text)
 }
 
 fn parse(project: &str, branch: Option<&str>) -> anyhow::Result<Identity> {
@@ -20,14 +28,4 @@ fn parse(project: &str, branch: Option<&str>) -> anyhow::Result<Identity> {
     let branch: Option<GitBranch> =
         branch.filter(|branch| !branch.is_empty()).map(str::parse).transpose().context("the branch is not usable")?;
     Ok(Identity::new(project, branch))
-}
-
-fn print(identity: &Identity, output: &mut impl Write) -> io::Result<()> {
-    for name in identity.release_names() {
-        writeln!(output, "release_name   {name}")?;
-    }
-    for id in identity.connection_ids() {
-        writeln!(output, "connection_id  {id}")?;
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, anyhow};
 use dbt_controller_domain::Controller;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::wiring;
@@ -79,11 +79,12 @@ impl Service {
     pub(super) async fn stop(self, grace: Duration) -> anyhow::Result<()> {
         self.controller.shut_down(grace).await;
         self.streams.cancel();
-        if timeout(ANSWERS_GRACE, self.server_handle.stop(true)).await.is_err() {
+        let deadline = Instant::now() + ANSWERS_GRACE;
+        if timeout_at(deadline, self.server_handle.stop(true)).await.is_err() {
             tracing::warn!("connections were still open after {ANSWERS_GRACE:?} and were cut");
             self.server_handle.stop(false).await;
         }
-        match timeout(ANSWERS_GRACE, self.background).await {
+        match timeout_at(deadline, self.background).await {
             Ok(ended) => ended.context("the background work panicked")?,
             Err(_) => tracing::warn!("the background work did not end"),
         }

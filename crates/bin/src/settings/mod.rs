@@ -36,7 +36,7 @@ pub(crate) use logs::{LogLevel, LogSettings};
 pub(crate) use source::Environment;
 
 use reader::{Noted, Reader};
-use table::{EMBEDDED_READY_AFTER, SHUTDOWN_GRACE};
+use table::{CONFIG_FILE, EMBEDDED_READY_AFTER, HOST, PORT, SHUTDOWN_GRACE};
 
 /// All settings, valid.
 #[derive(Debug)]
@@ -70,10 +70,11 @@ pub(crate) fn load(embedded: bool, environment: Environment<'_>) -> Result<Setti
 /// Reads where the service listens, for commands that ask a running one.
 ///
 /// # Errors
-/// As [`load`], of these settings only.
+/// As [`load`], but of these settings only: who asks need not be able to read the service's secrets.
 pub(crate) fn load_listen(environment: Environment<'_>) -> Result<ListenSettings, SettingsError> {
     let mut reader = Reader::new(false, environment);
     let listen = ListenSettings::read(&mut reader);
+    reader.forget_faults_but_of(&[CONFIG_FILE, HOST, PORT]);
     reader.finish(listen)
 }
 

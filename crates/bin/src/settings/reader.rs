@@ -87,6 +87,11 @@ impl Reader {
         self.faults.iter().any(|fault| fault.variable == variable)
     }
 
+    /// Leaves only the faults of these settings.
+    pub(super) fn forget_faults_but_of(&mut self, settings: &[&Setting]) {
+        self.faults.retain(|fault| settings.iter().any(|setting| setting.name == fault.variable));
+    }
+
     /// What was read, if nothing was wrong.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::harness::{Server, run};
+use crate::harness::{Server, program, run};
 
 #[test]
 fn the_version_is_told_in_short_and_with_the_build() {
@@ -80,6 +80,14 @@ fn openapi_prints_the_document() {
 }
 
 #[test]
+fn a_reader_who_has_read_enough_is_no_error() {
+    let mut process = program(&["openapi"], &[]).spawn().unwrap();
+    drop(process.stdout.take());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
 fn without_embedded_it_says_that_there_is_no_cluster_adapter() {
     let outcome = run(&["serve"], &[("SECRET_KEY", "a-key-for-this-test-1"), ("PORT", "0")]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""));
@@ -118,6 +126,13 @@ fn healthcheck_tells_a_running_service_from_anything_else() {
     let gone = run(&["healthcheck"], &[("PORT", &port)]);
     assert_eq!((gone.code, gone.stdout.as_str()), (Some(1), ""));
     assert_eq!(gone.stderr.lines().count(), 1, "{}", gone.stderr);
+}
+
+#[test]
+fn healthcheck_knows_no_exit_code_but_0_and_1() {
+    let outcome = run(&["healthcheck"], &[("PORT", "high"), ("SECRET_KEY_FILE", "/not/readable")]);
+    assert_eq!(outcome.code, Some(1));
+    assert_eq!(outcome.stderr, "error: cannot tell where the service listens: PORT must be a whole number from 0 to 65535\n");
 }
 
 #[test]

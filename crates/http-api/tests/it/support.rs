@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::http::Method;
