@@ -173,8 +173,8 @@ impl MemoryWorld {
         let state = &*scene.state;
         let is_ours = |summary: &&Arc<ReleaseSummary>| summary.deployment.as_ref().is_some_and(|facts| facts.ours);
         let releases = state.releases.summaries().filter(is_ours).map(|summary| format!("release {} ({})", summary.key, summary.status));
-        let ours: BTreeSet<_> = state.releases.summaries().filter(|summary| !is_ours(summary)).map(|summary| &summary.key).collect();
-        let owned = state.objects.owned_by_any().filter(|(key, _)| !ours.contains(key));
+        let others: BTreeSet<_> = state.releases.summaries().filter(|summary| !is_ours(summary)).map(|summary| &summary.key).collect();
+        let owned = state.objects.owned_by_any().filter(|(key, _)| !others.contains(key));
         let objects = owned.map(|(key, object)| format!("object {object} of {key}"));
         let pods = state.servers.iter().flat_map(|(key, server)| server.pods.iter().map(move |_| format!("pod of {key}")));
         let claims =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Claim, OperationRecord, ReleaseKey, ReleaseSummary};
+use crate::model::{Claim, Failure, FailureCode, OperationRecord, ReleaseKey, ReleaseSummary};
 use crate::naming::{Identity, ReleaseName};
 
 /// The deployment of an identity, in whatever namespace.
@@ -37,6 +37,15 @@ pub(crate) fn holder_of(
 /// The key of an unfinished operation of this identity under one of its names.
 pub(crate) fn under_way(identity: &Identity, record: &OperationRecord) -> Option<ReleaseKey> {
     record.unfinished().find(|(info, _)| info.identity.as_ref() == Some(identity)).map(|(info, _)| info.key.clone())
+}
+
+/// The failure of a deploy whose identity is deployed under another key.
+pub(crate) fn deployed_elsewhere(identity: &Identity, key: &ReleaseKey) -> Failure {
+    let message = format!(
+        "{identity} is deployed as `{}` in namespace `{}`; delete it there first, or post to that namespace",
+        key.name, key.namespace
+    );
+    Failure::new(FailureCode::DeployedElsewhere, message)
 }
 
 fn whose(identity: Option<&Identity>) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::allocation::{deployment_of, under_way};
+use crate::allocation::{deployed_elsewhere, deployment_of, under_way};
 use crate::model::*;
 use crate::naming::{Identity, ReleaseName};
 use crate::operations::{Limits, Operations, Submission, Submitted, store_failure};
@@ -228,7 +228,6 @@ impl Controller {
             if let Err(error) = self.operations.recover().await {
                 tracing::warn!(%error, "the background work is tried again later");
             }
-            self.readings.drop_old();
             tokio::select! {
                 () = self.operations.closing() => return,
                 () = tokio::time::sleep(period) => {}
@@ -311,12 +310,4 @@ async fn leads(leader: &mut watch::Receiver<bool>) {
     if leader.wait_for(|leads| *leads).await.is_err() {
         tracing::debug!("nobody says who leads; this replica does the background work alone");
     }
-}
-
-fn deployed_elsewhere(identity: &Identity, key: &ReleaseKey) -> Failure {
-    let message = format!(
-        "{identity} is deployed as `{}` in namespace `{}`; delete it there first, or post to that namespace",
-        key.name, key.namespace
-    );
-    Failure::new(FailureCode::DeployedElsewhere, message)
 }

@@ -100,6 +100,7 @@ pub(crate) fn release(revision: u32, status: ReleaseStatus) -> Release {
         },
         credentials: Some(credentials("old-password")),
         values: serde_json::Value::Null,
+        redactor: Redactor::default(),
     }
 }
 

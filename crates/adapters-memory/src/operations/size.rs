@@ -18,8 +18,9 @@ pub(super) fn of(record: &OperationRecord) -> usize {
 }
 
 fn running_size(running: &RunningOperation) -> usize {
-    // The ledger holds a few names.
-    info_size(&running.info) + task_size(&running.task) + 4 * OBJECT + events_size(&running.events)
+    // Besides a failure that is being undone, the ledger holds a few names.
+    let undoing = running.ledger.undoing.as_deref().map_or(0, failure_size);
+    info_size(&running.info) + task_size(&running.task) + 4 * OBJECT + undoing + events_size(&running.events)
 }
 
 fn finished_size(finished: &FinishedOperation) -> usize {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dbt_controller_domain::model::{
-    Credentials, DeployRequest, DeploymentFacts, DesiredRelease, GitSource, Image, ManifestHash, OperationId, ReleaseKey, RequestHash,
-    Resources, ServerKey, ServerName, ServerOptions,
+    Credentials, DeployRequest, DeploymentFacts, DesiredRelease, GitSource, Image, ManifestHash, OperationId, Redactor, ReleaseKey,
+    RequestHash, Resources, ServerKey, ServerName, ServerOptions,
 };
 use dbt_controller_domain::naming::ConnectionId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -164,6 +164,14 @@ impl Content {
         match self {
             Self::Ours(ours) => Some(&ours.credentials),
             Self::Foreign(release) => release.server.as_ref()?.credentials.as_ref(),
+        }
+    }
+
+    /// Replaces the secrets it holds.
+    pub(crate) fn redactor(&self) -> Redactor {
+        match self {
+            Self::Ours(ours) => ours.request.redactor(Some(&ours.credentials)),
+            Self::Foreign(_) => Redactor::new(self.credentials().map(|credentials| credentials.password.clone())),
         }
     }
 

@@ -87,6 +87,7 @@ impl ReleaseTable {
             summary: summarise(key, &history.records, history.first_deployed, record),
             credentials: content.credentials().cloned(),
             values: values::of(key, content),
+            redactor: content.redactor(),
         }))
     }
 

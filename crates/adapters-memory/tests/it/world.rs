@@ -29,7 +29,8 @@ fn a_world_outlives_the_runtimes_that_work_on_it() {
         drop(watch);
         key
     });
-    runtime().block_on(until(&world, &key, is_ready));
+    let ready = async { tokio::time::timeout(Duration::from_secs(10), until(&world, &key, is_ready)).await };
+    runtime().block_on(ready).expect("the server becomes ready in another runtime");
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,12 +58,10 @@ impl Reader {
         setting: &'static Setting,
         parse: impl Fn(&str) -> Result<T, TextError>,
     ) -> Result<Option<T>, Noted> {
-        let given = self.given.get(setting.name).map(|given| (given.variable.clone(), given.text.expose_secret()));
-        let given = given.filter(|(_, text)| setting.kind == Kind::List || !text.is_empty());
-        let default = setting.default_for(self.embedded).map(|default| (setting.name.to_owned(), default));
-        let Some((variable, text)) = given.or(default) else {
+        let Some((variable, text)) = self.in_force(setting) else {
             return Ok(None);
         };
+        let variable = variable.to_owned();
         parse(text).map(Some).map_err(|error| self.fault(&variable, &error.to_string()))
     }
 
@@ -75,12 +73,18 @@ impl Reader {
 
     /// The values in force by name, as they may be shown: a secret that is set is `***`.
     pub(super) fn shown(&self) -> BTreeMap<String, String> {
-        let text = |setting: &Setting| {
-            let given = self.given.get(setting.name).map(|given| given.text.expose_secret()).filter(|text| !text.is_empty());
-            let text = given.or(setting.default_for(self.embedded))?;
-            Some(if setting.is_secret() { REDACTED } else { text }.to_owned())
+        let shown = |setting: &&'static Setting| {
+            let (_, text) = self.in_force(setting)?;
+            Some((setting.name.to_owned(), if setting.is_secret() { REDACTED } else { text }.to_owned()))
         };
-        TABLE.iter().filter_map(|setting| Some((setting.name.to_owned(), text(setting)?))).collect()
+        TABLE.iter().filter_map(shown).collect()
+    }
+
+    /// The text that counts, and the variable that errors about it name.
+    fn in_force(&self, setting: &'static Setting) -> Option<(&str, &str)> {
+        let given = self.given.get(setting.name).map(|given| (given.variable.as_str(), given.text.expose_secret()));
+        let given = given.filter(|(_, text)| setting.kind == Kind::List || !text.is_empty());
+        given.or_else(|| Some((setting.name, setting.default_for(self.embedded)?)))
     }
 
     fn is_faulty(&self, variable: &str) -> bool {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use dbt_controller_naming::{ConnectionId, Identity};
 use jiff::Timestamp;
 
-use super::{DeployRequest, Failure, FieldHasher, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, StoredConnection, TextError};
+use super::{
+    DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, StoredConnection, TextError,
+};
 use crate::words;
 
 /// The id of an operation: 1 to 64 of `[A-Za-z0-9-]` (a UUID of version 7, so ids sort by time).
@@ -39,7 +41,7 @@ impl FromStr for OperationId {
     }
 }
 
-/// One running process of the service. A restarted process is another holder.
+/// One claim of a line by one process: whoever claims again, the same process included, is another holder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HolderId(pub String);
 
@@ -86,6 +88,14 @@ impl Task {
             Self::Suspend { .. } => OperationKind::Suspend,
             Self::Resume => OperationKind::Resume,
             Self::Settle => OperationKind::Settle,
+        }
+    }
+
+    /// Replaces the secrets that the task brings with it.
+    pub fn redactor(&self) -> Redactor {
+        match self {
+            Self::Deploy(request) => request.redactor(None),
+            Self::Delete | Self::Suspend { .. } | Self::Resume | Self::Settle => Redactor::default(),
         }
     }
 
@@ -185,6 +195,10 @@ pub struct OperationEvent {
 pub enum Debt {
     /// A connection that is still registered.
     Connection(ConnectionId),
+    /// Connections whose description names the release; their ids were not known.
+    OwnConnections,
+    /// A connection that may hold another login than the server.
+    Login(ConnectionId),
     /// A claim that still exists.
     Claim(String),
 }
@@ -200,8 +214,8 @@ pub struct Ledger {
     pub revision: Option<RevisionNumber>,
     /// The revision that was in force before.
     pub previous: Option<RevisionNumber>,
-    /// Whether objects may have been written.
-    pub applying: bool,
+    /// Whether a revision and objects may have been written. What stands above and below it is known from then on.
+    pub writing: bool,
     /// Claims that existed before; the undo of a first deploy deletes only others.
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.
@@ -300,14 +314,19 @@ impl OperationRecord {
         running.chain(self.waiting.iter().map(|queued| (&queued.info, &queued.task)))
     }
 
+    /// Whether an operation is on this record.
+    pub fn holds(&self, id: &OperationId) -> bool {
+        self.finished(id).is_some() || self.unfinished().any(|(info, _)| info.id == *id)
+    }
+
     /// The ended operation of this id.
     pub fn finished(&self, id: &OperationId) -> Option<&Arc<FinishedOperation>> {
         self.finished.iter().find(|finished| &finished.info.id == id)
     }
 
-    /// Every open debt.
-    pub fn debts(&self) -> impl Iterator<Item = &Debt> {
-        self.finished.iter().flat_map(|finished| &finished.debts)
+    /// Every open debt, with the release that left it: the name may have moved to another namespace since.
+    pub fn debts(&self) -> impl Iterator<Item = (&ReleaseKey, &Debt)> {
+        self.finished.iter().flat_map(|finished| finished.debts.iter().map(|debt| (&finished.info.key, debt)))
     }
 }
 

@@ -3,7 +3,7 @@
 use dbt_controller_naming::{ConnectionId, Identity, ReleaseName};
 use jiff::Timestamp;
 
-use super::{ByteQuantity, Credentials, DeployRequest, Namespace, OperationId, RequestHash, ServerName};
+use super::{ByteQuantity, Credentials, DeployRequest, Namespace, OperationId, Redactor, RequestHash, ServerName};
 use crate::words;
 
 /// A release: Helm knows one name once per namespace; we allow one name once over all managed namespaces.
@@ -145,6 +145,8 @@ pub struct Release {
     pub credentials: Option<Credentials>,
     /// The release's values with every secret as `***`.
     pub values: serde_json::Value,
+    /// Replaces the secrets that this revision holds.
+    pub redactor: Redactor,
 }
 
 /// What a deploy wants a release to be.

@@ -22,7 +22,8 @@ pub const REDACTED: &str = "***";
 
 /// Replaces secrets in text that came from outside (logs, events, error messages of other systems).
 ///
-/// It replaces each known secret of at least 4 characters (shorter ones would shred ordinary text) and the credentials of any URL.
+/// It replaces each known secret of at least 4 characters (shorter ones would shred ordinary text), each long line of one that has
+/// several (a key in PEM), the password or token within one that is a URL, and the credentials of any URL in the text.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
     secrets: Vec<SecretString>,
@@ -31,9 +32,26 @@ pub struct Redactor {
 impl Redactor {
     /// A redactor of these secrets; the longest is replaced first, so that one secret inside another leaves no rest.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        let mut secrets: Vec<_> = secrets.into_iter().filter(|secret| secret.expose_secret().len() >= 4).collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
-        Self { secrets }
+        let mut all = Vec::new();
+        for secret in secrets {
+            let text = secret.expose_secret();
+            all.extend(text.lines().map(str::trim).filter(|line| line.len() >= 16).map(SecretString::from));
+            all.extend(url_secret(text).map(SecretString::from));
+            all.push(secret);
+        }
+        all.retain(|secret| secret.expose_secret().len() >= 4);
+        all.sort_by(|a, b| {
+            let (a, b) = (a.expose_secret(), b.expose_secret());
+            b.len().cmp(&a.len()).then_with(|| a.cmp(b))
+        });
+        all.dedup_by(|a, b| a.expose_secret() == b.expose_secret());
+        Self { secrets: all }
+    }
+
+    /// One that replaces the secrets of both.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self::new(self.secrets.into_iter().chain(other.secrets.iter().cloned()))
     }
 
     /// The text without secrets.
@@ -46,6 +64,14 @@ impl Redactor {
         }
         redact_url_credentials(&clean)
     }
+}
+
+/// The password of a URL, or its user when that is all (a token): the part that other programs quote by itself.
+fn url_secret(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
+    let (user_info, _) = authority.rsplit_once('@')?;
+    Some(user_info.split_once(':').map_or(user_info, |(_, password)| password))
 }
 
 /// Replaces the user information of each URL (`scheme://user:password@host`) in `text`.
@@ -81,6 +107,15 @@ mod tests {
             redactor.redact("fatal: https://bot:gh_x@git.example.com/r.git and http://plain/x@y"),
             "fatal: https://***@git.example.com/r.git and http://plain/x@y"
         );
+    }
+
+    #[test]
+    fn a_token_of_a_url_and_a_line_of_a_key_are_replaced_by_themselves() {
+        let key = "-----BEGIN KEY-----\nabcdefgh12345678\n-----END KEY-----";
+        let redactor = Redactor::new(["https://bot:ghp_123456@git.example.com/r".into(), "https://ghp_only@host/r".into(), key.into()]);
+        assert_eq!(redactor.redact("token ghp_123456 or ghp_only expired; abcdefgh12345678"), "token *** or *** expired; ***");
+        let both = Redactor::new(["first-one".into()]).and(&Redactor::new(["second-one".into()]));
+        assert_eq!(both.redact("first-one second-one"), "*** ***");
     }
 
     #[test]

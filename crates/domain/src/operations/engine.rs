@@ -1,7 +1,7 @@
 //! The engine: takes operations in, runs their lines, lets callers wait and follow, takes over what others left.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Executor;
 use super::line::{run_line, take_over};
-use super::placement::{Claim, Placement, Scene, is_stale, place, prune};
+use super::placement::{Claim, Placement, Scene, is_stale, place, promote, prune};
 use super::records::{Change, Known, update};
 use super::run::{Run, Stop};
 use crate::model::{
@@ -62,7 +62,8 @@ pub struct Operations {
     pub(super) store: Arc<dyn OperationStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) executor: Arc<dyn Executor>,
-    pub(super) holder: HolderId,
+    process: OperationId,
+    claims: AtomicU64,
     pub(super) limits: Limits,
     random: Arc<dyn Random>,
     slots: Semaphore,
@@ -93,7 +94,7 @@ impl Drop for Counted {
 }
 
 impl Operations {
-    /// An engine of its own holder id: a process that starts again is another holder.
+    /// An engine; a process that starts again is another one.
     pub fn new(
         store: Arc<dyn OperationStore>,
         clock: Arc<dyn Clock>,
@@ -101,12 +102,13 @@ impl Operations {
         executor: Arc<dyn Executor>,
         limits: Limits,
     ) -> Arc<Self> {
-        let holder = HolderId(random.operation_id().as_str().to_owned());
+        let process = random.operation_id();
         Arc::new_cyclic(|this| Self {
             store,
             clock,
             executor,
-            holder,
+            process,
+            claims: AtomicU64::new(1),
             slots: Semaphore::new(limits.max_concurrent),
             limits,
             random,
@@ -127,15 +129,14 @@ impl Operations {
                 "the service is stopping and takes no new operations; try again in a few seconds",
             ));
         }
-        if self.queued.load(Ordering::SeqCst) >= self.limits.max_queued {
-            return Err(too_many(format!("{} operations wait already", self.limits.max_queued)));
-        }
+        let full = self.queued.load(Ordering::SeqCst) >= self.limits.max_queued;
+        let holder = self.new_holder();
         let waiting = Counted::new(&self.queued);
         let rivals = submission.rivals.clone();
         let operation = self.operation(submission);
         let changed = update(&*self.store, &operation.info.key, None, |record, lock_age| {
             let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
-            let scene = Scene { now: self.clock.now(), holder: &self.holder, stale };
+            let scene = Scene { now: self.clock.now(), holder: &holder, stale, full };
             match place(record, &operation, &scene) {
                 placed @ Placement::Placed(_) => {
                     prune(record, scene.now, self.limits.retention);
@@ -145,16 +146,24 @@ impl Operations {
             }
         })
         .await
-        .map_err(|error| store_failure(&error))?;
+        .map_err(|error| submit_failure(&error))?;
         let ticket = |id: OperationId, joined| Ticket { id, key: operation.info.key.clone(), joined };
         match changed.value {
             Placement::Joined(id) => Ok(Submitted::Accepted(ticket(id, true))),
             Placement::Held => Ok(Submitted::Held),
+            Placement::Full if full => Err(too_many(format!("{} operations wait already", self.limits.max_queued))),
             Placement::Full => Err(too_many(format!("{} operations wait for this deployment already", OperationRecord::MAX_WAITING))),
             Placement::Placed(claim) => {
-                if self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await? {
-                    self.withdraw(&operation.info).await?;
-                    return Ok(Submitted::Held);
+                match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        self.withdraw(&operation.info, &holder).await?;
+                        return Ok(Submitted::Held);
+                    }
+                    Err(failure) => {
+                        self.withdraw(&operation.info, &holder).await?;
+                        return Err(failure);
+                    }
                 }
                 tracing::info!(
                     operation.id = %operation.info.id, release.name = %operation.info.key.name, kind = %operation.info.kind,
@@ -175,16 +184,35 @@ impl Operations {
         loop {
             let mut record = self.store.watch(&ticket.key.name).await;
             loop {
-                if let Some(end) = end_of(record.borrow_and_update().as_deref(), &ticket.id)? {
-                    return Ok(end);
+                let seen = record.borrow_and_update().clone();
+                match state_of(seen.as_deref(), &ticket.id) {
+                    State::Ended(end) => return Ok(end),
+                    State::UnderWay => {}
+                    // The watch may lag behind what was read or written elsewhere; the store itself decides.
+                    State::Unknown => match self.read(&ticket.key.name).await {
+                        Ok(read) => match state_of(read.as_deref(), &ticket.id) {
+                            State::Ended(end) => return Ok(end),
+                            State::UnderWay => break,
+                            State::Unknown => return Err(off_record(&ticket.id)),
+                        },
+                        Err(error) => {
+                            tracing::warn!(operation.id = %ticket.id, %error, "a caller waits until the operation can be read");
+                            break;
+                        }
+                    },
                 }
                 tokio::select! {
                     biased;
                     change = record.changed() => if change.is_err() { break },
                     _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
+                    // A holder renews its lock six times in S, and a lost one is taken over after S + 1 s: nobody can write.
+                    () = tokio::time::sleep(self.limits.lock_stale_after * 4) => return Err(stalled(&ticket.id)),
                 }
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
+            }
         }
     }
 
@@ -276,6 +304,11 @@ impl Operations {
         self.closed.send_replace(true);
     }
 
+    /// The id of a new claim.
+    pub(super) fn new_holder(&self) -> HolderId {
+        HolderId(format!("{}-{}", self.process, self.claims.fetch_add(1, Ordering::Relaxed)))
+    }
+
     /// Whether no new operations are taken.
     pub(crate) fn is_closing(&self) -> bool {
         *self.closing.borrow()
@@ -347,13 +380,17 @@ impl Operations {
     }
 
     /// Takes back an operation that was placed and has not begun.
-    async fn withdraw(&self, info: &OperationInfo) -> Result<(), Failure> {
+    async fn withdraw(&self, info: &OperationInfo, holder: &HolderId) -> Result<(), Failure> {
         let withdrawn = update(&*self.store, &info.key, None, |record, _| {
+            record.waiting.retain(|queued| queued.info.id != info.id);
             if record.running.as_ref().is_some_and(|running| running.info.id == info.id) {
                 record.running = None;
-                return Change::Write(());
+                promote(record, &Scene { now: self.clock.now(), holder, stale: false, full: false });
             }
-            record.waiting.retain(|queued| queued.info.id != info.id);
+            // Whatever else was claimed on the way is given back at once.
+            if let Some(running) = record.running.as_mut().filter(|running| running.holder == *holder) {
+                running.released = true;
+            }
             Change::Write(())
         });
         withdrawn.await.map(|_| ()).map_err(|error| store_failure(&error))
@@ -402,8 +439,9 @@ impl Operations {
 
     async fn locate(&self, id: &OperationId) -> Result<Option<(ReleaseKey, OperationView)>, StoreError> {
         let stored = self.store.list().await?;
-        let of = |record: &OperationRecord| OperationView::all_of(record).into_iter().find(|view| &view.info.id == id);
-        Ok(stored.iter().find_map(|stored| of(&stored.record).map(|view| (stored.record.key.clone(), view))))
+        let Some(stored) = stored.iter().find(|stored| stored.record.holds(id)) else { return Ok(None) };
+        let view = OperationView::all_of(&stored.record).into_iter().find(|view| &view.info.id == id);
+        Ok(view.map(|view| (stored.record.key.clone(), view)))
     }
 
     async fn settle(&self, record: &OperationRecord) {
@@ -419,7 +457,8 @@ impl Operations {
         let due = |record: &OperationRecord| {
             let mut pruned = record.clone();
             prune(&mut pruned, now, self.limits.retention);
-            (pruned.finished.len() != record.finished.len()).then_some(pruned)
+            let empty = pruned.running.is_none() && pruned.waiting.is_empty() && pruned.finished.is_empty();
+            (empty || pruned.finished.len() != record.finished.len()).then_some(pruned)
         };
         if due(seen).is_none() {
             return Ok(());
@@ -469,16 +508,31 @@ async fn changed(view: Option<watch::Receiver<Arc<OperationView>>>) {
     }
 }
 
-fn end_of(record: Option<&OperationRecord>, id: &OperationId) -> Result<Option<Arc<FinishedOperation>>, Failure> {
-    if let Some(record) = record {
-        if let Some(finished) = record.finished(id) {
-            return Ok(Some(Arc::clone(finished)));
-        }
-        if record.unfinished().any(|(info, _)| &info.id == id) {
-            return Ok(None);
-        }
+/// What a record says of an operation.
+enum State {
+    Ended(Arc<FinishedOperation>),
+    UnderWay,
+    Unknown,
+}
+
+fn state_of(record: Option<&OperationRecord>, id: &OperationId) -> State {
+    let Some(record) = record else { return State::Unknown };
+    match record.finished(id) {
+        Some(finished) => State::Ended(Arc::clone(finished)),
+        None if record.holds(id) => State::UnderWay,
+        None => State::Unknown,
     }
-    Err(Failure::new(FailureCode::Internal, format!("operation `{id}` is no longer on record; look at the deployment itself")))
+}
+
+fn stalled(id: &OperationId) -> Failure {
+    Failure::new(
+        FailureCode::ClusterUnavailable,
+        format!("operation `{id}` makes no progress, because its record cannot be written; it goes on when the cluster takes writes again"),
+    )
+}
+
+fn off_record(id: &OperationId) -> Failure {
+    Failure::new(FailureCode::Internal, format!("operation `{id}` is no longer on record; look at the deployment itself"))
 }
 
 fn shut_down_under(id: &OperationId) -> Failure {
@@ -492,11 +546,18 @@ fn too_many(what: String) -> Failure {
     Failure::new(FailureCode::TooManyOperations, format!("{what}; try again later"))
 }
 
+/// Whether the operation was accepted is not known when the answer to its writing was lost.
+fn submit_failure(error: &StoreError) -> Failure {
+    let mut failure = store_failure(error);
+    failure.message = format!("{error}; it is not known whether the operation was accepted; send the same request again, it then joins");
+    failure
+}
+
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
     tracing::warn!(%error, "the operation store could not be used");
     let code = match error {
         StoreError::Unavailable(_) | StoreError::Conflict => FailureCode::ClusterUnavailable,
         StoreError::TooLarge(_) | StoreError::Unexpected(_) => FailureCode::Internal,
     };
-    Failure::new(code, format!("{error}; nothing was done, try again later"))
+    Failure::new(code, format!("{error}; try again later"))
 }

@@ -8,7 +8,9 @@ use super::placement::{Claim, Scene, cancelled, claim, promote, prune};
 use super::records::{Known, update};
 use super::run::{Run, Stop};
 use super::{Ending, records::Change};
-use crate::model::{Failure, FailureCode, FinishedOperation, OperationKind, OperationRecord, OperationView, Phase, UndoOutcome};
+use crate::model::{
+    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationKind, OperationRecord, OperationView, Phase, UndoOutcome,
+};
 use crate::ports::{Fence, StoreError};
 use tokio::time::Instant;
 
@@ -17,7 +19,7 @@ pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent
     loop {
         let Some(running) = known.record.running.clone() else { return };
         let fence = Fence::new(engine.limits.lock_stale_after, sent);
-        let run = Arc::new(Run::new(Arc::clone(&engine.store), Arc::clone(&engine.clock), engine.holder.clone(), known, running, fence));
+        let run = Arc::new(Run::new(Arc::clone(&engine.store), Arc::clone(&engine.clock), known, running, fence));
         engine.enter(&run);
         let next = run_one(&engine, &run, how).await;
         engine.leave(&run);
@@ -47,6 +49,9 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle => None,
     };
     let mut taken_over = how == Claim::TakenOver;
+    if !taken_over {
+        run.begin();
+    }
     for attempt in 0..2 {
         let (engine, run, task) = (Arc::clone(engine), Arc::clone(run), task.clone());
         let guarded = tokio::spawn(async move { engine.executor.execute(&run, &task, taken_over).await });
@@ -80,7 +85,7 @@ fn settle_stop(ending: Ending) -> Ending {
 fn stopped(stop: Stop) -> Ending {
     match stop {
         Stop::Cancelled(by) => Ending::failure(cancelled(&by)),
-        Stop::ShuttingDown | Stop::Lost => Ending::Stopped(stop),
+        Stop::ShuttingDown | Stop::Later | Stop::Lost => Ending::Stopped(stop),
     }
 }
 
@@ -100,7 +105,9 @@ async fn keep(engine: Arc<Operations>, run: Arc<Run>) {
             change = changes.changed() => match change {
                 Ok(()) => {
                     let record = changes.borrow_and_update().clone();
-                    run.observe(record.as_deref());
+                    if let Err(error) = run.see(record.as_deref()).await {
+                        tracing::warn!(operation.id = %run.info.id, %error, "the operation's lock could not be looked at");
+                    }
                 }
                 Err(_) => {
                     tokio::time::sleep(Duration::from_millis(250)).await;
@@ -114,14 +121,14 @@ async fn keep(engine: Arc<Operations>, run: Arc<Run>) {
 /// Writes how the operation ended and claims the next in line.
 async fn close(engine: &Arc<Operations>, run: &Arc<Run>, ending: Ending) -> Option<(Known, Instant)> {
     let closed = match ending {
-        Ending::Stopped(Stop::ShuttingDown) => give_up(run).await,
+        Ending::Stopped(Stop::ShuttingDown | Stop::Later) => give_up(run).await,
         Ending::Stopped(Stop::Lost | Stop::Cancelled(_)) => Ok(None),
         Ending::Done { outcome, debts, paid } => {
             let finished = Arc::new(FinishedOperation {
                 info: run.info.clone(),
                 started_at: Some(run.started_at()),
                 finished_at: engine.clock.now(),
-                outcome,
+                outcome: outcome.map_err(|failure| run.redact_failure(failure)),
                 debts,
                 events: run.running().events,
             });
@@ -142,16 +149,19 @@ async fn finish(
     engine: &Arc<Operations>,
     run: &Arc<Run>,
     finished: &Arc<FinishedOperation>,
-    paid: &[crate::model::Debt],
+    paid: &[(crate::model::ReleaseKey, crate::model::Debt)],
 ) -> Result<Option<(Known, Instant)>, StoreError> {
     let closing = engine.is_closing();
+    let next = engine.new_holder();
     // The end of a settling that paid nothing tells nobody anything; it would push out what does.
     let silent = run.info.kind == OperationKind::Settle && paid.is_empty();
     let write = |record: &mut OperationRecord| {
         record.running = None;
         for earlier in &mut record.finished {
-            if earlier.debts.iter().any(|debt| paid.contains(debt)) {
-                Arc::make_mut(earlier).debts.retain(|debt| !paid.contains(debt));
+            let is_paid = |debt: &Debt| paid.iter().any(|(key, paid)| *key == earlier.info.key && paid == debt);
+            if earlier.debts.iter().any(is_paid) {
+                let left = earlier.debts.iter().filter(|debt| !is_paid(debt)).cloned().collect();
+                Arc::make_mut(earlier).debts = left;
             }
         }
         if !silent {
@@ -159,17 +169,17 @@ async fn finish(
         }
         let now = engine.clock.now();
         prune(record, now, engine.limits.retention);
-        let scene = Scene { now, holder: &engine.holder, stale: false };
+        let scene = Scene { now, holder: &next, stale: false, full: false };
         if promote(record, &scene)
             && closing
-            && let Some(next) = &mut record.running
+            && let Some(promoted) = &mut record.running
         {
-            next.released = true;
+            promoted.released = true;
         }
     };
     let mut pause = Duration::from_millis(250);
     let closed = loop {
-        match run.close(write, |record| record.finished(&run.info.id).is_some()).await {
+        match run.close(write, |record| found_finished(record, &run.info.id, &next)).await {
             // Everything but this last note is done. It is worth waiting for the store, as long as the lock may still be ours.
             Err(error) if pause < engine.limits.lock_stale_after => {
                 tracing::warn!(operation.id = %run.info.id, %error, "the end of the operation is not written yet");
@@ -182,7 +192,21 @@ async fn finish(
     if closed.is_some() {
         run.show_end(OperationView::from(&**finished));
     }
-    Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|next| !next.released && next.holder == engine.holder)))
+    Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|promoted| !promoted.released && promoted.holder == next)))
+}
+
+/// After a lost answer: whether this operation's end is written already, and if so, renews the claim of the next one.
+fn found_finished(record: &mut OperationRecord, id: &OperationId, next: &HolderId) -> Change<bool> {
+    if record.finished(id).is_none() {
+        return Change::Leave(false);
+    }
+    match record.running.as_mut().filter(|running| running.holder == *next) {
+        Some(running) => {
+            running.renewal += 1;
+            Change::Write(true)
+        }
+        None => Change::Leave(true),
+    }
 }
 
 /// Marks the lock as given up, so that it can be taken over at once.
@@ -196,7 +220,7 @@ async fn give_up(run: &Arc<Run>) -> Result<Option<(Known, Instant)>, StoreError>
                 *running = crate::model::RunningOperation { released: true, cancelled_by, ..own.clone() };
             }
         },
-        |_| false,
+        |_| Change::Leave(false),
     )
     .await?;
     Ok(None)
@@ -218,9 +242,10 @@ fn log_end(finished: &FinishedOperation) {
 
 /// Claims the line of a record whose holder is gone (or that has none) and runs it. Says whether there was anything to claim.
 pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord) -> Result<bool, StoreError> {
+    let holder = engine.new_holder();
     let changed = update(&*engine.store, &stored.key, None, |record, lock_age| {
         let stale = super::placement::is_stale(record, lock_age, engine.limits.lock_stale_after);
-        let scene = Scene { now: engine.clock.now(), holder: &engine.holder, stale };
+        let scene = Scene { now: engine.clock.now(), holder: &holder, stale, full: false };
         match claim(record, &scene) {
             Some(how) => Change::Write(Some(how)),
             None => Change::Leave(None),

@@ -28,7 +28,7 @@ pub use engine::{Limits, Operations, Submission};
 pub(crate) use engine::{Submitted, store_failure};
 pub use run::{Run, Stop};
 
-use crate::model::{Debt, Failure, Success, Task};
+use crate::model::{Debt, Failure, ReleaseKey, Success, Task};
 
 /// Does what an operation is for. The workflows implement it; tests of the engine have their own.
 #[async_trait]
@@ -46,8 +46,8 @@ pub enum Ending {
         outcome: Result<Success, Failure>,
         /// What it had to leave.
         debts: Vec<Debt>,
-        /// Debts of earlier operations that it paid.
-        paid: Vec<Debt>,
+        /// Debts of earlier operations that it paid, each with the release that left it.
+        paid: Vec<(ReleaseKey, Debt)>,
     },
     /// It was stopped and left everything as it was at that moment.
     Stopped(Stop),

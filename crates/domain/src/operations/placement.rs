@@ -6,10 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Failure, FailureCode, FinishedOperation, HolderId, Ledger, OperationId, OperationKind, OperationRecord, Phase, QueuedOperation,
-    RunningOperation, UndoOutcome,
+    Failure, FailureCode, FinishedOperation, HolderId, Ledger, OperationId, OperationInfo, OperationKind, OperationRecord, Phase,
+    QueuedOperation, RunningOperation, UndoOutcome,
 };
-use crate::naming::Identity;
 
 /// What became of a submitted operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +36,12 @@ pub(crate) enum Claim {
 #[derive(Debug, Clone)]
 pub(crate) struct Scene<'a> {
     pub(crate) now: Timestamp,
+    /// The id of this claim, made for it alone.
     pub(crate) holder: &'a HolderId,
     /// Whether the holder of `running` is gone.
     pub(crate) stale: bool,
+    /// Whether this replica has as many waiting operations as it may have.
+    pub(crate) full: bool,
 }
 
 /// Whether a lock may be taken over: given up, or not renewed for S + 1 s (the store's clock has a resolution of 1 s).
@@ -50,21 +52,19 @@ pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after
 /// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
 pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, scene: &Scene<'_>) -> Placement {
     let info = &operation.info;
-    if is_held_by_another(record, info.identity.as_ref()) {
+    if is_held_by_another(record, info) {
         return Placement::Held;
     }
     if record.unfinished().any(|(other, _)| other.id == info.id) {
-        // An earlier try was written and its answer lost. The line is the caller's to run only when this very operation was
-        // claimed by it; in doubt nobody runs it, and it is taken over when it is stale.
-        let claimed = record.running.as_ref().is_some_and(|running| running.info.id == info.id && running.holder == *scene.holder);
-        return Placement::Placed(claimed.then_some(Claim::Fresh));
+        // An earlier try was written and its answer lost; the holder id tells whether it also claimed the line.
+        return Placement::Placed(own_claim(record, scene));
     }
     if let Some(equal) = joinable(record, scene).filter(|last| last.task_hash == info.task_hash) {
         return Placement::Joined(equal.id.clone());
     }
     if info.kind == OperationKind::Delete {
         cancel_all(record, &info.id, scene.now);
-    } else if record.waiting.len() >= OperationRecord::MAX_WAITING {
+    } else if scene.full || record.waiting.len() >= OperationRecord::MAX_WAITING {
         return Placement::Full;
     }
     if record.running.is_none() && record.waiting.is_empty() {
@@ -74,19 +74,24 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
     Placement::Placed(claim(record, scene))
 }
 
-/// Takes the line of a record whose holder is gone, or that has none. Says how; none when somebody holds it.
+/// Takes the line of a record whose holder is gone, or that has none. Says how; none when somebody holds it. Safe to repeat.
 pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<Claim> {
     match &mut record.running {
         Some(running) if scene.stale => {
             running.holder = scene.holder.clone();
             running.released = false;
-            running.renewal += 1;
-            let began = running.phase != Phase::Queued;
-            Some(if began { Claim::TakenOver } else { Claim::Fresh })
+            own_claim(record, scene)
         }
-        Some(_) => None,
+        Some(_) => own_claim(record, scene),
         None => promote(record, scene).then_some(Claim::Fresh),
     }
+}
+
+/// The claim that stands on the record under this holder id. It counts as renewed by the write that follows.
+fn own_claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<Claim> {
+    let running = record.running.as_mut().filter(|running| running.holder == *scene.holder)?;
+    running.renewal += 1;
+    Some(if running.phase == Phase::Queued { Claim::Fresh } else { Claim::TakenOver })
 }
 
 /// Makes the first of the waiting operations the running one.
@@ -127,15 +132,21 @@ pub(crate) fn prune(record: &mut OperationRecord, now: Timestamp, retention: Dur
 
 /// The last operation in line, when a newcomer with the same task may share its outcome. One that is being cancelled or whose
 /// holder is gone is not: its outcome would not be what the newcomer asked for.
-fn joinable<'a>(record: &'a OperationRecord, scene: &Scene<'_>) -> Option<&'a crate::model::OperationInfo> {
+fn joinable<'a>(record: &'a OperationRecord, scene: &Scene<'_>) -> Option<&'a OperationInfo> {
     match record.waiting.last() {
         Some(last) => Some(&last.info),
         None => record.running.as_ref().filter(|running| running.cancelled_by.is_none() && !scene.stale).map(|running| &running.info),
     }
 }
 
-fn is_held_by_another(record: &OperationRecord, identity: Option<&Identity>) -> bool {
-    identity.is_some_and(|identity| record.unfinished().any(|(info, _)| info.identity.as_ref().is_some_and(|held| held != identity)))
+/// Whether the name is in use by an operation of another identity, or of the same one in another namespace.
+fn is_held_by_another(record: &OperationRecord, info: &OperationInfo) -> bool {
+    let Some(identity) = &info.identity else { return false };
+    let others = |other: &OperationInfo| match &other.identity {
+        Some(held) => held != identity || other.key != info.key,
+        None => false,
+    };
+    record.unfinished().any(|(other, _)| others(other))
 }
 
 /// A delete makes everything before it pointless: the running operation is asked to stop, those that wait end as cancelled.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::records::{Change, Known, update};
 use crate::model::{
-    Debt, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationRecord, OperationState, OperationView, Phase,
-    RunningOperation,
+    Debt, Failure, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationRecord, OperationState, OperationView, Phase,
+    Redactor, ReleaseKey, RunningOperation,
 };
 use crate::ports::{Clock, Fence, OperationStore, StoreError};
 
@@ -20,6 +20,8 @@ pub enum Stop {
     Cancelled(OperationId),
     /// The service is stopping and the grace is over; another replica or the next start goes on.
     ShuttingDown,
+    /// What has to be known cannot be read now; the lock is given up, and whoever takes it next tries again.
+    Later,
     /// The lock is somebody else's now; nothing more may be touched or reported.
     Lost,
 }
@@ -46,6 +48,7 @@ pub struct Run {
 
 struct Own {
     running: RunningOperation,
+    redactor: Redactor,
     next_sequence: u64,
 }
 
@@ -54,7 +57,6 @@ impl Run {
     pub(super) fn new(
         store: Arc<dyn OperationStore>,
         clock: Arc<dyn Clock>,
-        holder: HolderId,
         known: Known,
         running: RunningOperation,
         fence: Fence,
@@ -67,8 +69,8 @@ impl Run {
             fence,
             store,
             clock,
-            holder,
-            own: Mutex::new(Own { running, next_sequence }),
+            holder: running.holder.clone(),
+            own: Mutex::new(Own { redactor: running.task.redactor(), running, next_sequence }),
             known: tokio::sync::Mutex::new(known),
             view,
             stop,
@@ -109,9 +111,33 @@ impl Run {
         self.flush().await
     }
 
-    /// The open debts of the release's earlier operations.
-    pub async fn debts(&self) -> Vec<Debt> {
-        self.known.lock().await.record.debts().cloned().collect()
+    /// The open debts of the name's earlier operations, with the release that left each.
+    pub async fn debts(&self) -> Vec<(ReleaseKey, Debt)> {
+        self.known.lock().await.record.debts().map(|(key, debt)| (key.clone(), debt.clone())).collect()
+    }
+
+    /// The operation begins to work: its time runs from now on, not from when it came to wait for a slot.
+    pub(super) fn begin(&self) {
+        self.own().running.started_at = self.clock.now();
+    }
+
+    /// Text from outside without the secrets that this operation knows of.
+    pub fn redact(&self, text: &str) -> String {
+        self.own().redactor.redact(text)
+    }
+
+    /// A failure without those secrets.
+    pub fn redact_failure(&self, mut failure: Failure) -> Failure {
+        let redactor = self.own().redactor.clone();
+        failure.message = redactor.redact(&failure.message);
+        failure.autopsy = failure.autopsy.map(|autopsy| Box::new(autopsy.redacted(&redactor)));
+        failure
+    }
+
+    /// From now on these secrets are kept out of everything that the operation tells.
+    pub fn keep_secret(&self, redactor: &Redactor) {
+        let mut own = self.own();
+        own.redactor = own.redactor.clone().and(redactor);
     }
 
     /// Whether the operation has to stop.
@@ -157,33 +183,43 @@ impl Run {
     /// Writes the holder's part of the record and so renews the lock.
     pub(super) async fn flush(&self) -> Result<(), StoreError> {
         let mut known = self.known.lock().await;
-        let own = {
-            let mut own = self.own();
-            own.running.renewal += 1;
-            own.running.clone()
-        };
+        // The try under way: its renewal and when it was sent. Each try has a renewal of its own, so a record that shows it was written
+        // by it, and its answer was lost.
+        let mut tried: Option<(u64, Instant)> = None;
+        let mut landed = None;
         let changed = update(&*self.store, &self.info.key, Some(known.clone()), |record, _| {
-            match self.mine(record) {
-                // Another replica may set the cancel flag; everything else of `running` is the holder's.
-                Some(running) => *running = RunningOperation { cancelled_by: running.cancelled_by.clone(), ..own.clone() },
-                None => return Change::Leave(false),
+            let Some(running) = self.mine(record) else { return Change::Leave(false) };
+            if let Some((renewal, sent)) = tried
+                && running.renewal == renewal
+            {
+                landed = Some(sent);
+                return Change::Leave(true);
             }
+            let own = {
+                let mut own = self.own();
+                own.running.renewal += 1;
+                own.running.clone()
+            };
+            tried = Some((own.renewal, Instant::now()));
+            // Another replica may set the cancel flag; everything else of `running` is the holder's.
+            *running = RunningOperation { cancelled_by: running.cancelled_by.clone(), ..own };
             Change::Write(true)
         })
         .await?;
         if changed.value {
-            self.fence.renewed(changed.sent);
+            self.fence.renewed(landed.unwrap_or(changed.sent));
         }
         self.observe(Some(&changed.known.record));
         *known = changed.known;
         Ok(())
     }
 
-    /// Ends the operation on the record by `finish`, which gets the record only while the lock is ours. Returns none when it was lost.
+    /// Ends the operation on the record by `finish`, which gets the record only while the lock is ours. Otherwise `again` says whether
+    /// an earlier try was written and its answer lost. Returns none when the lock was lost.
     pub(super) async fn close(
         &self,
         finish: impl Fn(&mut OperationRecord) + Send + Sync,
-        is_done: impl Fn(&OperationRecord) -> bool + Send + Sync,
+        again: impl Fn(&mut OperationRecord) -> Change<bool> + Send + Sync,
     ) -> Result<Option<(Known, Instant)>, StoreError> {
         let known = self.known.lock().await;
         let changed = update(&*self.store, &self.info.key, Some(known.clone()), |record, _| {
@@ -191,15 +227,25 @@ impl Run {
                 finish(record);
                 Change::Write(true)
             } else {
-                Change::Leave(is_done(record))
+                again(record)
             }
         })
         .await?;
         Ok(changed.value.then_some((changed.known, changed.sent)))
     }
 
-    /// Takes in a record that somebody may have changed: a cancel flag, or another holder.
-    pub(super) fn observe(&self, record: Option<&OperationRecord>) {
+    /// Takes in what the store's watch shows. A watch may lag behind, so a lock that seems lost is looked for by a write.
+    pub(super) async fn see(&self, record: Option<&OperationRecord>) -> Result<(), StoreError> {
+        let running = record.and_then(|record| record.running.as_ref());
+        if running.is_some_and(|running| self.is_mine(running)) {
+            self.observe(record);
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Takes in a record as it is in the store: a cancel flag, or another holder.
+    fn observe(&self, record: Option<&OperationRecord>) {
         let running = record.and_then(|record| record.running.as_ref());
         match running.filter(|running| self.is_mine(running)) {
             None => {
@@ -238,6 +284,7 @@ impl Run {
     }
 
     fn tell(&self, begin: Option<Phase>, message: String) {
+        let message = self.redact(&message);
         let view = {
             let mut own = self.own();
             let same = own.running.events.last().is_some_and(|last| last.message == message && last.phase == own.running.phase);

@@ -20,11 +20,11 @@ pub(crate) fn run_of(
 ) -> Run {
     let holder = HolderId("holder-1".to_owned());
     let mut record = OperationRecord { waiting: vec![operation.clone()], ..OperationRecord::empty(operation.info.key) };
-    promote(&mut record, &Scene { now: clock.now(), holder: &holder, stale: false });
+    promote(&mut record, &Scene { now: clock.now(), holder: &holder, stale: false, full: false });
     let mut running = record.running.take().unwrap();
     prepare(&mut running);
     record.running = Some(running.clone());
     let known = Known { version: Some(Version("first".to_owned())), record: Arc::new(record), lock_age: Duration::ZERO };
     let fence = Fence::new(Duration::from_secs(30), Instant::now());
-    Run::new(store, clock, holder, known, running, fence)
+    Run::new(store, clock, known, running, fence)
 }

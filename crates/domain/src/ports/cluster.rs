@@ -68,7 +68,8 @@ pub trait Cluster: Send + Sync {
     async fn delete_stateful_set(&self, key: &ServerKey, keep_pods: bool, fence: &Fence) -> Result<(), ClusterError>;
 
     /// Deletes each pod that is not ready and not of the update revision, its uid as precondition: the StatefulSet controller does
-    /// not replace it (kubernetes#67250). Returns their names.
+    /// not replace it (kubernetes#67250). The update revision counts once the controller has observed the newest spec. Returns their
+    /// names.
     ///
     /// # Errors
     /// `Forbidden`, `Unavailable`.

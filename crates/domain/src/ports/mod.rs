@@ -7,6 +7,9 @@
 //! - A method that writes takes a [`Fence`] and MUST ask it before each outgoing call; when the fence is down it returns
 //!   `Fenced` and touches nothing more.
 //! - `Unavailable` says nothing about whether a write happened. Every write MUST therefore be safe to repeat with the same arguments.
+//! - A read that follows a write of this replica shows it or something later, across ports too: after `ChartInstaller::apply`
+//!   returned, `Cluster::watch` and `Cluster::claims` never show the server as it was before. What is answered from memory waits for it.
+//! - The operation store is the lock itself, so its writes take no fence; a single call of it MUST end within S/3 all the same.
 //! - Errors and their messages hold no secret.
 
 mod chart_installer;

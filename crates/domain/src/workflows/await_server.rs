@@ -10,7 +10,6 @@ use super::call::{Halt, call};
 use super::{Workflows, faults};
 use crate::model::{Failure, FailureCode, Phase, ServerKey, ServerState};
 use crate::operations::Run;
-use crate::ports::ClusterError;
 use crate::readiness::{Verdict, Waiting, judge, refused};
 
 /// How a wait ended that did not fail.
@@ -25,7 +24,6 @@ pub(super) enum Awake {
 impl Workflows {
     /// Waits until the server is ready. A broken pod of an older revision is deleted on the way.
     pub(super) async fn await_ready(&self, run: &Run, server: &ServerKey, deadline: Instant) -> Result<Awake, Halt> {
-        let mut seen_awake = false;
         loop {
             let mut states = call(run, deadline, || self.ports.cluster.watch(server))
                 .await
@@ -34,13 +32,11 @@ impl Workflows {
                 let state = Arc::clone(&states.borrow_and_update());
                 let waiting = match judge(&state, &self.settings.patience, self.ports.clock.now()) {
                     Verdict::Ready => return Ok(Awake::Ready),
-                    // The state may still be the one before our own scaling up, so sleep counts only once it was seen awake.
-                    Verdict::Asleep if seen_awake => return Ok(Awake::PutToSleep),
-                    Verdict::Asleep => Waiting { message: "waiting for the server to wake".to_owned(), ..Waiting::default() },
+                    // Every caller has seen to it that the server is awake, and a write is followed by a watch that shows it.
+                    Verdict::Asleep => return Ok(Awake::PutToSleep),
                     Verdict::Hopeless { code, message } => return Err(Failure::new(code, message).into()),
                     Verdict::Waiting(waiting) => waiting,
                 };
-                seen_awake |= state.stateful_set.as_ref().is_some_and(|set| set.replicas > 0);
                 run.progress(waiting.message.clone());
                 self.help_along(run, server, &waiting, deadline).await?;
                 if !self.next_state(run, &mut states, waiting.look_again_in, deadline).await? {
@@ -60,8 +56,11 @@ impl Workflows {
                 .await
                 .map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
             loop {
-                let pods: Vec<_> = states.borrow_and_update().pods.iter().map(|pod| pod.name.clone()).collect();
-                if pods.is_empty() {
+                let state = Arc::clone(&states.borrow_and_update());
+                let pods: Vec<_> = state.pods.iter().map(|pod| pod.name.clone()).collect();
+                // A StatefulSet whose scaling down was not seen yet may still make a pod.
+                let settled = state.stateful_set.as_ref().is_none_or(|set| set.replicas == 0 && set.observed_generation >= set.generation);
+                if pods.is_empty() && settled {
                     return Ok(());
                 }
                 run.progress(format!("waiting for pods to end: {}", pods.join(", ")));
@@ -115,23 +114,18 @@ impl Workflows {
                     }
                 }
                 Ok(None) => {}
-                // The reason is a help, not a condition: without the right to ask, the wait goes on.
-                Err(super::call::Broken::Error(ClusterError::Forbidden(right))) => {
-                    run.progress(format!("no pod yet; cannot ask why ({right})"))
-                }
-                Err(broken) => return Err(broken.or_fail(|error| faults::of_cluster(&error))),
+                Err(super::call::Broken::Stop(stop)) => return Err(stop.into()),
+                // The reason is a help, not a condition: when it cannot be asked for, the wait goes on.
+                Err(super::call::Broken::Error(error)) => run.progress(format!("no pod yet; cannot ask why: {error}")),
             }
         }
         Ok(())
     }
 
     /// The failure with what the server looks like now, before an undo removes it.
-    pub(super) async fn with_autopsy(&self, mut failure: Failure, server: &ServerKey, redactor: &crate::model::Redactor) -> Failure {
+    pub(super) async fn with_autopsy(&self, mut failure: Failure, server: &ServerKey) -> Failure {
         let autopsy = tokio::time::timeout(Duration::from_secs(20), self.ports.cluster.autopsy(server)).await;
-        if let Ok(autopsy) = autopsy {
-            failure.autopsy = Some(Box::new(autopsy.redacted(redactor)));
-        }
-        failure.message = redactor.redact(&failure.message);
+        failure.autopsy = autopsy.ok().map(Box::new);
         failure
     }
 }

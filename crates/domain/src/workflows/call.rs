@@ -128,18 +128,38 @@ impl PortError for StoreError {
     }
 }
 
-/// How often a passing fault is tried again, beyond the first time.
+/// How often a passing fault is tried again in a step that can be undone.
 const RETRIES: u32 = 3;
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls a port until it answers, fails for good, the deadline passes or the operation has to stop.
+/// Calls a port until it answers, fails for good, has failed in passing too often, the deadline passes or the operation has to stop.
 ///
 /// A call that is under way is not cut off by a stop: it ends by its own limit, so that nobody else begins while it may still write.
-pub(super) async fn call<T, E, F>(run: &Run, deadline: Instant, mut port: impl FnMut() -> F) -> Result<T, Broken<E>>
+pub(super) async fn call<T, E, F>(run: &Run, deadline: Instant, port: impl FnMut() -> F) -> Result<T, Broken<E>>
+where
+    E: PortError,
+    F: Future<Output = Result<T, E>>,
+{
+    call_with(run, deadline, RETRIES, port).await
+}
+
+/// As [`call`], for what must not be given up because the far side is away for a minute: undo, commit, takeover.
+pub(super) async fn insist<T, E, F>(run: &Run, deadline: Instant, port: impl FnMut() -> F) -> Result<T, Broken<E>>
+where
+    E: PortError,
+    F: Future<Output = Result<T, E>>,
+{
+    call_with(run, deadline, u32::MAX, port).await
+}
+
+async fn call_with<T, E, F>(run: &Run, deadline: Instant, retries: u32, mut port: impl FnMut() -> F) -> Result<T, Broken<E>>
 where
     E: PortError,
     F: Future<Output = Result<T, E>>,
 {
     let mut tries = 0;
+    let mut pause = Duration::from_millis(200);
     loop {
         run.checkpoint().map_err(Broken::Stop)?;
         let Ok(result) = tokio::time::timeout_at(deadline, port()).await else {
@@ -152,10 +172,11 @@ where
         match error.trouble() {
             Trouble::Lasting => return Err(Broken::Error(error)),
             Trouble::Fenced => run.regain().await.map_err(Broken::Stop)?,
-            Trouble::Passing if tries >= RETRIES || Instant::now() >= deadline => return Err(Broken::Error(error)),
+            Trouble::Passing if tries >= retries || Instant::now() + pause >= deadline => return Err(Broken::Error(error)),
             Trouble::Passing => {
-                tracing::warn!(operation.id = %run.info.id, %error, "a call is tried again");
-                tokio::time::sleep(Duration::from_millis(200 << tries)).await;
+                tracing::warn!(operation.id = %run.info.id, error = %run.redact(&error.to_string()), "a call is tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 tries += 1;
             }
         }

@@ -8,8 +8,8 @@ use super::call::{Halt, call};
 use super::deploy::stop_of;
 use super::{Workflows, faults, server_of};
 use crate::model::{
-    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ServerKey, Success, UndoOutcome,
-    Uninstalled,
+    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ReleaseKey, ServerKey, Success,
+    UndoOutcome, Uninstalled,
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
@@ -65,14 +65,14 @@ async fn disconnect(
     let facts = release.and_then(|release| release.summary.deployment.as_ref());
     let recorded = facts.and_then(|facts| facts.connection_id.clone());
     let removed = match &recorded {
-        Some(id) => remove_if_ours(store.as_ref(), run, id, deadline).await?,
-        None => remove_by_description(store.as_ref(), run, deadline).await?,
+        Some(id) => remove_if_ours(store.as_ref(), run, &run.info.key, id, deadline).await?,
+        None => remove_by_description(store.as_ref(), run, &run.info.key, deadline).await?,
     };
     Ok(match removed {
         Ok(Some(id)) => ConnectionReport { id: Some(id), url: None, status: ConnectionOutcome::Deleted, error: None },
         Ok(None) => ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::NotFound, error: None },
         Err(error) => {
-            debts.extend(recorded.clone().map(Debt::Connection));
+            debts.push(recorded.clone().map_or(Debt::OwnConnections, Debt::Connection));
             run.progress(format!("the Airflow connection is removed later: {error}"));
             ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::Error, error: Some(error) }
         }
@@ -82,9 +82,15 @@ async fn disconnect(
 type Removed = Result<Result<Option<ConnectionId>, String>, Halt>;
 
 /// Removes a connection when its description names this release.
-pub(super) async fn remove_if_ours(store: &dyn ConnectionStore, run: &Run, id: &ConnectionId, deadline: Instant) -> Removed {
+pub(super) async fn remove_if_ours(
+    store: &dyn ConnectionStore,
+    run: &Run,
+    owner: &ReleaseKey,
+    id: &ConnectionId,
+    deadline: Instant,
+) -> Removed {
     match stop_of(call(run, deadline, || store.get(id)).await)? {
-        Ok(Some(found)) if found.owner.as_ref() == Some(&run.info.key) => {
+        Ok(Some(found)) if found.owner.as_ref() == Some(owner) => {
             let deleted = stop_of(call(run, deadline, || store.delete(id, &run.fence)).await)?;
             Ok(deleted.map(|outcome| match outcome {
                 DeleteOutcome::Deleted => Some(id.clone()),
@@ -97,13 +103,13 @@ pub(super) async fn remove_if_ours(store: &dyn ConnectionStore, run: &Run, id: &
 }
 
 /// Without a record, the descriptions tell which connection is the release's.
-async fn remove_by_description(store: &dyn ConnectionStore, run: &Run, deadline: Instant) -> Removed {
+pub(super) async fn remove_by_description(store: &dyn ConnectionStore, run: &Run, owner: &ReleaseKey, deadline: Instant) -> Removed {
     let ours = match stop_of(call(run, deadline, || store.list_ours()).await)? {
         Ok(ours) => ours,
         Err(error) => return Ok(Err(error)),
     };
     let mut removed = None;
-    for connection in ours.into_iter().filter(|connection| connection.owner.as_ref() == Some(&run.info.key)) {
+    for connection in ours.into_iter().filter(|connection| connection.owner.as_ref() == Some(owner)) {
         match stop_of(call(run, deadline, || store.delete(&connection.id, &run.fence)).await)? {
             Ok(_) => removed = Some(connection.id),
             Err(error) => return Ok(Err(error)),

@@ -2,13 +2,12 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::await_server::Awake;
-use super::call::{Broken, Halt, call};
+use super::call::{Broken, Halt, call, insist};
 use super::{Reserved, Workflows, faults, server_of};
+use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide};
 use crate::model::{
     ByteQuantity, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure,
@@ -42,7 +41,9 @@ struct Prepared {
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
     debug_assert_eq!(run.info.kind, OperationKind::Deploy);
-    let deadline = workflows.deadline(run, workflows.settings.deploy_timeout);
+    // Whoever takes over has time of its own: the first holder's may be long over.
+    let limit = if taken_over { workflows.settings.undo_timeout } else { workflows.settings.deploy_timeout };
+    let deadline = Instant::now() + limit;
     let server = server_of(&run.info.key, None);
     let deploy = Deploy { workflows, run, request, server, deadline };
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
@@ -56,6 +57,7 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
 impl<'a> Deploy<'a> {
     async fn forward(&self) -> Result<Success, Halt> {
         self.validate().await?;
+        self.check_alone().await?;
         let newest = self.newest().await?;
         let named = self.name(newest.as_ref()).await?;
         let prepared = self.prepare(newest.as_ref(), named.intent.as_ref()).await?;
@@ -88,6 +90,16 @@ impl<'a> Deploy<'a> {
             "Secret `{secret}` is missing in namespace `{namespace}`: a server for {warehouse} mounts it; create it with the warehouse's credentials, then post again"
         );
         Err(Failure::new(FailureCode::WarehouseSecretMissing, message).into())
+    }
+
+    /// Looks again, now under the lock, whether the identity is deployed under another key: somebody may have been faster.
+    async fn check_alone(&self) -> Result<(), Halt> {
+        let releases = call(self.run, self.deadline, || self.workflows.ports.installer.list()).await;
+        let releases = releases.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+        match deployment_of(&self.request.identity, &releases) {
+            Some(other) if other.key != self.run.info.key => Err(deployed_elsewhere(&self.request.identity, &other.key).into()),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn newest(&self) -> Result<Option<Release>, Halt> {
@@ -141,6 +153,7 @@ impl<'a> Deploy<'a> {
                 Credentials { user: user.clone().unwrap_or(base.user), password: password.clone().unwrap_or(base.password) }
             }
         };
+        self.run.keep_secret(&self.request.redactor(Some(&credentials)));
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
             request: self.request.clone(),
@@ -170,6 +183,7 @@ impl<'a> Deploy<'a> {
         grow: Option<&ByteQuantity>,
     ) -> Result<Success, Halt> {
         let slept = self.look_around(previous).await?;
+        self.store_intent(|ledger, meant| ledger.writing = meant).await?;
         let revision = self.record(&prepared.desired).await?;
         self.apply(&revision, grow).await?;
         if slept {
@@ -212,7 +226,6 @@ impl<'a> Deploy<'a> {
 
     async fn apply(&self, revision: &RevisionHandle, grow: Option<&ByteQuantity>) -> Result<(), Halt> {
         self.run.phase(Phase::Apply, "applying the objects");
-        self.store_intent(|ledger, meant| ledger.applying = meant).await?;
         let ports = &self.workflows.ports;
         if let Some(size) = grow {
             self.run.progress(format!("growing the claim to {size}"));
@@ -275,7 +288,8 @@ impl<'a> Deploy<'a> {
 
     async fn commit(&self, revision: &RevisionHandle) -> Result<(), Halt> {
         self.run.phase(Phase::Commit, format!("marking revision {} as deployed", revision.revision));
-        let committed = call(self.run, self.deadline, || self.workflows.ports.installer.commit(revision, &self.run.fence)).await;
+        let deadline = self.deadline.min(Instant::now() + self.workflows.settings.undo_timeout);
+        let committed = insist(self.run, deadline, || self.workflows.ports.installer.commit(revision, &self.run.fence)).await;
         committed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Commit)))
     }
 
@@ -306,7 +320,7 @@ impl<'a> Deploy<'a> {
 
     /// The server that is asked for runs already and does not work: there is nothing to go back to.
     async fn unchanged_but_broken(&self, failure: Failure) -> Halt {
-        let failure = self.workflows.with_autopsy(failure, &self.server, &self.request.redactor(None)).await;
+        let failure = self.workflows.with_autopsy(failure, &self.server).await;
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 
@@ -332,29 +346,52 @@ impl<'a> Deploy<'a> {
         if let Some(failure) = ledger.undoing {
             return Err(Halt::Failed(failure));
         }
-        let newest = self.newest().await?;
+        let newest = self.newest_for_sure().await?;
         let own = newest
             .filter(|release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id)));
-        let (Some(own), true) = (own, ledger.applying) else { return Err(interrupted().into()) };
+        let (Some(own), true) = (own, ledger.writing) else { return Err(interrupted().into()) };
         let revision =
             RevisionHandle { key: self.run.info.key.clone(), revision: own.summary.revision, operation: self.run.info.id.clone() };
         let Some(credentials) = own.credentials else { return Err(interrupted().into()) };
+        self.run.keep_secret(&self.request.redactor(Some(&credentials)));
         if own.summary.status == ReleaseStatus::Deployed {
-            let connection = self.connect(&credentials, ledger.connection).await?;
-            return Ok(self.success(revision.revision, false, connection, Vec::new()));
+            // The commit came last and is the point of no return: all of it is done, only the end was not noted.
+            return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
         }
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
         self.apply(&revision, None).await?;
+        if ledger.replicas_before == Some(0) {
+            self.wake().await?;
+        }
         let patience = Instant::now() + self.workflows.settings.lock_stale_after;
-        let awake = self
-            .workflows
-            .await_ready(self.run, &self.server, patience.min(self.deadline.max(Instant::now() + Duration::from_secs(1))))
-            .await;
-        match awake {
+        match self.workflows.await_ready(self.run, &self.server, patience).await {
             Ok(awake) => self.finish(&revision, &credentials, ledger.connection, awake).await,
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),
         }
+    }
+
+    /// The newest revision, or no decision at all: without it nobody can say what there is to undo.
+    async fn newest_for_sure(&self) -> Result<Option<Release>, Halt> {
+        let key = &self.run.info.key;
+        match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await {
+            Ok(newest) => Ok(newest),
+            Err(Broken::Stop(stop)) => Err(stop.into()),
+            Err(Broken::Error(error)) => {
+                tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");
+                Err(Stop::Later.into())
+            }
+        }
+    }
+
+    /// The connection as it was written by whoever ran this deploy before.
+    fn report(&self, intent: Option<&ConnectionIntent>) -> ConnectionReport {
+        let Some(intent) = intent else {
+            return ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None };
+        };
+        let status = if intent.before.is_some() { ConnectionOutcome::Updated } else { ConnectionOutcome::Created };
+        let url = self.request.invocations_url(&self.run.info.key);
+        ConnectionReport { id: Some(intent.id.clone()), url: Some(url), status, error: None }
     }
 
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.

@@ -54,8 +54,11 @@ pub(crate) fn of_store(error: &StoreError) -> Failure {
     crate::operations::store_failure(error)
 }
 
-/// The client gets a sentence; the log gets the whole chain of sources, once, here.
+/// The client gets a sentence; the log gets the whole chain of sources, once, here. An error without a source is all in the sentence.
 fn log_source(code: FailureCode, error: &(dyn std::error::Error + 'static)) {
+    if error.source().is_none() {
+        return;
+    }
     let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

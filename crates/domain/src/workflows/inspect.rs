@@ -17,7 +17,9 @@ use crate::readiness::report;
 
 /// How old a reading may be before it is made again.
 const FRESH_FOR: Duration = Duration::from_secs(15);
-/// How long a reading is kept when nobody asks for it.
+/// From this number on, those that nobody has asked for lately are dropped.
+const MANY_READINGS: usize = 1000;
+/// How long a reading is kept then.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// How long a first reading may keep a caller waiting; later ones are made behind the answer.
 const FIRST_READING: Duration = Duration::from_secs(1);
@@ -44,6 +46,9 @@ impl Readings {
     /// Claims the making of a new reading; false when the last is fresh or somebody makes one.
     fn claim(&self, key: &ReleaseKey) -> bool {
         let mut readings = self.lock();
+        if readings.len() > MANY_READINGS && !readings.contains_key(key) {
+            readings.retain(|_, reading| reading.in_progress || reading.made_at.is_some_and(|made| made.elapsed() < KEPT_FOR));
+        }
         let reading = readings.entry(key.clone()).or_default();
         if reading.in_progress || reading.made_at.is_some_and(|made| made.elapsed() < FRESH_FOR) {
             return false;
@@ -55,11 +60,6 @@ impl Readings {
     /// Drops what was read of releases that changed or are gone.
     pub(crate) fn forget(&self, key: &ReleaseKey) {
         self.lock().remove(key);
-    }
-
-    /// Drops readings that nobody has asked for lately, those of deleted releases among them.
-    pub(crate) fn drop_old(&self) {
-        self.lock().retain(|_, reading| reading.in_progress || reading.made_at.is_some_and(|made| made.elapsed() < KEPT_FOR));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReleaseKey, Reading>> {

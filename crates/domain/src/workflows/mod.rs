@@ -17,13 +17,11 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
-use tokio::time::Instant;
-
 use crate::controller::Ports;
 use crate::model::{ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Executor, Run};
+use async_trait::async_trait;
 
 /// Runs the tasks of operations over the ports.
 pub struct Workflows {
@@ -47,13 +45,6 @@ impl Workflows {
         }
         chosen.insert(id.clone(), key.clone());
         Some(Reserved { workflows: self, id: id.clone() })
-    }
-
-    /// When the operation has used up a limit of time that began with it, on the clock of tokio's timers.
-    fn deadline(&self, run: &Run, limit: std::time::Duration) -> Instant {
-        let used = self.ports.clock.now().duration_since(run.started_at());
-        let used = std::time::Duration::try_from(used).unwrap_or_default();
-        Instant::now() + limit.saturating_sub(used)
     }
 }
 

@@ -10,13 +10,13 @@ use crate::operations::{Ending, Run};
 
 /// Puts a server to sleep and answers when its pods are gone.
 pub(super) async fn suspend(workflows: &Workflows, run: &Run, force: bool) -> Ending {
-    let deadline = workflows.deadline(run, workflows.settings.undo_timeout);
+    let deadline = Instant::now() + workflows.settings.undo_timeout;
     ending(suspend_steps(workflows, run, force, deadline).await)
 }
 
 /// Wakes a server and answers when it is ready. Undoes nothing: a server that does not come up is what the caller has to see.
 pub(super) async fn resume(workflows: &Workflows, run: &Run) -> Ending {
-    let deadline = workflows.deadline(run, workflows.settings.deploy_timeout);
+    let deadline = Instant::now() + workflows.settings.deploy_timeout;
     ending(resume_steps(workflows, run, deadline).await)
 }
 
@@ -40,9 +40,7 @@ async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
         Ok(Awake::PutToSleep) => {
             Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())
         }
-        Err(Halt::Failed(failure)) => {
-            Err(workflows.with_autopsy(failure.at(Phase::Ready), &server, &crate::model::Redactor::default()).await.into())
-        }
+        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(failure.at(Phase::Ready), &server).await.into()),
         Err(stop) => Err(stop),
     }
 }
@@ -70,6 +68,9 @@ async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Res
     let key = &run.info.key;
     let release = call(run, deadline, || workflows.ports.installer.get(key, None)).await;
     let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+    if let Some(release) = &release {
+        run.keep_secret(&release.redactor);
+    }
     let summary = release.filter(|release| release.summary.is_present()).map(|release| std::sync::Arc::new(release.summary));
     if summary.is_none() {
         let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);

@@ -3,11 +3,13 @@
 use tokio::time::Instant;
 
 use super::call::{Halt, call};
-use super::delete::remove_if_ours;
+use super::delete::{remove_by_description, remove_if_ours};
 use super::deploy::stop_of;
 use super::{Workflows, faults, server_of};
-use crate::model::{Debt, Failure, Release, Success};
+use crate::model::{Connection, Debt, Failure, Release, ReleaseKey, Success};
+use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
+use crate::ports::{Cluster, ConnectionStore};
 
 pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
     let mut paid = Vec::new();
@@ -18,29 +20,15 @@ pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
     }
 }
 
-async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<Debt>) -> Result<(), Halt> {
+async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)>) -> Result<(), Halt> {
     let deadline = Instant::now() + workflows.settings.undo_timeout;
-    let key = &run.info.key;
-    let release = call(run, deadline, || workflows.ports.installer.get(key, None)).await;
-    let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
-    let release = release.filter(|release| release.summary.is_present());
     let mut trouble = None;
-    for debt in run.debts().await {
-        let result = match &debt {
-            Debt::Connection(id) if uses_connection(release.as_ref(), id) => Ok(()),
-            Debt::Connection(id) => match &workflows.ports.connections {
-                Some(store) => remove_if_ours(store.as_ref(), run, id, deadline).await?.map(|_| ()),
-                None => Err("the service runs without Airflow now".to_owned()),
-            },
-            Debt::Claim(_) if release.is_some() => Ok(()),
-            Debt::Claim(name) => {
-                let server = server_of(key, None);
-                let names = [name.clone()];
-                stop_of(call(run, deadline, || workflows.ports.cluster.delete_claims(&server, &names, &run.fence)).await)?
-            }
-        };
-        match result {
-            Ok(()) => paid.push(debt),
+    for (key, debt) in run.debts().await {
+        let release = call(run, deadline, || workflows.ports.installer.get(&key, None)).await;
+        let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+        let release = release.filter(|release| release.summary.is_present());
+        match pay_one(workflows, run, &key, &debt, release.as_ref(), deadline).await? {
+            Ok(()) => paid.push((key, debt)),
             Err(error) => trouble = Some(error),
         }
     }
@@ -52,6 +40,70 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<Debt>) -> Result<(
     }
 }
 
-fn uses_connection(release: Option<&Release>, id: &crate::naming::ConnectionId) -> bool {
+/// Pays one debt. What a new deployment under the same key uses is not removed; the debt is void.
+async fn pay_one(
+    workflows: &Workflows,
+    run: &Run,
+    key: &ReleaseKey,
+    debt: &Debt,
+    release: Option<&Release>,
+    deadline: Instant,
+) -> Result<Result<(), String>, Halt> {
+    let cluster = &workflows.ports.cluster;
+    let Some(store) = &workflows.ports.connections else {
+        return match debt {
+            Debt::Claim(name) => pay_claim(cluster.as_ref(), run, key, name, release, deadline).await,
+            Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_) => Ok(Err("the service runs without Airflow now".to_owned())),
+        };
+    };
+    let store = store.as_ref();
+    Ok(match debt {
+        Debt::Claim(name) => pay_claim(cluster.as_ref(), run, key, name, release, deadline).await?,
+        Debt::Connection(id) if uses_connection(release, id) => Ok(()),
+        Debt::Connection(id) => remove_if_ours(store, run, key, id, deadline).await?.map(|_| ()),
+        Debt::OwnConnections if release.is_some() => Ok(()),
+        Debt::OwnConnections => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
+        Debt::Login(id) => match release {
+            Some(release) => write_login(store, run, key, id, release, deadline).await?,
+            None => Ok(()),
+        },
+    })
+}
+
+async fn pay_claim(
+    cluster: &dyn Cluster,
+    run: &Run,
+    key: &ReleaseKey,
+    name: &str,
+    release: Option<&Release>,
+    deadline: Instant,
+) -> Result<Result<(), String>, Halt> {
+    if release.is_some() {
+        return Ok(Ok(()));
+    }
+    let (server, names) = (server_of(key, None), [name.to_owned()]);
+    Ok(stop_of(call(run, deadline, || cluster.delete_claims(&server, &names, &run.fence)).await)?)
+}
+
+/// Writes the login of the revision in force to a connection of ours.
+async fn write_login(
+    store: &dyn ConnectionStore,
+    run: &Run,
+    key: &ReleaseKey,
+    id: &ConnectionId,
+    release: &Release,
+    deadline: Instant,
+) -> Result<Result<(), String>, Halt> {
+    let (Some(credentials), Some(facts)) = (&release.credentials, &release.summary.deployment) else { return Ok(Ok(())) };
+    let known = match stop_of(call(run, deadline, || store.get(id)).await)? {
+        Ok(Some(known)) if known.owner.as_ref() == Some(key) => known,
+        Ok(_) => return Ok(Ok(())),
+        Err(error) => return Ok(Err(error)),
+    };
+    let connection = Connection { id: id.clone(), owner: key.clone(), url: facts.url.clone(), credentials: credentials.clone() };
+    Ok(stop_of(call(run, deadline, || store.put(&connection, Some(&known), &run.fence)).await)?.map(|_| ()))
+}
+
+fn uses_connection(release: Option<&Release>, id: &ConnectionId) -> bool {
     release.and_then(|release| release.summary.deployment.as_ref()).is_some_and(|facts| facts.connection_id.as_ref() == Some(id))
 }

@@ -3,12 +3,13 @@
 use tokio::time::Instant;
 
 use super::await_server::Awake;
-use super::call::{Halt, call};
+use super::call::{Broken, Halt, insist};
 use super::deploy::{Deploy, stop_of};
 use crate::model::{
     ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, RevisionHandle, RevisionNumber, StoredConnection, UndoOutcome,
 };
 use crate::operations::{Ending, Stop};
+use crate::ports::ConnectionError;
 
 /// What an undo could not take back.
 #[derive(Default)]
@@ -20,9 +21,12 @@ struct Leftovers {
 impl Deploy<'_> {
     /// Takes everything back, as far as possible, and ends the operation with the failure.
     pub(super) async fn undo(&self, failure: Failure) -> Ending {
-        let ledger = self.run.ledger();
         if failure.undo == UndoOutcome::LeftAsIs {
-            return Ending::failure(self.cleaned(failure));
+            return Ending::failure(failure);
+        }
+        let ledger = self.run.ledger();
+        if !ledger.writing && !ledger.connecting {
+            return Ending::failure(failure);
         }
         match self.take_back(failure, &ledger).await {
             Ok(ending) => ending,
@@ -32,12 +36,16 @@ impl Deploy<'_> {
 
     async fn take_back(&self, failure: Failure, ledger: &Ledger) -> Result<Ending, Stop> {
         let deadline = Instant::now() + self.workflows.settings.undo_timeout;
-        let revision = self.own_revision(ledger, deadline).await?;
-        if revision.is_none() && !ledger.connecting {
-            return Ok(Ending::failure(self.cleaned(failure)));
-        }
-        let failure = self.begin(failure, ledger).await;
         let mut left = Leftovers::default();
+        let revision = match self.own_revision(ledger, deadline).await? {
+            Ok(None) if !ledger.connecting => return Ok(Ending::failure(failure)),
+            Ok(revision) => revision,
+            Err(error) => {
+                left.sentences.push(format!("whether a revision was recorded cannot be read: {error}"));
+                None
+            }
+        };
+        let failure = self.begin(failure, ledger).await;
         if ledger.connecting
             && let Some(intent) = &ledger.connection
         {
@@ -55,10 +63,9 @@ impl Deploy<'_> {
 
     /// Collects the autopsy before anything is taken back, and stores that the undo has begun.
     async fn begin(&self, failure: Failure, ledger: &Ledger) -> Failure {
-        let failure = if ledger.undoing.is_some() || !ledger.applying {
-            self.cleaned(failure)
-        } else {
-            self.workflows.with_autopsy(failure, &self.server, &self.request.redactor(None)).await
+        let failure = match ledger.undoing {
+            Some(_) => failure,
+            None => self.run.redact_failure(self.workflows.with_autopsy(failure, &self.server).await),
         };
         self.run.phase(Phase::Undo, format!("undoing: {}", failure.message));
         let noted = failure.clone();
@@ -70,17 +77,17 @@ impl Deploy<'_> {
     }
 
     /// The revision that this operation recorded: from the ledger, or found when the answer of `begin` was lost.
-    async fn own_revision(&self, ledger: &Ledger, deadline: Instant) -> Result<Option<RevisionHandle>, Stop> {
+    async fn own_revision(&self, ledger: &Ledger, deadline: Instant) -> Result<Result<Option<RevisionHandle>, String>, Stop> {
         let key = &self.run.info.key;
         let handle = |revision| RevisionHandle { key: key.clone(), revision, operation: self.run.info.id.clone() };
         if let Some(revision) = ledger.revision {
-            return Ok(Some(handle(revision)));
+            return Ok(Ok(Some(handle(revision))));
         }
-        let newest = stop_of(call(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)?;
+        let newest = stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)?;
         let own = |release: &Release| {
             release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id))
         };
-        Ok(newest.ok().flatten().filter(own).map(|release| handle(release.summary.revision)))
+        Ok(newest.map(|newest| newest.filter(own).map(|release| handle(release.summary.revision))))
     }
 
     /// Puts the connection back as it was: its old fields and the previous revision's password, or none.
@@ -94,9 +101,9 @@ impl Deploy<'_> {
         let Some(store) = &self.workflows.ports.connections else { return Ok(()) };
         let restored = match (&intent.before, previous) {
             (Some(before), Some(previous)) => self.write_back(before, previous, deadline).await?,
-            _ => match stop_of(call(self.run, deadline, || store.get(&intent.id)).await)? {
+            _ => match stop_of(insist(self.run, deadline, || store.get(&intent.id)).await)? {
                 Ok(Some(found)) if found.owner.as_ref() == Some(&self.run.info.key) => {
-                    stop_of(call(self.run, deadline, || store.delete(&intent.id, &self.run.fence)).await)?.map(|_| ())
+                    stop_of(insist(self.run, deadline, || store.delete(&intent.id, &self.run.fence)).await)?.map(|_| ())
                 }
                 Ok(_) => Ok(()),
                 Err(error) => Err(error),
@@ -104,9 +111,8 @@ impl Deploy<'_> {
         };
         if let Err(error) = restored {
             left.sentences.push(format!("connection `{}` is not as it was before: {error}", intent.id));
-            if intent.before.is_none() {
-                left.debts.push(Debt::Connection(intent.id.clone()));
-            }
+            let debt = if intent.before.is_some() { Debt::Login } else { Debt::Connection };
+            left.debts.push(debt(intent.id.clone()));
         }
         Ok(())
     }
@@ -114,7 +120,7 @@ impl Deploy<'_> {
     async fn write_back(&self, before: &StoredConnection, previous: RevisionNumber, deadline: Instant) -> Result<Result<(), String>, Stop> {
         let Some(store) = &self.workflows.ports.connections else { return Ok(Ok(())) };
         let key = &self.run.info.key;
-        let old = match stop_of(call(self.run, deadline, || self.workflows.ports.installer.get(key, Some(previous))).await)? {
+        let old = match stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, Some(previous))).await)? {
             Ok(old) => old.and_then(|release| release.credentials),
             Err(error) => return Ok(Err(error)),
         };
@@ -124,7 +130,12 @@ impl Deploy<'_> {
         }
         let mut connection = self.connection(&credentials, before.id.clone());
         connection.url.clone_from(&before.url);
-        Ok(stop_of(call(self.run, deadline, || store.put(&connection, Some(before), &self.run.fence)).await)?.map(|_| ()))
+        match insist(self.run, deadline, || store.put(&connection, Some(before), &self.run.fence)).await {
+            // Somebody else has the id now: nothing of ours is there to be restored.
+            Ok(_) | Err(Broken::Error(ConnectionError::Taken(_))) => Ok(Ok(())),
+            Err(Broken::Error(error)) => Ok(Err(error.to_string())),
+            Err(Broken::Stop(stop)) => Err(stop),
+        }
     }
 
     /// Goes back to the revision that was in force.
@@ -140,13 +151,8 @@ impl Deploy<'_> {
         let installer = &self.workflows.ports.installer;
         let fence = &self.run.fence;
         let why: String = failure.message.chars().take(200).collect();
-        if !ledger.applying {
-            let marked = stop_of(call(self.run, deadline, || installer.fail(failed, &why, fence)).await)?;
-            left.note(marked.map_err(|error| format!("revision {} is not marked as failed: {error}", failed.revision)));
-            return Ok(());
-        }
         self.run.progress(format!("rolling back to revision {previous}"));
-        let back = match stop_of(call(self.run, deadline, || installer.roll_back(failed, previous, &why, fence)).await)? {
+        let back = match stop_of(insist(self.run, deadline, || installer.roll_back(failed, previous, &why, fence)).await)? {
             Ok(back) => back,
             Err(error) => {
                 left.sentences.push(format!("the release could not be rolled back to revision {previous}: {error}"));
@@ -156,16 +162,17 @@ impl Deploy<'_> {
         if let Err(halt) = self.old_server_runs(ledger, deadline).await {
             let failure = match halt {
                 Halt::Stop(stop) => return Err(stop),
-                Halt::Failed(failure) => failure,
+                Halt::Failed(failure) => self.run.redact_failure(*failure),
             };
             left.sentences.push(format!("the server of revision {previous} does not come up again: {}", failure.message));
             let marked = stop_of(
-                call(self.run, deadline.max(Instant::now() + fence.call_limit()), || installer.fail(&back, &failure.message, fence)).await,
+                insist(self.run, deadline.max(Instant::now() + fence.call_limit()), || installer.fail(&back, &failure.message, fence))
+                    .await,
             )?;
             left.note(marked.map_err(|error| format!("revision {} is not marked as failed: {error}", back.revision)));
             return Ok(());
         }
-        let committed = stop_of(call(self.run, deadline, || installer.commit(&back, fence)).await)?;
+        let committed = stop_of(insist(self.run, deadline, || installer.commit(&back, fence)).await)?;
         left.note(committed.map_err(|error| format!("revision {} is not marked as deployed: {error}", back.revision)));
         Ok(())
     }
@@ -173,7 +180,7 @@ impl Deploy<'_> {
     /// Waits for the server of the previous revision, or puts it back to sleep when it slept.
     async fn old_server_runs(&self, ledger: &Ledger, deadline: Instant) -> Result<(), Halt> {
         if ledger.replicas_before == Some(0) {
-            let slept = call(self.run, deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 0, &self.run.fence)).await;
+            let slept = insist(self.run, deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 0, &self.run.fence)).await;
             return slept.map_err(|broken| broken.or_fail(|error| super::faults::of_cluster(&error)));
         }
         match self.workflows.await_ready(self.run, &self.server, deadline).await? {
@@ -186,7 +193,7 @@ impl Deploy<'_> {
         let ports = &self.workflows.ports;
         let key = &self.run.info.key;
         self.run.progress("removing the release and its objects");
-        let removed = stop_of(call(self.run, deadline, || ports.installer.uninstall(key, &self.run.fence)).await)?;
+        let removed = stop_of(insist(self.run, deadline, || ports.installer.uninstall(key, &self.run.fence)).await)?;
         if let Err(error) = removed {
             left.sentences.push(format!("the release is not removed: {error}"));
             return Ok(());
@@ -197,7 +204,7 @@ impl Deploy<'_> {
                 Halt::Failed(failure) => left.sentences.push(failure.message),
             }
         }
-        let claims = match stop_of(call(self.run, deadline, || ports.cluster.claims(&self.server)).await)? {
+        let claims = match stop_of(insist(self.run, deadline, || ports.cluster.claims(&self.server)).await)? {
             Ok(claims) => claims,
             Err(error) => {
                 left.sentences.push(format!("claims are not looked for: {error}"));
@@ -209,18 +216,12 @@ impl Deploy<'_> {
             return Ok(());
         }
         self.run.progress(format!("deleting claims {}", made.join(", ")));
-        let deleted = stop_of(call(self.run, deadline, || ports.cluster.delete_claims(&self.server, &made, &self.run.fence)).await)?;
+        let deleted = stop_of(insist(self.run, deadline, || ports.cluster.delete_claims(&self.server, &made, &self.run.fence)).await)?;
         if let Err(error) = deleted {
             left.sentences.push(format!("claims {} are not deleted: {error}", made.join(", ")));
             left.debts.extend(made.into_iter().map(Debt::Claim));
         }
         Ok(())
-    }
-
-    /// The failure without the request's secrets in its sentence.
-    fn cleaned(&self, mut failure: Failure) -> Failure {
-        failure.message = self.request.redactor(None).redact(&failure.message);
-        failure
     }
 }
 

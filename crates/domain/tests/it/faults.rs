@@ -26,7 +26,7 @@ async fn matrix(prepare: impl AsyncFn(&Stage), act: impl AsyncFn(&Stage), check:
     for (call, made) in calls_of(&prepare, &act).await {
         for nth in 1..=made as u32 {
             for kind in KINDS {
-                for times in [1, 2] {
+                for times in [1, 2, u32::MAX] {
                     let stage = Stage::new();
                     prepare(&stage).await;
                     let background = works(&stage);

@@ -184,3 +184,30 @@ async fn an_identity_lives_in_one_namespace_only() {
     let other = DeployRequest { namespace: "data".parse().unwrap(), ..request("other", None, "v1") };
     assert_eq!(revision(stage.deploy(other).await), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_put_to_sleep_just_before_the_wait_is_not_waited_for() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let ticket = stage.controller.deploy(main_request("v2"), crate::stage::caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Apply).await.unwrap();
+    assert!(stage.world.servers().scale(&server(NAME), 0));
+    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::PutToSleep);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_somebody_replaces_in_the_middle_is_theirs() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let ticket = stage.controller.deploy(main_request("v2"), crate::stage::caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    let id: dbt_controller_domain::ConnectionId = "test_project_main".parse().unwrap();
+    stage.world.airflow().delete(&id);
+    stage.world.airflow().plant(dbt_controller_adapters_memory::ForeignConnection::new(id));
+    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ConnectionTaken, UndoOutcome::Undone), "{failure}");
+    let Ok(Success::Deployed { connection, .. }) = stage.deploy(main_request("v2")).await else { panic!("not deployed") };
+    assert_eq!(connection.id.unwrap().as_str(), "test_project_main_7679bf0a");
+}

@@ -180,3 +180,26 @@ async fn no_secret_is_in_a_story_or_an_outcome() {
     let told = format!("{:?}", stage.controller.operations().await.unwrap());
     assert!(told.contains("CrashLoop") && !told.contains("canary"), "{told}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_slot_does_not_use_up_the_time_to_deploy() {
+    let patience = Patience { pull_error_window: Duration::from_secs(86_400), ..Patience::default() };
+    let stage = Stage::with(Settings { max_concurrent: 1, deploy_timeout: Duration::from_secs(120), patience, ..settings() });
+    let first = stage.controller.deploy(request("slow", None, "missing-1"), caller()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(revision(stage.deploy(request("good", None, "v1")).await), 1);
+    assert_eq!(code(stage.controller.wait(&first).await.unwrap().outcome.clone()), FailureCode::DeployTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_identity_in_two_namespaces_at_once_is_deployed_in_one() {
+    let stage = Stage::new();
+    let other = replica(&stage.world, stage.world.operations(), settings());
+    let elsewhere = DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") };
+    let (one, two) = tokio::join!(stage.deploy(main_request("v1")), deploy(&other, elsewhere));
+    let outcomes = [one, two];
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let refused = outcomes.into_iter().find_map(Result::err).unwrap();
+    assert_eq!(refused.code, FailureCode::DeployedElsewhere);
+    assert_eq!(stage.world.releases().count(), 1);
+}

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{AirflowLink, Call, MemoryWorld};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, MemoryWorld};
 use dbt_controller_domain::Controller;
 use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
-use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, revision, settings, target, world};
+use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, revision, server, settings, target, world};
 
 /// A replica that can be frozen, and one that survives.
 struct Pair {
@@ -182,4 +182,136 @@ async fn a_debt_is_void_when_the_deployment_is_back() {
     assert_eq!(stage.world.airflow().count(), 1, "the new deployment keeps its connection");
     assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
     background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_dies_right_after_it_recorded_a_change_costs_nobody_their_data() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    // Airflow is slow once, so the lock is renewed in the middle of the first steps.
+    pair.world.faults().plan(Fault::new(Call::ConnectionsGet, 1, FaultKind::Hang));
+    let ticket = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
+    for moment in [9_000, 1_500] {
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        pair.store.freeze(true);
+    }
+    let _background = pair.survivor_works();
+    let _ended = pair.survivor.wait(&ticket).await.unwrap();
+    assert!(pair.world.releases().get(&key(NAME)).is_some_and(|release| release.summary.deployed_revision.is_some()));
+    assert_eq!(pair.world.claims().of(&server(NAME)).len(), 1);
+    assert_eq!(pair.world.airflow().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_lost_its_lock_does_not_run_the_operation_twice() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let ticket = stage.controller.deploy(main_request("missing-1"), caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    // Every renewal of the next 31 s gets lost, and then the same process takes over what looks stale.
+    stage.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::Fail).times(24));
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    stage.world.faults().clear();
+    let other = stage.controller.deploy(main_request("v2"), caller()).await.unwrap();
+    assert!(stage.controller.wait(&ticket).await.unwrap().outcome.is_err());
+    assert!(stage.controller.wait(&other).await.unwrap().outcome.is_ok());
+    assert_eq!(stage.world.calls().count(Call::InstallerRollBack), 1, "one operation, one undo");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_a_submission_does_not_run_it_twice() {
+    for moment in (0..2_000).step_by(50) {
+        let stage = Stage::new();
+        stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        stage.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::LoseAnswer));
+        let second = stage.controller.deploy(main_request("v2"), caller()).await.unwrap();
+        assert_eq!(revision(stage.controller.wait(&second).await.unwrap().outcome.clone()), 2);
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(stage.world.calls().count(Call::InstallerCommit), 2, "after {moment} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_committed_deploy_is_finished_whatever_airflow_does() {
+    let pair = Pair::new();
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Commit).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    pair.world.set_airflow_link(AirflowLink::Down);
+    // Longer than any deploy may take: the first holder's time is over, the survivor's is not.
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    let _background = pair.survivor_works();
+    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_is_taken_over_remembers_what_airflow_owes() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    pair.world.set_airflow_link(AirflowLink::Down);
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Drain).await;
+    let _background = pair.survivor_works();
+    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_ok());
+    pair.world.set_airflow_link(AirflowLink::Up);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_without_a_record_owes_the_connections_that_name_the_release() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.releases().uninstall(&key(NAME), false));
+    stage.world.set_airflow_link(AirflowLink::Down);
+    assert!(stage.delete(NAME).await.is_ok());
+    stage.world.set_airflow_link(AirflowLink::Up);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
+    assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
+    revision(stage.deploy(DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") }).await);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert!(stage.world.claims().of(&server(NAME)).is_empty());
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let old = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+    let mut wished = main_request("v1");
+    wished.credentials.password = Some("another-password".into());
+    assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (user, password) = stage.world.airflow().login(&"test_project_main".parse().unwrap()).unwrap();
+    assert_eq!(Credentials { user, password: password.into() }, old);
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_outlasts_an_outage() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.faults().plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Fail).times(20));
+    assert_eq!(stage.deploy(main_request("missing-1")).await.unwrap_err().undo, UndoOutcome::Undone);
 }

@@ -97,7 +97,7 @@ enum OutcomeWord {
 pub(crate) struct DebtAnswer {
     /// What kind of thing it is.
     kind: DebtWord,
-    /// Its name.
+    /// Its name; empty where it is not known (connections are then found by their description).
     name: String,
 }
 
@@ -107,6 +107,7 @@ pub(crate) struct DebtAnswer {
 #[schemars(inline)]
 enum DebtWord {
     AirflowConnection,
+    AirflowConnectionLogin,
     VolumeClaim,
 }
 
@@ -188,6 +189,8 @@ impl From<&Debt> for DebtAnswer {
     fn from(debt: &Debt) -> Self {
         match debt {
             Debt::Connection(id) => Self { kind: DebtWord::AirflowConnection, name: id.to_string() },
+            Debt::Login(id) => Self { kind: DebtWord::AirflowConnectionLogin, name: id.to_string() },
+            Debt::OwnConnections => Self { kind: DebtWord::AirflowConnection, name: String::new() },
             Debt::Claim(name) => Self { kind: DebtWord::VolumeClaim, name: name.clone() },
         }
     }

@@ -118,7 +118,8 @@ fn what_listens_everywhere_is_reached_by_loopback() {
 
 #[test]
 fn info_shows_what_is_in_force_and_no_secret() {
-    let shown = load_with(&[("SECRET_KEY", KEY), ("DEPLOY_TIMEOUT", "10m")]).unwrap().shown;
+    let shown = load_with(&[("SECRET_KEY", KEY), ("DEPLOY_TIMEOUT", "10m"), ("CORS_ORIGINS", ""), ("UNDO_TIMEOUT", "")]).unwrap().shown;
+    assert_eq!((shown["CORS_ORIGINS"].as_str(), shown["UNDO_TIMEOUT"].as_str()), ("", "5m"));
     assert_eq!(shown["SECRET_KEY"], "***");
     assert_eq!(shown["DEPLOY_TIMEOUT"], "10m");
     assert_eq!(shown["PORT"], "6798");

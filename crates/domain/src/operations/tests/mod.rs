@@ -15,8 +15,9 @@ fn holder(name: &str) -> HolderId {
 }
 
 fn put(record: &mut OperationRecord, id: &str, task: Task, stale: bool) -> Placement {
-    let me = holder("me");
-    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale })
+    // Each submission claims under an id of its own.
+    let me = holder(id);
+    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale, full: false })
 }
 
 fn changed_task() -> Task {
@@ -29,7 +30,8 @@ fn changed_task() -> Task {
 fn busy() -> OperationRecord {
     let mut record = OperationRecord::empty(key());
     let other = holder("other");
-    let placed = place(&mut record, &queued("op-1", &identity(), deploy_task()), &Scene { now: now(), holder: &other, stale: false });
+    let placed =
+        place(&mut record, &queued("op-1", &identity(), deploy_task()), &Scene { now: now(), holder: &other, stale: false, full: false });
     assert_eq!(placed, Placement::Placed(Some(Claim::Fresh)));
     record.running.as_mut().unwrap().phase = Phase::Apply;
     record
@@ -95,10 +97,10 @@ fn a_name_in_use_by_another_identity_is_held() {
     let other = Identity::parse("test", Some("project-main")).unwrap();
     let mut record = busy();
     let me = holder("me");
-    let placed = place(&mut record, &queued("op-2", &other, deploy_task()), &Scene { now: now(), holder: &me, stale: false });
+    let placed = place(&mut record, &queued("op-2", &other, deploy_task()), &Scene { now: now(), holder: &me, stale: false, full: false });
     assert_eq!(placed, Placement::Held);
     record.running.as_mut().unwrap().info.identity = None;
-    let placed = place(&mut record, &queued("op-2", &other, changed_task()), &Scene { now: now(), holder: &me, stale: false });
+    let placed = place(&mut record, &queued("op-2", &other, changed_task()), &Scene { now: now(), holder: &me, stale: false, full: false });
     assert_eq!(placed, Placement::Placed(None), "a clean-up by name holds nothing; the newcomer waits for it");
 }
 
@@ -107,7 +109,7 @@ fn a_newcomer_takes_a_stale_line_over_and_waits_for_its_turn_in_it() {
     let mut record = busy();
     assert_eq!(put(&mut record, "op-2", deploy_task(), true), Placement::Placed(Some(Claim::TakenOver)));
     let running = record.running.as_ref().unwrap();
-    assert_eq!((running.info.id.as_str(), &running.holder), ("op-1", &holder("me")));
+    assert_eq!((running.info.id.as_str(), &running.holder), ("op-1", &holder("op-2")));
     assert_eq!(waiting_ids(&record), ["op-2"]);
 }
 
@@ -126,12 +128,12 @@ fn placing_twice_after_a_lost_answer_changes_nothing() {
 fn an_orphaned_line_is_claimed_and_a_held_one_is_not() {
     let me = holder("me");
     let mut record = busy();
-    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false }), None);
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false }), None);
     put(&mut record, "op-2", changed_task(), false);
     record.running = None;
-    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false }), Some(Claim::Fresh));
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false }), Some(Claim::Fresh));
     assert_eq!(record.running.as_ref().unwrap().info.id.as_str(), "op-2");
-    assert_eq!(claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false }), None);
+    assert_eq!(claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false, full: false }), None);
 }
 
 #[test]

@@ -101,8 +101,19 @@ impl Stage {
 
     /// The calls that change something, in order.
     pub(super) fn writes(&self) -> Vec<String> {
-        let reading =
-            ["get", "manifest_hash", "server", "watch", "claims", "has_warehouse_secret", "dags", "list_ours", "autopsy", "objects"];
+        let reading = [
+            "get",
+            "list",
+            "manifest_hash",
+            "server",
+            "watch",
+            "claims",
+            "has_warehouse_secret",
+            "dags",
+            "list_ours",
+            "autopsy",
+            "objects",
+        ];
         let story = self.story.lock().unwrap();
         let writes = story.calls.iter().filter(|call| !reading.iter().any(|read| call.split('.').nth(1) == Some(read)));
         writes.cloned().collect()
@@ -163,6 +174,8 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
     let handle = |revision| RevisionHandle { key: key(), revision: RevisionNumber(revision), operation: "op-now".parse().unwrap() };
     let (get, newest) = (play("installer.get"), script.newest.clone());
     mock.expect_get().returning(move |_, _| get().map(|()| newest.clone()));
+    let list = play("installer.list");
+    mock.expect_list().returning(move || list().map(|()| Vec::new()));
     let hash = play("installer.manifest_hash");
     mock.expect_manifest_hash().returning(move |_| hash().map(|()| ManifestHash("new".to_owned())));
     let begin = play("installer.begin");
