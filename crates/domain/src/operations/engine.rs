@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -70,6 +71,8 @@ pub struct Operations {
     queued: Arc<AtomicUsize>,
     runs: Mutex<HashMap<OperationId, Arc<Run>>>,
     lines: Arc<AtomicUsize>,
+    /// Where lines run. A caller's own runtime may end before them: a web server's workers have one each.
+    runtime: Option<Handle>,
     /// No new operations.
     closing: watch::Sender<bool>,
     /// Nothing runs any more; whoever still waits is sent away.
@@ -115,6 +118,7 @@ impl Operations {
             queued: Arc::default(),
             runs: Mutex::default(),
             lines: Arc::default(),
+            runtime: Handle::try_current().ok(),
             closing: watch::Sender::new(false),
             closed: watch::Sender::new(false),
             this: this.clone(),
@@ -330,10 +334,14 @@ impl Operations {
     pub(super) fn spawn_line(&self, known: Known, sent: Instant, how: Claim) {
         let Some(engine) = self.this.upgrade() else { return };
         let counted = Counted::new(&self.lines);
-        tokio::spawn(async move {
+        let line = async move {
             run_line(engine, known, sent, how).await;
             drop(counted);
-        });
+        };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(line)),
+            None => drop(tokio::spawn(line)),
+        }
     }
 
     pub(super) fn enter(&self, run: &Arc<Run>) {

@@ -59,7 +59,7 @@ pub trait ChartInstaller: Send + Sync {
     /// `Changed`.
     async fn fail(&self, revision: &RevisionHandle, description: &str, fence: &Fence) -> Result<(), InstallerError>;
 
-    /// Marks `failed` as failed, records the next revision as `pending-rollback` with the content of `to` ("Rollback to <to>") and
+    /// Marks `failed` as failed, records the next revision as `pending-rollback` with the content of `to` (`Rollback to <to>`) and
     /// applies it. MUST return the same handle when it is repeated. It crosses what an `apply` cannot: a claim size that was grown
     /// in between stays, and the StatefulSet is made anew around its pods with the replicas that it had.
     ///

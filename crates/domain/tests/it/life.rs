@@ -211,3 +211,15 @@ async fn a_connection_that_somebody_replaces_in_the_middle_is_theirs() {
     let Ok(Success::Deployed { connection, .. }) = stage.deploy(main_request("v2")).await else { panic!("not deployed") };
     assert_eq!(connection.id.unwrap().as_str(), "test_project_main_7679bf0a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_refuses_the_pod_is_asked_for_and_named() {
+    let stage = Stage::new();
+    let words = "exceeded quota: small, requested: limits.cpu=3500m";
+    let refusal = PodRefusal { by_quota: true, message: words.to_owned() };
+    stage.world.servers().hinder(&server(NAME), Some(dbt_controller_adapters_memory::Hindrance::Refused(refusal)));
+    let failure = stage.deploy(main_request("v1")).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::QuotaExceeded, UndoOutcome::Undone), "{failure}");
+    assert!(failure.message.contains(words), "{failure}");
+    stage.assert_nothing_left();
+}
