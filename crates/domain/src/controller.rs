@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::allocation::{deployed_elsewhere, deployment_of, under_way};
 use crate::model::*;
@@ -35,6 +36,7 @@ pub struct Controller {
     workflows: Arc<Workflows>,
     operations: Arc<Operations>,
     readings: Arc<Readings>,
+    health: tokio::sync::Mutex<Option<(Instant, ControllerHealth)>>,
 }
 
 impl Controller {
@@ -49,7 +51,7 @@ impl Controller {
         let (store, clock, random) = (Arc::clone(&ports.operations), Arc::clone(&ports.clock), Arc::clone(&ports.random));
         let workflows = Arc::new(Workflows::new(ports, settings));
         let operations = Operations::new(store, clock, random, Arc::clone(&workflows) as _, limits);
-        Arc::new(Self { workflows, operations, readings: Arc::default() })
+        Arc::new(Self { workflows, operations, readings: Arc::default(), health: tokio::sync::Mutex::default() })
     }
 
     /// The settings it was made with.
@@ -204,8 +206,21 @@ impl Controller {
         self.operations.follow(id).await.map_err(|error| store_failure(&error))
     }
 
-    /// What the probes ask.
+    /// What the probes ask. The far sides are asked at most once a second: probes need no token, and must cost nobody anything.
     pub async fn health(&self) -> ControllerHealth {
+        let mut last = self.health.lock().await;
+        let health = match &*last {
+            Some((read_at, health)) if read_at.elapsed() < HEALTH_IS_FRESH => health.clone(),
+            _ => {
+                let health = self.read_health().await;
+                *last = Some((Instant::now(), health.clone()));
+                health
+            }
+        };
+        ControllerHealth { shutting_down: self.operations.is_closing(), ..health }
+    }
+
+    async fn read_health(&self) -> ControllerHealth {
         let ports = &self.workflows.ports;
         let words = |error: &dyn std::fmt::Display| error.to_string();
         ControllerHealth {
@@ -302,6 +317,8 @@ impl Controller {
 
 /// How often a deploy looks for a name before it gives up.
 const MAX_ROUNDS: u32 = 10;
+/// For how long an answer to a probe holds.
+const HEALTH_IS_FRESH: Duration = Duration::from_secs(1);
 /// How often the background work looks around, when `LOCK_STALE_AFTER` does not ask for more.
 const BACKGROUND_PERIOD: Duration = Duration::from_secs(10);
 

@@ -26,7 +26,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 const MAX_CONNECTIONS: usize = 4096;
 
 /// How long requests may still run when the server stops gracefully. What waits for operations was answered by the controller before that.
-const STOP_LIMIT_SECONDS: u64 = 10;
+const STOP_LIMIT_SECONDS: u64 = 2;
 
 /// Serves the API on a bound socket until the returned server's handle stops it. Signals are left to the caller.
 ///

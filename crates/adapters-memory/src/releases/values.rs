@@ -2,7 +2,7 @@
 //!
 //! They show what `/projects` needs to show and follow the objects of the replaced service; the real ones are the Helm adapter's.
 
-use dbt_controller_domain::model::{DeployRequest, REDACTED, ReleaseKey, Warehouse};
+use dbt_controller_domain::model::{CloudProvider, DeployRequest, REDACTED, ReleaseKey, Warehouse};
 use serde_json::{Map, Value, json};
 
 use super::content::{Content, OurContent};
@@ -88,7 +88,8 @@ impl Values<'_> {
 
     fn service_account(&self) -> Value {
         let mut object = self.object("v1", "ServiceAccount", self.name, json!({}));
-        if let Some(account) = &self.ours.request.service_account {
+        let request = &self.ours.request;
+        if let Some(account) = request.service_account.as_ref().filter(|_| request.cloud_provider == CloudProvider::Gcp) {
             object["metadata"]["annotations"]["iam.gke.io/gcp-service-account"] = json!(account);
         }
         object

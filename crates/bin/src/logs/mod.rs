@@ -23,7 +23,8 @@ use crate::settings::{LogLevel, LogSettings};
 pub(crate) fn start(settings: LogSettings) {
     Registry::default().with(layer(settings, io::stderr, io::stderr().is_terminal())).init();
     panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        // A formatted message may quote a value, and values are secrets at times; where it happened tells enough.
+        let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("a formatted message, which is left out");
         let at = panic.location().map(ToString::to_string);
         tracing::error!(at, "a task panicked: {message}");
     }));

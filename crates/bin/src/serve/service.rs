@@ -17,7 +17,7 @@ use crate::embedded::{self, Token};
 use crate::settings::{ListenSettings, Settings};
 
 /// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
-const ANSWERS_GRACE: Duration = Duration::from_secs(4);
+const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
 /// The running service.
 pub(super) struct Service {
@@ -81,8 +81,9 @@ impl Service {
         self.streams.cancel();
         let deadline = Instant::now() + ANSWERS_GRACE;
         if timeout_at(deadline, self.server_handle.stop(true)).await.is_err() {
+            // The server reads its next command only when the first is done; without it the workers end at once.
+            self.server.abort();
             tracing::warn!("connections were still open after {ANSWERS_GRACE:?} and were cut");
-            self.server_handle.stop(false).await;
         }
         match timeout_at(deadline, self.background).await {
             Ok(ended) => ended.context("the background work panicked")?,

@@ -39,8 +39,8 @@ fn parse_size(name: &str, size: Value) -> Result<Resources, TextError> {
             "size `{name}` has a field beside `cpu_request`, `cpu_limit`, `memory_request`, `memory_limit` and `storage_size`"
         )));
     }
-    check_limit(name, "cpu", &resources.cpu_request, &resources.cpu_limit)?;
-    check_limit(name, "memory", &resources.memory_request, &resources.memory_limit)?;
+    check_limit(name, "cpu", resources.cpu_request.millicores(), resources.cpu_limit.millicores())?;
+    check_limit(name, "memory", resources.memory_request.bytes(), resources.memory_limit.bytes())?;
     Ok(resources)
 }
 
@@ -58,7 +58,7 @@ where
     text.parse().map_err(|error| TextError::new(format!("`{field}` of size `{size}` {error}")))
 }
 
-fn check_limit<T: Ord>(size: &str, resource: &str, request: &T, limit: &T) -> Result<(), TextError> {
+fn check_limit(size: &str, resource: &str, request: u64, limit: u64) -> Result<(), TextError> {
     if request > limit {
         return Err(TextError::new(format!("`{resource}_request` of size `{size}` must not be above its `{resource}_limit`")));
     }

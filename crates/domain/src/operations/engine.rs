@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Executor;
 use super::line::{run_line, take_over};
@@ -125,8 +127,20 @@ impl Operations {
         })
     }
 
-    /// Puts an operation on its release's record.
+    /// Puts an operation on its release's record. Once begun it goes on to its end, also when the caller is dropped in the middle:
+    /// otherwise an operation could be on record that nobody runs.
     pub(crate) async fn submit(&self, submission: Submission) -> Result<Submitted, Failure> {
+        let Some(engine) = self.this.upgrade() else {
+            return Err(Failure::new(FailureCode::ShuttingDown, "the service is stopping"));
+        };
+        let submitting = self.spawn(async move { engine.place(submission).await }.in_current_span());
+        submitting.await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "a submission panicked");
+            Err(Failure::new(FailureCode::Internal, "the service met a bug of its own while it took the operation in"))
+        })
+    }
+
+    async fn place(&self, submission: Submission) -> Result<Submitted, Failure> {
         if self.is_closing() {
             return Err(Failure::new(
                 FailureCode::ShuttingDown,
@@ -338,9 +352,13 @@ impl Operations {
             run_line(engine, known, sent, how).await;
             drop(counted);
         };
+        drop(self.spawn(line));
+    }
+
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(line)),
-            None => drop(tokio::spawn(line)),
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
         }
     }
 

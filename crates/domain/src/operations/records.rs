@@ -91,7 +91,9 @@ const MAX_CUTS: u32 = 3;
 fn shorten(record: &mut OperationRecord, cuts: u32) {
     for finished in record.finished.iter_mut().filter(|_| cuts >= 1) {
         let finished = Arc::make_mut(finished);
-        finished.events.clear();
+        // The last line stays: its number says how long the story was.
+        let surplus = finished.events.len().saturating_sub(1);
+        finished.events.drain(..surplus);
         if let Err(failure) = &mut finished.outcome
             && cuts >= 2
         {

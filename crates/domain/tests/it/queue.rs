@@ -68,13 +68,20 @@ async fn a_caller_who_hangs_up_does_not_stop_the_operation() {
     assert_eq!(revision(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), 1);
 }
 
+/// The request of one of fifty projects, each with secrets of its own.
+fn one_of_many(n: usize) -> DeployRequest {
+    let mut request = request(&format!("project-{n}"), None, &format!("v{n}"));
+    request.credentials.password = Some(format!("password-{n:04}").into());
+    request
+}
+
 #[tokio::test(start_paused = true)]
 async fn fifty_deployments_at_once_all_get_their_own_values() {
     let stage = Stage::new();
     let deploys: Vec<_> = (0..50)
         .map(|n| {
             let controller = stage.controller.clone();
-            tokio::spawn(async move { deploy(&controller, request(&format!("project-{n}"), None, &format!("v{n}"))).await })
+            tokio::spawn(async move { deploy(&controller, one_of_many(n)).await })
         })
         .collect();
     for done in deploys {
@@ -82,7 +89,21 @@ async fn fifty_deployments_at_once_all_get_their_own_values() {
     }
     for n in 0..50 {
         let release = stage.world.releases().get(&key(&format!("dbt-server-project-{n}"))).unwrap();
-        assert!(release.summary.deployment.unwrap().image.ends_with(&format!(":v{n}")));
+        let facts = release.summary.deployment.unwrap();
+        assert!(facts.image.ends_with(&format!(":v{n}")));
+        let (_, password) = stage.world.airflow().login(&format!("project_{n}").parse().unwrap()).unwrap();
+        assert_eq!(password, format!("password-{n:04}"));
+        assert_eq!(facts.request_hash, Some(one_of_many(n).hash()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_deploys_at_the_very_same_moment_are_one_operation() {
+    for _ in 0..20 {
+        let stage = Stage::new();
+        let other = replica(&stage.world, stage.world.operations(), settings());
+        let (one, two) = tokio::join!(stage.controller.deploy(main_request("v1"), caller()), other.deploy(main_request("v1"), caller()));
+        assert_eq!(one.unwrap().id, two.unwrap().id);
     }
 }
 

@@ -14,7 +14,7 @@ const STARTUP: Probe = Probe {
 
 /// Ask whether the service has started
 ///
-/// 503 with `checks` until the cluster, its releases and the operations were read for the first time.
+/// 503 with `checks` while the cluster, its releases or the operations cannot be read.
 #[api_v2_operation(tags(Health), operation_id = "getStartup")]
 pub(crate) async fn startup(state: Data<ApiState>) -> Result<Probed, ApiError> {
     Ok(STARTUP.answer(state.controller.health().await))

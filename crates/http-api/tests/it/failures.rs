@@ -193,3 +193,28 @@ async fn a_body_over_one_mebibyte_is_413() {
     let announced = request(Method::POST, "/api/v1/deployments").insert_header(("Content-Length", "1048577"));
     app.send(announced).await.expect_error(413, "body_too_large");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_fails_validation_touches_no_port() {
+    let app = TestApp::new();
+    let before = app.world.calls().all();
+    let bad = [
+        json!({}),
+        json!({ "project_name": "" }),
+        json!({ "project_name": 7 }),
+        json!({ "project_name": "p", "namespace": "elsewhere" }),
+        json!({ "project_name": "p", "memory_limit": "2Gb" }),
+        json!({ "project_name": "p", "cpu_request": "2", "cpu_limit": "1" }),
+        json!({ "project_name": "p", "domain": "no domain" }),
+        json!({ "project_name": "p", "environment": "staging" }),
+        json!({ "project_name": "p", "worker_num": 21 }),
+        json!({ "project_name": "p", "basic_auth_password": "\u{1F600}".repeat(20) }),
+    ];
+    for body in &bad {
+        app.deploy(body).await.expect_error(422, "validation_failed");
+    }
+    app.get("/api/v1/deployments?limit=0").await.expect_error(422, "validation_failed");
+    app.call(Method::DELETE, "/api/v1/deployments/p?namespace=A").await.expect_error(422, "validation_failed");
+    app.call(Method::POST, "/api/v1/deployments/p/suspend?force=perhaps").await.expect_error(422, "validation_failed");
+    assert_eq!(app.world.calls().all(), before);
+}

@@ -1,5 +1,7 @@
 //! Status, info, probes.
 
+use std::time::Duration;
+
 use dbt_controller_adapters_memory::{Call, ClusterLink, Fault, FaultKind};
 use serde_json::json;
 
@@ -26,7 +28,15 @@ async fn probes_follow_the_cluster_but_liveness_does_not() {
     assert_eq!(ready["checks"], json!({ "cluster": "ok", "releases": "ok", "operations": "ok", "service": "ok" }));
     assert_eq!(app.get("/health/startup").await.expect(200)["status"], "started");
 
+    // Any number of probes asks the cluster once a second at most.
+    let asked = app.world.calls().count(Call::ClusterCheck);
+    for _ in 0..20 {
+        app.get("/health/readiness").await.expect(200);
+    }
+    assert_eq!(app.world.calls().count(Call::ClusterCheck), asked);
+
     app.world.set_cluster_link(ClusterLink::NeverSynced);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let reply = app.get("/health/readiness").await;
     let answer = reply.expect(503);
     assert_eq!(answer["status"], "not_ready");
@@ -45,6 +55,7 @@ async fn each_check_can_fail_by_itself() {
         app.world.faults().plan(Fault::new(call, 1, FaultKind::Fail).times(10));
         let answer = app.get("/health/readiness").await.expect(503);
         app.world.faults().clear();
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let wrong: Vec<_> =
             answer["checks"].as_object().unwrap().iter().filter(|(_, found)| *found != "ok").map(|(name, _)| name).collect();
         assert_eq!(wrong, [name]);
