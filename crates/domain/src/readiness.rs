@@ -178,7 +178,7 @@ fn judge_container(pod: &PodState, container: &ContainerState, patience: &Patien
         return ContainerVerdict::Hopeless(
             FailureCode::CrashLoop,
             format!(
-                "container `{name}` ended {} times{exit}; its last log lines are in `details.autopsy`, correct the project or the image",
+                "container `{name}` ended {} times{exit}; its last log lines are in the autopsy; correct the project or the image",
                 container.restarts
             ),
         );

@@ -564,7 +564,9 @@ fn off_record(id: &OperationId) -> Failure {
 fn shut_down_under(id: &OperationId) -> Failure {
     Failure::new(
         FailureCode::ShuttingDown,
-        format!("the service stopped before operation `{id}` ended; another replica or the next start goes on with it"),
+        format!(
+            "the service stopped before operation `{id}` ended; another replica or the next start goes on with it, where operations outlive the process"
+        ),
     )
 }
 

@@ -213,6 +213,10 @@ fn found_finished(record: &mut OperationRecord, id: &OperationId, next: &HolderI
 async fn give_up(run: &Arc<Run>) -> Result<Option<(Known, Instant)>, StoreError> {
     run.fence.take_down();
     let own = run.running();
+    tracing::warn!(
+        operation.id = %run.info.id, release.name = %run.info.key.name, request.id = %run.info.caller.request_id, phase = %own.phase,
+        "the operation is given up here; whoever takes it over goes on"
+    );
     run.close(
         |record| {
             if let Some(running) = &mut record.running {

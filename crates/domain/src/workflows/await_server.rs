@@ -134,7 +134,7 @@ fn not_ready_in_time(waiting: &Waiting) -> Failure {
     Failure::new(
         FailureCode::DeployTimeout,
         format!(
-            "the server was not ready in time, last: {}; see `details.autopsy`, and raise `DEPLOY_TIMEOUT` if it only needs longer",
+            "the server was not ready in time, last: {}; see the autopsy, and raise `DEPLOY_TIMEOUT` if it only needs longer",
             waiting.message
         ),
     )

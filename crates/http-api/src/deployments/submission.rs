@@ -96,9 +96,9 @@ impl Submission<'_> {
         };
         ended
             .and_then(|ended| self.outcome(&ended))
-            .map_err(|failure| self.error(failure).of_operation(&ticket.id))?
+            .map_err(|failure| self.error(failure).of_operation(&ticket))?
             .map(Reply::Done)
-            .ok_or_else(|| ApiError::new(ErrorCode::Internal, "the operation was of another kind").of_operation(&ticket.id))
+            .ok_or_else(|| ApiError::new(ErrorCode::Internal, "the operation was of another kind").of_operation(&ticket))
     }
 
     fn outcome<T: Conclusion>(&self, ended: &FinishedOperation) -> Result<Option<T>, Failure> {

@@ -46,6 +46,12 @@ pub(crate) struct ErrorDetails {
     /// Always empty; pipelines iterate it after a delete of something that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pvc_deleted: Option<Vec<String>>,
+    /// The release that the operation was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) release_name: Option<String>,
+    /// Its namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) namespace: Option<String>,
     /// The operation that ended this way; it stays readable for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operation_id: Option<String>,
@@ -69,6 +75,8 @@ impl ErrorDetails {
             validation_errors: None,
             available_releases: None,
             pvc_deleted: None,
+            release_name: None,
+            namespace: None,
             operation_id: None,
             phase: None,
             undo: None,

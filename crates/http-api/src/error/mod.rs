@@ -10,7 +10,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use dbt_controller_domain::model::OperationId;
+use dbt_controller_domain::model::Ticket;
 use paperclip::v2::schema::Apiv2Errors;
 
 pub(crate) use body::{ErrorBody, ErrorDetails, ErrorWord};
@@ -72,8 +72,12 @@ impl ApiError {
 
     /// The same error of this operation.
     #[must_use]
-    pub(crate) fn of_operation(self, id: &OperationId) -> Self {
-        self.with_details(|details| details.operation_id = Some(id.to_string()))
+    pub(crate) fn of_operation(self, ticket: &Ticket) -> Self {
+        self.with_details(|details| {
+            details.operation_id = Some(ticket.id.to_string());
+            details.release_name = Some(ticket.key.name.to_string());
+            details.namespace = Some(ticket.key.namespace.to_string());
+        })
     }
 
     /// The same error with these changes of its details.

@@ -10,7 +10,8 @@ use crate::error::ApiError;
 
 /// Read an operation
 ///
-/// Where it stands, what happened so far and, once it has ended, how: `outcome` holds what a caller who waited was told. An ended operation
+/// Where it stands, what happened so far and, once it has ended, how: `outcome` tells it with the same
+/// words as to a caller who waited. An ended operation
 /// stays readable for a while, longer as long as something that it had to leave is still open.
 #[api_v2_operation(tags(Operations), operation_id = "getOperation")]
 pub(crate) async fn get_operation(state: Data<ApiState>, path: web::Path<OperationPath>) -> Result<Answer<OperationAnswer>, ApiError> {
