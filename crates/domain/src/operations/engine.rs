@@ -17,8 +17,7 @@ use super::placement::{Claim, Placement, Scene, is_stale, place, promote, prune}
 use super::records::{Change, Known, update};
 use super::run::{Run, Stop};
 use crate::model::{
-    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, OperationView, QueuedOperation,
-    ReleaseKey, Task, Ticket,
+    Caller, Failure, FailureCode, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey, Task, Ticket,
 };
 use crate::naming::{Identity, ReleaseName};
 use crate::ports::{Clock, OperationStore, Random, StoreError};
@@ -78,8 +77,8 @@ pub struct Operations {
     /// No new operations.
     closing: watch::Sender<bool>,
     /// Nothing runs any more; whoever still waits is sent away.
-    closed: watch::Sender<bool>,
-    this: Weak<Self>,
+    pub(super) closed: watch::Sender<bool>,
+    pub(super) this: Weak<Self>,
 }
 
 /// Counts something while it lives.
@@ -193,95 +192,6 @@ impl Operations {
                 }
                 Ok(Submitted::Accepted(ticket(operation.info.id, false)))
             }
-        }
-    }
-
-    /// Waits for the end of an operation, whichever replica runs it.
-    pub(crate) async fn wait(&self, ticket: &Ticket) -> Result<Arc<FinishedOperation>, Failure> {
-        let mut closed = self.closed.subscribe();
-        loop {
-            let mut record = self.store.watch(&ticket.key.name).await;
-            loop {
-                let seen = record.borrow_and_update().clone();
-                match state_of(seen.as_deref(), &ticket.id) {
-                    State::Ended(end) => return Ok(end),
-                    State::UnderWay => {}
-                    // The watch may lag behind what was read or written elsewhere; the store itself decides.
-                    State::Unknown => match self.read(&ticket.key.name).await {
-                        Ok(read) => match state_of(read.as_deref(), &ticket.id) {
-                            State::Ended(end) => return Ok(end),
-                            State::UnderWay => break,
-                            State::Unknown => return Err(off_record(&ticket.id)),
-                        },
-                        Err(error) => {
-                            tracing::warn!(operation.id = %ticket.id, %error, "a caller waits until the operation can be read");
-                            break;
-                        }
-                    },
-                }
-                tokio::select! {
-                    biased;
-                    change = record.changed() => if change.is_err() { break },
-                    _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
-                    // A holder renews its lock six times in S, and a lost one is taken over after S + 1 s: nobody can write.
-                    () = tokio::time::sleep(self.limits.lock_stale_after * 4) => return Err(stalled(&ticket.id)),
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(250)) => {}
-                _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
-            }
-        }
-    }
-
-    /// An operation's view: the live one when it runs here, else the stored one.
-    pub(crate) async fn view(&self, id: &OperationId) -> Result<Option<Arc<OperationView>>, StoreError> {
-        if let Some(run) = self.live(id) {
-            return Ok(Some(run.view().borrow().clone()));
-        }
-        Ok(self.locate(id).await?.map(|(_, view)| Arc::new(view)))
-    }
-
-    /// Every operation on record, by id and so by age; those that run here as they are now.
-    pub(crate) async fn views(&self) -> Result<Vec<Arc<OperationView>>, StoreError> {
-        let stored = self.store.list().await?;
-        let mut views: Vec<_> = stored.iter().flat_map(|stored| OperationView::all_of(&stored.record)).map(Arc::new).collect();
-        for view in &mut views {
-            if let Some(run) = self.live(&view.info.id) {
-                *view = run.view().borrow().clone();
-            }
-        }
-        views.sort_by(|a, b| (a.info.submitted_at, &a.info.id).cmp(&(b.info.submitted_at, &b.info.id)));
-        Ok(views)
-    }
-
-    /// Follows an operation to its end, through its turns on this and on other replicas.
-    pub(crate) async fn follow(&self, id: &OperationId) -> Result<Option<watch::Receiver<Arc<OperationView>>>, StoreError> {
-        let Some((key, view)) = self.locate(id).await? else { return Ok(None) };
-        let (sender, receiver) = watch::channel(Arc::new(view));
-        let (Some(engine), id) = (self.this.upgrade(), id.clone()) else { return Ok(None) };
-        tokio::spawn(async move { engine.feed(&key.name, &id, &sender).await });
-        Ok(Some(receiver))
-    }
-
-    /// The unfinished operations of a release, as last seen.
-    pub(crate) async fn unfinished(&self, release: &ReleaseName) -> Option<Arc<OperationRecord>> {
-        let record = self.store.watch(release).await.borrow().clone();
-        record.filter(|record| record.unfinished().next().is_some())
-    }
-
-    /// The record as it is in the store now.
-    pub(crate) async fn read(&self, release: &ReleaseName) -> Result<Option<Arc<OperationRecord>>, StoreError> {
-        Ok(self.store.read(release).await?.map(|stored| stored.record))
-    }
-
-    /// The live view of what runs or waits for a release now, the running operation first.
-    pub(crate) async fn current(&self, release: &ReleaseName) -> Option<Arc<OperationView>> {
-        let record = self.unfinished(release).await?;
-        let id = record.unfinished().next().map(|(info, _)| info.id.clone())?;
-        match self.live(&id) {
-            Some(run) => Some(run.view().borrow().clone()),
-            None => OperationView::all_of(&record).into_iter().find(|view| view.info.id == id).map(Arc::new),
         }
     }
 
@@ -439,37 +349,6 @@ impl Operations {
         });
     }
 
-    /// Sends each change of an operation's view until its end.
-    async fn feed(&self, release: &ReleaseName, id: &OperationId, sender: &watch::Sender<Arc<OperationView>>) {
-        let mut closed = self.closed.subscribe();
-        let mut record = self.store.watch(release).await;
-        loop {
-            let stored = record.borrow_and_update().as_deref().map(OperationView::all_of).unwrap_or_default();
-            let view = self.live(id).map(|run| run.view());
-            match (&view, stored.into_iter().find(|view| &view.info.id == id)) {
-                (Some(live), _) => sender.send_replace(live.borrow().clone()),
-                (None, Some(view)) => sender.send_replace(Arc::new(view)),
-                (None, None) => return,
-            };
-            if sender.borrow().finished_at.is_some() {
-                return;
-            }
-            tokio::select! {
-                () = changed(view) => {}
-                change = record.changed() => if change.is_err() { return },
-                () = sender.closed() => return,
-                _ = closed.wait_for(|closed| *closed) => return,
-            }
-        }
-    }
-
-    async fn locate(&self, id: &OperationId) -> Result<Option<(ReleaseKey, OperationView)>, StoreError> {
-        let stored = self.store.list().await?;
-        let Some(stored) = stored.iter().find(|stored| stored.record.holds(id)) else { return Ok(None) };
-        let view = OperationView::all_of(&stored.record).into_iter().find(|view| &view.info.id == id);
-        Ok(view.map(|view| (stored.record.key.clone(), view)))
-    }
-
     async fn settle(&self, record: &OperationRecord) {
         let caller = Caller { request_id: "background".to_owned(), actor: "controller".to_owned() };
         let submission = Submission { key: record.key.clone(), identity: None, task: Task::Settle, caller, rivals: Vec::new() };
@@ -511,7 +390,7 @@ impl Operations {
         }
     }
 
-    fn live(&self, id: &OperationId) -> Option<Arc<Run>> {
+    pub(super) fn live(&self, id: &OperationId) -> Option<Arc<Run>> {
         self.live_runs().get(id).cloned()
     }
 
@@ -523,51 +402,6 @@ impl Operations {
         // A map of handles; a panic elsewhere cannot leave it half changed.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Resolves at the next change of a live view; never without one.
-async fn changed(view: Option<watch::Receiver<Arc<OperationView>>>) {
-    match view {
-        // The receiver is fresh, so what it was made with counts as seen.
-        Some(mut view) => drop(view.changed().await),
-        None => std::future::pending().await,
-    }
-}
-
-/// What a record says of an operation.
-enum State {
-    Ended(Arc<FinishedOperation>),
-    UnderWay,
-    Unknown,
-}
-
-fn state_of(record: Option<&OperationRecord>, id: &OperationId) -> State {
-    let Some(record) = record else { return State::Unknown };
-    match record.finished(id) {
-        Some(finished) => State::Ended(Arc::clone(finished)),
-        None if record.holds(id) => State::UnderWay,
-        None => State::Unknown,
-    }
-}
-
-fn stalled(id: &OperationId) -> Failure {
-    Failure::new(
-        FailureCode::ClusterUnavailable,
-        format!("operation `{id}` makes no progress, because its record cannot be written; it goes on when the cluster takes writes again"),
-    )
-}
-
-fn off_record(id: &OperationId) -> Failure {
-    Failure::new(FailureCode::Internal, format!("operation `{id}` is no longer on record; look at the deployment itself"))
-}
-
-fn shut_down_under(id: &OperationId) -> Failure {
-    Failure::new(
-        FailureCode::ShuttingDown,
-        format!(
-            "the service stopped before operation `{id}` ended; another replica or the next start goes on with it, where operations outlive the process"
-        ),
-    )
 }
 
 fn too_many(what: String) -> Failure {

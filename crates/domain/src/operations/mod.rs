@@ -14,6 +14,7 @@
 mod engine;
 mod line;
 mod placement;
+mod reading;
 mod records;
 mod run;
 

@@ -224,7 +224,7 @@ impl<'a> Deploy<'a> {
         Ok(revision)
     }
 
-    async fn apply(&self, revision: &RevisionHandle, grow: Option<&ByteQuantity>) -> Result<(), Halt> {
+    pub(super) async fn apply(&self, revision: &RevisionHandle, grow: Option<&ByteQuantity>) -> Result<(), Halt> {
         self.run.phase(Phase::Apply, "applying the objects");
         let ports = &self.workflows.ports;
         if let Some(size) = grow {
@@ -240,7 +240,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// A POST on a sleeping server wakes it.
-    async fn wake(&self) -> Result<(), Halt> {
+    pub(super) async fn wake(&self) -> Result<(), Halt> {
         self.run.progress("waking the server");
         let woken = call(self.run, self.deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 1, &self.run.fence)).await;
         woken.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
@@ -255,7 +255,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// Connect and commit.
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         revision: &RevisionHandle,
         credentials: &Credentials,
@@ -340,60 +340,6 @@ impl<'a> Deploy<'a> {
         self.connect(&prepared.desired.credentials, intent.cloned()).await
     }
 
-    /// Goes on with a deploy whose holder is gone: finishes it when its server is ready, else leaves it to the undo.
-    async fn take_over(&self) -> Result<Success, Halt> {
-        let ledger = self.run.ledger();
-        if let Some(failure) = ledger.undoing {
-            return Err(Halt::Failed(failure));
-        }
-        let newest = self.newest_for_sure().await?;
-        let own = newest
-            .filter(|release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id)));
-        let (Some(own), true) = (own, ledger.writing) else { return Err(interrupted().into()) };
-        let revision =
-            RevisionHandle { key: self.run.info.key.clone(), revision: own.summary.revision, operation: self.run.info.id.clone() };
-        let Some(credentials) = own.credentials else { return Err(interrupted().into()) };
-        self.run.keep_secret(&self.request.redactor(Some(&credentials)));
-        if own.summary.status == ReleaseStatus::Deployed {
-            // The commit came last and is the point of no return: all of it is done, only the end was not noted.
-            return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
-        }
-        // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
-        self.apply(&revision, None).await?;
-        if ledger.replicas_before == Some(0) {
-            self.wake().await?;
-        }
-        let patience = Instant::now() + self.workflows.settings.lock_stale_after;
-        match self.workflows.await_ready(self.run, &self.server, patience).await {
-            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, awake).await,
-            Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// The newest revision, or no decision at all: without it nobody can say what there is to undo.
-    async fn newest_for_sure(&self) -> Result<Option<Release>, Halt> {
-        let key = &self.run.info.key;
-        match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await {
-            Ok(newest) => Ok(newest),
-            Err(Broken::Stop(stop)) => Err(stop.into()),
-            Err(Broken::Error(error)) => {
-                tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");
-                Err(Stop::Later.into())
-            }
-        }
-    }
-
-    /// The connection as it was written by whoever ran this deploy before.
-    fn report(&self, intent: Option<&ConnectionIntent>) -> ConnectionReport {
-        let Some(intent) = intent else {
-            return ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None };
-        };
-        let status = if intent.before.is_some() { ConnectionOutcome::Updated } else { ConnectionOutcome::Created };
-        let url = self.request.invocations_url(&self.run.info.key);
-        ConnectionReport { id: Some(intent.id.clone()), url: Some(url), status, error: None }
-    }
-
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
     async fn store_intent(&self, set: fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
         self.run.note(|ledger| set(ledger, true));
@@ -411,7 +357,7 @@ impl<'a> Deploy<'a> {
         Connection { id, url: self.request.invocations_url(&owner), owner, credentials: credentials.clone() }
     }
 
-    fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {
+    pub(super) fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {
         let host = self.request.host(&self.run.info.key);
         Success::Deployed { host, status: ReleaseStatus::Deployed, revision, unchanged, connection, notes }
     }
@@ -446,10 +392,6 @@ fn cannot_grow(error: &crate::ports::ClusterError) -> Failure {
 
 fn cannot_connect(error: &ConnectionError, id: &ConnectionId) -> Failure {
     faults::of_connections(error, Some(id)).at(Phase::Connect)
-}
-
-fn interrupted() -> Failure {
-    Failure::new(FailureCode::Interrupted, "the service process that ran this deploy ended in the middle; post the deployment again")
 }
 
 /// Whether a halt leaves the release to others: a lost lock or a stop, not a failure.

@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod list;
 mod scale;
 mod settle;
+mod takeover;
 mod undo;
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+//! Taking a deploy over from a holder that is gone.
+
+use tokio::time::Instant;
+
+use super::call::{Broken, Halt, insist};
+use super::deploy::Deploy;
+use crate::model::{
+    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, RevisionHandle, Success,
+};
+use crate::operations::Stop;
+
+impl Deploy<'_> {
+    /// Goes on with a deploy whose holder is gone: finishes it when its server is ready, else leaves it to the undo.
+    pub(super) async fn take_over(&self) -> Result<Success, Halt> {
+        let ledger = self.run.ledger();
+        if let Some(failure) = ledger.undoing {
+            return Err(Halt::Failed(failure));
+        }
+        let newest = self.newest_for_sure().await?;
+        let own = newest
+            .filter(|release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id)));
+        let (Some(own), true) = (own, ledger.writing) else { return Err(interrupted().into()) };
+        let revision =
+            RevisionHandle { key: self.run.info.key.clone(), revision: own.summary.revision, operation: self.run.info.id.clone() };
+        let Some(credentials) = own.credentials else { return Err(interrupted().into()) };
+        self.run.keep_secret(&self.request.redactor(Some(&credentials)));
+        if own.summary.status == ReleaseStatus::Deployed {
+            // The commit came last and is the point of no return: all of it is done, only the end was not noted.
+            return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
+        }
+        // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
+        self.apply(&revision, None).await?;
+        if ledger.replicas_before == Some(0) {
+            self.wake().await?;
+        }
+        let patience = Instant::now() + self.workflows.settings.lock_stale_after;
+        match self.workflows.await_ready(self.run, &self.server, patience).await {
+            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, awake).await,
+            Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The newest revision, or no decision at all: without it nobody can say what there is to undo.
+    async fn newest_for_sure(&self) -> Result<Option<Release>, Halt> {
+        let key = &self.run.info.key;
+        match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await {
+            Ok(newest) => Ok(newest),
+            Err(Broken::Stop(stop)) => Err(stop.into()),
+            Err(Broken::Error(error)) => {
+                tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");
+                Err(Stop::Later.into())
+            }
+        }
+    }
+
+    /// The connection as it was written by whoever ran this deploy before.
+    fn report(&self, intent: Option<&ConnectionIntent>) -> ConnectionReport {
+        let Some(intent) = intent else {
+            return ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None };
+        };
+        let status = if intent.before.is_some() { ConnectionOutcome::Updated } else { ConnectionOutcome::Created };
+        let url = self.request.invocations_url(&self.run.info.key);
+        ConnectionReport { id: Some(intent.id.clone()), url: Some(url), status, error: None }
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(FailureCode::Interrupted, "the service process that ran this deploy ended in the middle; post the deployment again")
+}
