@@ -5,6 +5,7 @@
 
 mod json;
 
+use std::any::Any;
 use std::io::{self, IsTerminal as _};
 use std::panic;
 
@@ -23,11 +24,15 @@ use crate::settings::{LogLevel, LogSettings};
 pub(crate) fn start(settings: LogSettings) {
     Registry::default().with(layer(settings, io::stderr, io::stderr().is_terminal())).init();
     panic::set_hook(Box::new(|panic| {
-        // A formatted message may quote a value, and values are secrets at times; where it happened tells enough.
-        let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("a formatted message, which is left out");
+        let message = panic_text(panic.payload());
         let at = panic.location().map(ToString::to_string);
         tracing::error!(at, "a task panicked: {message}");
     }));
+}
+
+/// What the log says of a panic. A formatted message may quote a value, and values are secrets at times; where it happened tells enough.
+fn panic_text(payload: &dyn Any) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("a formatted message, which is left out")
 }
 
 /// What writes the lines.

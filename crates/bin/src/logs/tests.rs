@@ -101,3 +101,14 @@ fn a_readable_line_is_text_with_the_same_fields() {
         assert!(line.contains(part), "{part} in {line}");
     }
 }
+
+#[test]
+fn a_panic_is_told_without_the_values_that_its_message_quotes() {
+    let text_of = |what: fn()| panic_text(&*std::panic::catch_unwind(what).unwrap_err());
+    assert_eq!(text_of(|| panic!("the map is empty")), "the map is empty");
+    let told = text_of(|| {
+        let url = std::hint::black_box("https://bot:canary@git.example.com");
+        panic!("cannot read {url}")
+    });
+    assert_eq!(told, "a formatted message, which is left out");
+}

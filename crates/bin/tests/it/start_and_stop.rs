@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::{Body, Server, TOKEN, eventually};
 
@@ -136,4 +137,22 @@ async fn an_open_event_stream_does_not_hold_up_the_end() {
     while let Ok(Some(_)) = stream.chunk().await {}
     assert_eq!(server.exit_code().await, Some(0));
     assert!(!server.logs().contains("were cut"), "{}", server.logs());
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_does_not_hold_up_the_end() {
+    let mut server = Server::with(&[("SHUTDOWN_GRACE", "0")]);
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let head = format!(
+        "POST /api/v1/deployments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // An answer on another connection shows that the service is at work; the half body is with it by then.
+    server.get("/api/v1/deployments").await.expect(200);
+    let began = std::time::Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.exit_code().await, Some(0));
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "the promised time is 5 s: {:?}", began.elapsed());
+    assert!(server.logs().contains("were cut"), "{}", server.logs());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 
 use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, request, revision, settings, target};
@@ -223,4 +224,15 @@ async fn one_identity_in_two_namespaces_at_once_is_deployed_in_one() {
     let refused = outcomes.into_iter().find_map(Result::err).unwrap();
     assert_eq!(refused.code, FailureCode::DeployedElsewhere);
     assert_eq!(stage.world.releases().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_is_gone_in_the_middle_of_a_submission_leaves_no_operation_that_nobody_runs() {
+    let stage = Stage::new();
+    // The record is written, its answer gets lost, and the caller goes away before the submission has tried again.
+    stage.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::LoseAnswer));
+    let submitting = stage.controller.deploy(main_request("v1"), caller());
+    assert!(tokio::time::timeout(Duration::from_millis(10), submitting).await.is_err(), "it was over before it could be cut off");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(stage.world.releases().get(&key(NAME)).map(|release| release.summary.status), Some(ReleaseStatus::Deployed));
 }
