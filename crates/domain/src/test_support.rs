@@ -17,6 +17,10 @@ pub(crate) fn key() -> ReleaseKey {
     ReleaseKey { namespace: "dbt-server".parse().unwrap(), name: "dbt-server-test-project-main".parse().unwrap() }
 }
 
+pub(crate) fn server_key() -> ServerKey {
+    ServerKey { namespace: key().namespace, name: ServerName::from(&key().name) }
+}
+
 pub(crate) fn operation(id: &str) -> OperationId {
     id.parse().unwrap()
 }
@@ -35,6 +39,7 @@ pub(crate) fn request() -> DeployRequest {
         namespace: "dbt-server".parse().unwrap(),
         customer: "acme".parse().unwrap(),
         domain: "example.com".parse().unwrap(),
+        host_template: HostTemplate::default(),
         image: Image { repository: "4fastbi".to_owned(), name: "dbt-api-server-core".to_owned(), tag: "v1".to_owned() },
         environment: Environment::Prod,
         cloud_provider: CloudProvider::Gcp,
@@ -88,8 +93,8 @@ pub(crate) fn release(revision: u32, status: ReleaseStatus) -> Release {
                 ours: true,
                 server: ServerName::from(&key().name),
                 connection_id: Some("test_project_main".parse().unwrap()),
-                host: request.host(&key()),
-                url: request.invocations_url(&key()),
+                host: request.host(&server_key()),
+                url: request.invocations_url(&server_key()),
                 image: request.image.to_string(),
                 storage: Some("1Gi".parse().unwrap()),
                 request_hash: Some(request.hash()),

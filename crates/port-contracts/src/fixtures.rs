@@ -67,6 +67,7 @@ pub fn server_key(release: &ReleaseKey) -> ServerKey {
 /// What a deploy with this request wants: plain names, the login of seed `first`, a new operation. Change its fields for other cases.
 pub fn desired(request: DeployRequest) -> DesiredRelease {
     DesiredRelease {
+        server: ServerName::from(&request.identity.release_name(NameForm::Plain)),
         key: release_key(&request.namespace, &request.identity),
         credentials: credentials("first"),
         connection_id: Some(request.identity.connection_id(NameForm::Plain)),

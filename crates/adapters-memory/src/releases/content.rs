@@ -108,9 +108,9 @@ impl ForeignRelease {
 // === impl Content ===
 
 impl Content {
-    /// What `begin` would record for a server of this name.
-    pub(crate) fn desired(desired: &DesiredRelease, server: ServerName) -> Arc<Self> {
-        let DesiredRelease { key, request, credentials, connection_id, after: _, operation: _ } = desired;
+    /// What `begin` would record.
+    pub(crate) fn desired(desired: &DesiredRelease) -> Arc<Self> {
+        let DesiredRelease { key, server, request, credentials, connection_id, after: _, operation: _ } = desired;
         let request_hash = request.hash();
         let manifest_hash = ManifestHash(digest([
             key.namespace.as_str(),
@@ -122,7 +122,7 @@ impl Content {
             connection_id.as_ref().map_or("", ConnectionId::as_str),
         ]));
         Arc::new(Self::Ours(Box::new(OurContent {
-            server,
+            server: server.clone(),
             request: request.clone(),
             credentials: credentials.clone(),
             connection_id: connection_id.clone(),
@@ -205,8 +205,7 @@ impl Content {
 
 impl OurContent {
     pub(super) fn facts(&self, key: &ReleaseKey, operation: Option<&OperationId>) -> DeploymentFacts {
-        // An adopted release keeps the names of its objects, and its host with them.
-        let named = ReleaseKey { name: self.server.as_str().parse().unwrap_or_else(|_| key.name.clone()), ..key.clone() };
+        let named = ServerKey { namespace: key.namespace.clone(), name: self.server.clone() };
         DeploymentFacts {
             identity: Some(self.request.identity.clone()),
             ours: true,
@@ -240,6 +239,7 @@ impl OurContent {
             namespace: _,
             customer: _,
             domain: _,
+            host_template: _,
             environment: _,
             cloud_provider: _,
             https_enabled: _,

@@ -88,7 +88,7 @@ impl Releases {
     /// What `apply` returns when the cluster refuses an object.
     pub fn deploy(&self, desired: &DesiredRelease) -> Result<RevisionNumber, InstallerError> {
         let mut scene = self.0.scene();
-        let content = scene.desired_content(desired);
+        let content = Content::desired(desired);
         scene.install(&desired.key, content, Some(desired.operation.clone()))
     }
 

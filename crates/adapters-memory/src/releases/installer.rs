@@ -28,7 +28,7 @@ impl ChartInstaller for MemoryInstaller {
     }
 
     async fn manifest_hash(&self, desired: &DesiredRelease) -> Result<ManifestHash, InstallerError> {
-        let hash = |scene: &mut Scene<'_>| match &*scene.desired_content(desired) {
+        let hash = |_: &mut Scene<'_>| match &*Content::desired(desired) {
             Content::Ours(ours) => Ok(ours.manifest_hash.clone()),
             Content::Foreign(_) => Err(InstallerError::Unexpected("a desired release is ours".into())),
         };
@@ -41,7 +41,7 @@ impl ChartInstaller for MemoryInstaller {
             if !scene.world.namespaces.contains(namespace) {
                 return Err(InstallerError::NamespaceMissing(format!("namespaces \"{namespace}\" not found")));
             }
-            let (content, at) = (scene.desired_content(desired), scene.timestamp());
+            let (content, at) = (Content::desired(desired), scene.timestamp());
             scene.state.releases.begin(desired, content, at)
         };
         self.0.call(Call::InstallerBegin, Some(fence), begin).await

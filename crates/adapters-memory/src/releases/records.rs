@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dbt_controller_domain::model::{
-    DesiredRelease, OperationId, Release, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerName,
+    DesiredRelease, OperationId, Release, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber,
 };
 use dbt_controller_domain::ports::InstallerError;
 use jiff::Timestamp;
@@ -67,12 +67,6 @@ impl ReleaseTable {
 
     pub(super) fn newest(&self, key: &ReleaseKey) -> Option<&Record> {
         self.records(key).last()
-    }
-
-    /// The name that the server of a release has, or would get: an adopted release keeps its own.
-    pub(super) fn server_name(&self, key: &ReleaseKey) -> ServerName {
-        let newest = self.newest(key).filter(|record| record.status != ReleaseStatus::Uninstalled);
-        newest.and_then(|record| record.draft.content.server()).cloned().unwrap_or_else(|| ServerName::from(&key.name))
     }
 
     pub(super) fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {

@@ -1,7 +1,5 @@
 //! Writes what a revision holds into the cluster, and removes it.
 
-use std::sync::Arc;
-
 use dbt_controller_domain::model::{ReleaseKey, ServerKey, Uninstalled};
 use dbt_controller_domain::ports::{InstallerError, RefusalKind};
 
@@ -76,10 +74,5 @@ impl Scene<'_> {
     pub(super) fn uninstall(&mut self, key: &ReleaseKey) -> Uninstalled {
         let objects = self.remove_objects(key);
         Uninstalled { had_record: self.state.releases.remove(key), objects }
-    }
-
-    /// What `begin` would record.
-    pub(super) fn desired_content(&self, desired: &dbt_controller_domain::model::DesiredRelease) -> Arc<Content> {
-        Content::desired(desired, self.state.releases.server_name(&desired.key))
     }
 }

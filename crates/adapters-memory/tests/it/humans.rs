@@ -124,6 +124,7 @@ async fn a_release_of_the_replaced_service_is_a_deployment_with_names_of_its_own
     // Its selector is another, so ours is refused until the StatefulSet and its pods are gone.
     let mut desired = fixtures::desired(request);
     desired.key = key("dbt-test-project-1a2b");
+    desired.server = server.name.clone();
     let installer = world.installer();
     let handle = begin(&world, &desired).await.unwrap();
     assert_eq!(handle.revision, RevisionNumber(2));
@@ -146,6 +147,7 @@ async fn an_orphan_of_another_selector_holds_its_name() {
     world.cluster().delete_stateful_set(&server, true, &fence()).await.unwrap();
     let mut desired = fixtures::desired(request);
     desired.key = key("old");
+    desired.server = server.name.clone();
     world.releases().deploy(&desired).unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
     let state = world.servers().get(&server);
@@ -193,7 +195,7 @@ async fn a_connection_of_the_replaced_service_is_ours_to_write() {
     let desired = request().desired();
     let id = desired.connection_id.clone().unwrap();
     let login = fixtures::credentials("old");
-    let url = desired.request.invocations_url(&desired.key);
+    let url = desired.request.invocations_url(&desired.server_key());
     world.airflow().plant(ForeignConnection::of_replaced_service(id.clone(), desired.key.clone(), &url, &login));
     let store = world.connections();
     let known = store.get(&id).await.unwrap().unwrap();

@@ -80,6 +80,8 @@ table! {
         "`tag` (of the server's image) of a request that names none. Without it requests must name one."
     SERVER_SIZES: Json;
         "Named sizes that a request may ask for, as JSON: `{\"small\": {\"cpu_request\": \"500m\", \"cpu_limit\": \"1\", \"memory_request\": \"1Gi\", \"memory_limit\": \"2Gi\", \"storage_size\": \"1Gi\"}}`."
+    SERVER_HOST_TEMPLATE: Text = "{name}.{customer}.{domain}";
+        "The public host name of a server with `https_enabled`, made of `{name}`, `{customer}`, `{domain}` and fixed text."
     DEPLOY_TIMEOUT: Duration = "30m";
         "How long a deployment may take in all."
     UNDO_TIMEOUT: Duration = "5m";

@@ -8,7 +8,7 @@ use dbt_controller_naming::{ConnectionId, Identity};
 use jiff::Timestamp;
 
 use super::{
-    DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, StoredConnection, TextError,
+    DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, ServerName, StoredConnection, TextError,
 };
 use crate::words;
 
@@ -216,6 +216,8 @@ pub struct Ledger {
     pub previous: Option<RevisionNumber>,
     /// Whether a revision and objects may have been written. What stands above and below it is known from then on.
     pub writing: bool,
+    /// What the server's objects are called, known from then on too.
+    pub server: Option<ServerName>,
     /// Claims that existed before; the undo of a first deploy deletes only others.
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.

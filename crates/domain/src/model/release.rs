@@ -3,7 +3,7 @@
 use dbt_controller_naming::{ConnectionId, Identity, ReleaseName};
 use jiff::Timestamp;
 
-use super::{ByteQuantity, Credentials, DeployRequest, Namespace, OperationId, Redactor, RequestHash, ServerName};
+use super::{ByteQuantity, Credentials, DeployRequest, Namespace, OperationId, Redactor, RequestHash, ServerKey, ServerName};
 use crate::words;
 
 /// A release: Helm knows one name once per namespace; we allow one name once over all managed namespaces.
@@ -149,11 +149,20 @@ pub struct Release {
     pub redactor: Redactor,
 }
 
+impl DesiredRelease {
+    /// The server that it makes.
+    pub fn server_key(&self) -> ServerKey {
+        ServerKey { namespace: self.key.namespace.clone(), name: self.server.clone() }
+    }
+}
+
 /// What a deploy wants a release to be.
 #[derive(Debug, Clone)]
 pub struct DesiredRelease {
     /// Which release.
     pub key: ReleaseKey,
+    /// What its StatefulSet, Service and claim template are called: as the release, or as an adopted one called them.
+    pub server: ServerName,
     /// The resolved request.
     pub request: DeployRequest,
     /// The login to write.

@@ -4,7 +4,7 @@ use dbt_controller_naming::Identity;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::{ByteQuantity, CpuQuantity, Credentials, Customer, Domain, Namespace, Redactor, ReleaseKey};
+use super::{ByteQuantity, CpuQuantity, Credentials, Customer, Domain, HostTemplate, Namespace, Redactor, ServerKey};
 use crate::words;
 
 words! {
@@ -156,6 +156,8 @@ pub struct DeployRequest {
     pub customer: Customer,
     /// Domain part of the public host name.
     pub domain: Domain,
+    /// How the public host name is put together.
+    pub host_template: HostTemplate,
     /// The server's image.
     pub image: Image,
     /// Kind of environment.
@@ -233,6 +235,7 @@ impl DeployRequest {
             namespace,
             customer,
             domain,
+            host_template,
             image,
             environment,
             cloud_provider,
@@ -253,7 +256,7 @@ impl DeployRequest {
         let mut hasher = FieldHasher::new("deploy");
         hasher.field(identity.project().as_str());
         hasher.optional(identity.branch().map(|branch| branch.as_str()));
-        for value in [namespace.as_str(), customer.as_str(), domain.as_str(), repository, name, tag] {
+        for value in [namespace.as_str(), customer.as_str(), domain.as_str(), host_template.as_str(), repository, name, tag] {
             hasher.field(value);
         }
         hasher.field(environment.as_str());
@@ -298,17 +301,17 @@ impl DeployRequest {
     }
 
     /// The host name under which the server is reached, without a scheme.
-    pub fn host(&self, release: &ReleaseKey) -> String {
+    pub fn host(&self, server: &ServerKey) -> String {
         if self.https_enabled {
-            format!("{}.{}.{}", release.name, self.customer, self.domain)
+            self.host_template.host(&server.name, &self.customer, &self.domain)
         } else {
-            format!("{}.{}.svc.cluster.local", release.name, release.namespace)
+            format!("{}.{}.svc.cluster.local", server.name, server.namespace)
         }
     }
 
     /// The URL that Airflow tasks call: scheme, host and `/invocations`.
-    pub fn invocations_url(&self, release: &ReleaseKey) -> String {
+    pub fn invocations_url(&self, server: &ServerKey) -> String {
         let scheme = if self.https_enabled { "https" } else { "http" };
-        format!("{scheme}://{}/invocations", self.host(release))
+        format!("{scheme}://{}/invocations", self.host(server))
     }
 }

@@ -142,6 +142,34 @@ impl From<&dbt_controller_naming::ReleaseName> for ServerName {
     }
 }
 
+text_type!(
+    /// How the public host name of a server is put together: a host name in which `{name}` (the server's own), `{customer}` and `{domain}`
+    /// stand for these. `{name}` has to be there once at least, or all servers would have one host.
+    HostTemplate,
+    |text| {
+        let sample = text.replace("{name}", "n").replace("{customer}", "c").replace("{domain}", "d");
+        if text.contains("{name}") && sample.len() <= 253 && sample.split('.').all(is_dns_label) {
+            Ok(text.to_owned())
+        } else {
+            Err(TextError::new("must be a host name made of `{name}`, `{customer}`, `{domain}` and lower-case letters, digits, `-` and `.`; `{name}` must be in it"))
+        }
+    }
+);
+
+impl HostTemplate {
+    /// The host name of a server.
+    pub fn host(&self, name: &ServerName, customer: &Customer, domain: &Domain) -> String {
+        self.0.replace("{name}", name.as_str()).replace("{customer}", customer.as_str()).replace("{domain}", domain.as_str())
+    }
+}
+
+/// The names that the replaced service gave.
+impl Default for HostTemplate {
+    fn default() -> Self {
+        Self("{name}.{customer}.{domain}".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +189,19 @@ mod tests {
         assert_eq!("Example.COM".parse::<Domain>().unwrap().as_str(), "example.com");
         for bad in ["", ".", "a..b", "a.", ".a", "a b.c", "http://a.b", "a/b", "a.b:80"] {
             assert!(bad.parse::<Domain>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_template_names_the_server_and_makes_a_host_name() {
+        let host = |template: &str| {
+            let template: HostTemplate = template.parse().unwrap();
+            template.host(&"dbt-server-a".parse().unwrap(), &"acme".parse().unwrap(), &"example.com".parse().unwrap())
+        };
+        assert_eq!(host(HostTemplate::default().as_str()), "dbt-server-a.acme.example.com");
+        assert_eq!(host("{name}-{customer}.dbt.{domain}"), "dbt-server-a-acme.dbt.example.com");
+        for bad in ["", "{customer}.{domain}", "{name}.{other}", "{name}..{domain}", "{name} .{domain}", "https://{name}", "{name}.", "{Name}"] {
+            assert!(bad.parse::<HostTemplate>().is_err(), "{bad}");
         }
     }
 }

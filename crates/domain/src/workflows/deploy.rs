@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::await_server::Awake;
 use super::call::{Broken, Halt, call, insist};
-use super::{Reserved, Workflows, faults, server_of};
+use super::{Reserved, Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide};
 use crate::model::{
@@ -44,7 +44,7 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     // Whoever takes over has time of its own: the first holder's may be long over.
     let limit = if taken_over { workflows.settings.undo_timeout } else { workflows.settings.deploy_timeout };
     let deadline = Instant::now() + limit;
-    let server = server_of(&run.info.key, None);
+    let server = workflows.server_to_write(run).await;
     let deploy = Deploy { workflows, run, request, server, deadline };
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
@@ -156,6 +156,7 @@ impl<'a> Deploy<'a> {
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
+            server: self.server.name.clone(),
             request: self.request.clone(),
             credentials,
             connection_id: intent.map(|intent| intent.id.clone()),
@@ -203,6 +204,7 @@ impl<'a> Deploy<'a> {
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
         self.run.note(|ledger| {
             ledger.previous = previous;
+            ledger.server = Some(self.server.name.clone());
             ledger.claims_before = claims.iter().map(|claim| claim.name.clone()).collect();
             ledger.replicas_before = replicas;
         });
@@ -354,11 +356,11 @@ impl<'a> Deploy<'a> {
 
     pub(super) fn connection(&self, credentials: &Credentials, id: ConnectionId) -> Connection {
         let owner = self.run.info.key.clone();
-        Connection { id, url: self.request.invocations_url(&owner), owner, credentials: credentials.clone() }
+        Connection { id, url: self.request.invocations_url(&self.server), owner, credentials: credentials.clone() }
     }
 
     pub(super) fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {
-        let host = self.request.host(&self.run.info.key);
+        let host = self.request.host(&self.server);
         Success::Deployed { host, status: ReleaseStatus::Deployed, revision, unchanged, connection, notes }
     }
 

@@ -38,6 +38,17 @@ impl Workflows {
         Self { ports, settings, chosen: Mutex::default() }
     }
 
+    /// The server that a deploy writes: the one that its ledger names, else the one that the release's record tells of.
+    async fn server_to_write(&self, run: &Run) -> ServerKey {
+        let key = &run.info.key;
+        if let Some(name) = run.ledger().server {
+            return ServerKey { namespace: key.namespace.clone(), name };
+        }
+        // What cannot be read now is asked for again, and answered for, by the first step.
+        let releases = self.ports.installer.list().await.unwrap_or_default();
+        server_of(key, releases.iter().find(|release| release.key == *key && release.is_present()))
+    }
+
     /// Reserves a connection id for a release until the guard is dropped; none when another release has it.
     fn reserve(&self, id: &ConnectionId, key: &ReleaseKey) -> Option<Reserved<'_>> {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);

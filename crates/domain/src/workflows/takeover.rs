@@ -60,7 +60,7 @@ impl Deploy<'_> {
             return ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None };
         };
         let status = if intent.before.is_some() { ConnectionOutcome::Updated } else { ConnectionOutcome::Created };
-        let url = self.request.invocations_url(&self.run.info.key);
+        let url = self.request.invocations_url(&self.server);
         ConnectionReport { id: Some(intent.id.clone()), url: Some(url), status, error: None }
     }
 }

@@ -20,7 +20,7 @@ mod schema;
 
 use std::collections::BTreeMap;
 
-use dbt_controller_domain::model::{CloudProvider, Customer, DeployRequest, Domain, Namespace, Resources};
+use dbt_controller_domain::model::{CloudProvider, Customer, DeployRequest, Domain, HostTemplate, Namespace, Resources};
 
 pub(crate) use body::DeployBody;
 
@@ -36,6 +36,8 @@ pub struct RequestDefaults {
     pub customer: Option<Customer>,
     /// `DEFAULT_DOMAIN`.
     pub domain: Option<Domain>,
+    /// `SERVER_HOST_TEMPLATE`.
+    pub host_template: HostTemplate,
     /// `DEFAULT_TAG`.
     pub tag: Option<String>,
     /// `CLOUD_PROVIDER`.

@@ -45,6 +45,7 @@ fn request(reader: &mut Reader, defaults: &RequestDefaults) -> Option<DeployRequ
         namespace: namespace?,
         customer: customer?,
         domain: domain?,
+        host_template: defaults.host_template.clone(),
         image: image?,
         environment,
         cloud_provider,

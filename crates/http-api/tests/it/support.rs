@@ -9,7 +9,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::web::Data;
 use dbt_controller_adapters_memory::{ForeignRelease, MemoryWorld, WorldOptions};
-use dbt_controller_domain::model::{CloudProvider, ReleaseKey, Settings};
+use dbt_controller_domain::model::{CloudProvider, HostTemplate, ReleaseKey, Settings};
 use dbt_controller_domain::ports::Clock;
 use dbt_controller_domain::{Controller, Ports};
 use dbt_controller_http_api::{ApiSettings, ApiState, RequestDefaults, ServiceInfo, Tokens, create_app, openapi_document};
@@ -202,7 +202,8 @@ pub(crate) fn api_settings(clock: Arc<dyn Clock>) -> ApiSettings {
             namespaces: namespaces(),
             customer: Some("acme".parse().unwrap()),
             domain: Some("example.com".parse().unwrap()),
-            tag: Some("v1".to_owned()),
+            host_template: HostTemplate::default(),
+        tag: Some("v1".to_owned()),
             cloud_provider: CloudProvider::Gcp,
             service_account: None,
             sizes: BTreeMap::new(),

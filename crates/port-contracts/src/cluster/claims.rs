@@ -61,7 +61,7 @@ pub(super) async fn a_claim_is_taken_over_with_its_identity(harness: &dyn Cluste
     let played = Played::ready(harness).await?;
     played.remove().await?;
     let mut other = fresh_request(harness).desired();
-    other.key = played.desired.key.clone();
+    (other.key, other.server) = (played.desired.key.clone(), played.desired.server.clone());
     played.write(&other).await?;
     played.until_ready().await?;
     let claim = played.only_claim().await?;

@@ -55,8 +55,8 @@ pub(super) async fn a_summary_tells_what_was_asked_for(harness: &dyn InstallerHa
     ensure!(facts.ours, "it is not seen as ours");
     ensure_eq!(facts.server.as_str(), key.name.as_str(), "the StatefulSet's name");
     ensure_eq!(facts.connection_id, *connection_id, "the connection id");
-    ensure_eq!(facts.host, request.host(key), "the host");
-    ensure_eq!(facts.url, request.invocations_url(key), "the URL");
+    ensure_eq!(facts.host, request.host(&played.desired.server_key()), "the host");
+    ensure_eq!(facts.url, request.invocations_url(&played.desired.server_key()), "the URL");
     ensure_eq!(facts.image, request.image.to_string(), "the image");
     ensure_eq!(facts.storage, Some(request.resources.storage_size.clone()), "the size of the claim");
     ensure_eq!(facts.request_hash, Some(request.hash()), "the request hash");

@@ -1,7 +1,8 @@
 //! The arrows between the crates of the workspace, and what may be used where.
 //!
 //! ```text
-//! naming ← domain ← adapters-*, http-api, port-contracts ← bin
+//! naming ← domain ← kube-access ← adapters-k8s, adapters-helm ← bin
+//!                 ← other adapters, http-api, port-contracts ←
 //! ```
 
 mod licences;
@@ -18,7 +19,10 @@ fn allowed_arrows(folder: &str) -> &'static [&'static str] {
         "naming" => &[],
         "domain" => &["naming"],
         "http-api" | "port-contracts" => &["naming", "domain"],
-        "bin" => &["naming", "domain", "http-api", "adapters-*"],
+        "bin" => &["naming", "domain", "http-api", "kube-access", "adapters-*"],
+        // What the two cluster adapters share of the way to the API server.
+        "kube-access" => &["naming", "domain"],
+        "adapters-k8s" | "adapters-helm" => &["naming", "domain", "kube-access"],
         adapter if adapter.starts_with("adapters-") => &["naming", "domain"],
         other => panic!("crates/{other} is in no layer yet: say here what it may use"),
     }
@@ -26,8 +30,8 @@ fn allowed_arrows(folder: &str) -> &'static [&'static str] {
 
 /// Libraries that only some crates may use directly, by the beginning of their names.
 const RESERVED: &[(&str, &[&str])] = &[
-    ("kube", &["adapters-k8s", "adapters-helm", "bin"]),
-    ("k8s-openapi", &["adapters-k8s", "adapters-helm", "bin"]),
+    ("kube", &["kube-access", "adapters-k8s", "adapters-helm", "bin"]),
+    ("k8s-openapi", &["kube-access", "adapters-k8s", "adapters-helm"]),
     ("reqwest", &["adapters-airflow"]),
     ("actix-", &["http-api", "bin"]),
     ("paperclip", &["http-api"]),

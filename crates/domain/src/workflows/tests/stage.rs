@@ -11,7 +11,7 @@ use crate::naming::ConnectionId;
 use crate::operations::test_support::run_of;
 use crate::operations::{Ending, Executor, Run};
 use crate::ports::*;
-use crate::test_support::{credentials, key, now, pod, queued, ready_server, release, request, server, waiting};
+use crate::test_support::{credentials, key, now, pod, queued, ready_server, release, request, server, server_key, waiting};
 use crate::workflows::Workflows;
 
 /// What is there, and what goes wrong.
@@ -144,7 +144,7 @@ pub(super) fn ours() -> StoredConnection {
     StoredConnection {
         id: "test_project_main".parse().unwrap(),
         conn_type: CONNECTION_TYPE.to_owned(),
-        url: request().invocations_url(&key()),
+        url: request().invocations_url(&server_key()),
         login: Some("dbt_server_agent_abcde".to_owned()),
         description: Some(description_of_owner(&key())),
         owner: Some(key()),

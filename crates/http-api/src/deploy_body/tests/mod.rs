@@ -10,7 +10,7 @@ mod warnings;
 
 use std::collections::BTreeMap;
 
-use dbt_controller_domain::model::{CloudProvider, DeployRequest};
+use dbt_controller_domain::model::{CloudProvider, DeployRequest, HostTemplate};
 use serde_json::{Value, json};
 
 use super::{BodyError, ParsedBody, RequestDefaults, SizePreset, parse};
@@ -30,6 +30,7 @@ fn defaults() -> RequestDefaults {
         namespaces: vec!["dbt-server".parse().unwrap(), "dbt-other".parse().unwrap()],
         customer: Some("acme".parse().unwrap()),
         domain: Some("example.com".parse().unwrap()),
+        host_template: HostTemplate::default(),
         tag: Some("1.2.3".to_owned()),
         cloud_provider: CloudProvider::Gcp,
         service_account: None,

@@ -1,0 +1,478 @@
+//! What a watch has shown of one kind.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, StreamExt as _};
+use kube::api::Api;
+use kube::runtime::watcher::{self, Event};
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::Fault;
+
+/// How long the API server holds a watch open. A connection that died without a word is noticed 5 s after that.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one page of a list may take; it may have 500 objects of 1 MiB.
+const PAGE_LIMIT: Duration = Duration::from_secs(60);
+/// The pauses between two tries of a watch that broke.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause while our account may not read the kind at all.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+
+/// Names an object of a cache's kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// The key of an object.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Where a cache gets its objects from: one watch per namespace.
+pub struct Source<T> {
+    /// What the kind is called in messages, in the plural.
+    name: &'static str,
+    watches: Vec<(String, Watch<T>)>,
+}
+
+/// Begins a watch.
+type Watch<T> = Box<dyn Fn() -> BoxStream<'static, watcher::Result<Event<T>>> + Send + Sync>;
+
+impl<K> Source<K>
+where
+    K: Resource + Clone + fmt::Debug + DeserializeOwned + Send + 'static,
+{
+    /// One API per namespace; the first is of the namespace that must be readable. `Api<PartialObjectMeta<K>>` reads metadata only.
+    pub fn new(name: &'static str, apis: Vec<(String, Api<K>)>, config: watcher::Config) -> Self {
+        let watch = |api: Api<K>| -> Watch<K> {
+            let config = bounded(&config);
+            Box::new(move || watcher::watcher(api.clone(), config.clone()).boxed())
+        };
+        Self { name, watches: apis.into_iter().map(|(namespace, api)| (namespace, watch(api))).collect() }
+    }
+}
+
+fn bounded(config: &watcher::Config) -> watcher::Config {
+    config.clone().timeout(u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(u32::MAX))
+}
+
+/// A change that a cache has taken in.
+#[derive(Debug)]
+pub struct Changed<'a, V> {
+    /// Of which object.
+    pub key: &'a ObjectKey,
+    /// What is kept of it now; none when it is gone.
+    pub value: Option<&'a Arc<V>>,
+}
+
+/// What a watch has shown of one kind, in all namespaces that are read. Cheap to clone; the watches end with the last clone.
+pub struct Cache<V> {
+    shared: Arc<Shared<V>>,
+    _watches: Arc<Watches>,
+}
+
+impl<V> Clone for Cache<V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), _watches: Arc::clone(&self._watches) }
+    }
+}
+
+struct Watches(Vec<AbortHandle>);
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+struct Shared<V> {
+    name: &'static str,
+    state: RwLock<State<V>>,
+    /// Goes up with each change, so that waiting costs no polling.
+    changes: watch::Sender<u64>,
+}
+
+struct State<V> {
+    entries: HashMap<ObjectKey, Entry<V>>,
+    links: Vec<Link>,
+}
+
+struct Entry<V> {
+    version: String,
+    value: Arc<V>,
+}
+
+/// An object as it was delivered, and what is kept of it.
+struct Seen<V> {
+    version: String,
+    value: Option<Arc<V>>,
+}
+
+/// The state of the watch of one namespace.
+struct Link {
+    namespace: String,
+    synced: bool,
+    /// The latest version that was delivered.
+    latest: u64,
+    broken: Option<Broken>,
+}
+
+struct Broken {
+    since: Instant,
+    reason: String,
+    forbidden: bool,
+}
+
+impl<V: Send + Sync + 'static> Cache<V> {
+    /// Starts the watches. `fold` makes of an object what is kept of it, none to leave it out; it runs once per version of an object.
+    /// `on_change` is called after each change, one at a time per namespace, and must not wait.
+    pub fn start<T>(
+        source: Source<T>,
+        fold: impl Fn(T) -> Option<V> + Send + Sync + 'static,
+        on_change: impl Fn(Changed<'_, V>) + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Resource + Send + 'static,
+    {
+        let links = source.watches.iter().map(|(namespace, _)| Link::new(namespace)).collect();
+        let state = State { entries: HashMap::new(), links };
+        let shared = Arc::new(Shared { name: source.name, state: RwLock::new(state), changes: watch::Sender::new(0) });
+        let (fold, on_change) = (Arc::new(fold), Arc::new(on_change));
+        let watches = source.watches.into_iter().enumerate().map(|(index, (_, watch))| {
+            let feed = Feed { shared: Arc::clone(&shared), index, fold: Arc::clone(&fold), on_change: Arc::clone(&on_change) };
+            tokio::spawn(feed.run(watch)).abort_handle()
+        });
+        let watches = Arc::new(Watches(watches.collect()));
+        Self { shared, _watches: watches }
+    }
+
+    /// What is kept of an object.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<V>> {
+        self.read(|state| state.entries.get(key).map(|entry| Arc::clone(&entry.value)))
+    }
+
+    /// Everything that is kept, in no order.
+    pub fn entries(&self) -> Vec<(ObjectKey, Arc<V>)> {
+        self.read(|state| state.entries.iter().map(|(key, entry)| (key.clone(), Arc::clone(&entry.value))).collect())
+    }
+
+    /// Whether every namespace was read once. One that our account may not read counts, unless it is the first.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] or [`Fault::Forbidden`] with what stands in the way.
+    pub fn synced(&self) -> Result<(), Fault> {
+        self.read(|state| {
+            let missing = state.links.iter().enumerate().find(|(index, link)| !link.synced && !(*index > 0 && link.is_forbidden()));
+            match missing {
+                None => Ok(()),
+                Some((_, Link { broken: Some(broken), namespace, .. })) if broken.forbidden => {
+                    Err(Fault::Forbidden(format!("{} in namespace {namespace}: {}", self.shared.name, broken.reason)))
+                }
+                Some((_, link)) => {
+                    let reason = link.broken.as_ref().map_or("they are being read", |broken| &broken.reason);
+                    Err(Fault::Unavailable(
+                        format!("the {} of namespace {} were not read yet: {reason}", self.shared.name, link.namespace).into(),
+                    ))
+                }
+            }
+        })
+    }
+
+    /// Whether the namespace can be read at all; the reason if not.
+    pub fn forbidden(&self, namespace: &str) -> Option<String> {
+        self.read(|state| {
+            let broken = state.links.iter().find(|link| link.namespace == namespace)?.broken.as_ref()?;
+            broken.forbidden.then(|| broken.reason.clone())
+        })
+    }
+
+    /// Since when a watch is broken, and why: what is kept may be that old. None while all stand.
+    pub fn behind(&self) -> Option<(Duration, String)> {
+        self.read(|state| {
+            let broken = state.links.iter().filter_map(|link| link.broken.as_ref()).filter(|broken| !broken.forbidden);
+            broken.min_by_key(|broken| broken.since).map(|broken| (broken.since.elapsed(), broken.reason.clone()))
+        })
+    }
+
+    /// A number that goes up with each change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Waits until the cache shows an object at this version or a later one (its absence counts when it was deleted later).
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when it was not seen within `limit`.
+    pub async fn seen(&self, key: &ObjectKey, version: &str, limit: Duration) -> Result<(), Fault> {
+        self.until(limit, || self.read(|state| state.has_seen(key, version))).await
+    }
+
+    /// Waits until an object is gone, or is another one: `is_other` tells.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when it was not seen within `limit`.
+    pub async fn gone(&self, key: &ObjectKey, is_other: impl Fn(&V) -> bool, limit: Duration) -> Result<(), Fault> {
+        self.until(limit, || self.get(key).is_none_or(|value| is_other(&value))).await
+    }
+
+    /// Waits until something holds; it is asked again after each change.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when it did not hold within `limit`.
+    pub async fn until(&self, limit: Duration, holds: impl Fn() -> bool) -> Result<(), Fault> {
+        let mut changes = self.changes();
+        // The sender lives as long as this cache.
+        let wait = changes.wait_for(|_| holds());
+        match timeout(limit, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => {
+                let why = self.behind().map_or_else(|| "no event came".to_owned(), |(_, reason)| reason);
+                Err(Fault::Unavailable(format!("the watch of the {} is behind: {why}", self.shared.name).into()))
+            }
+        }
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&State<V>) -> R) -> R {
+        self.shared.read(read)
+    }
+}
+
+impl<V> Shared<V> {
+    fn read<R>(&self, read: impl FnOnce(&State<V>) -> R) -> R {
+        // Each write leaves the state whole, so one that panicked has done no harm.
+        read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<R>(&self, write: impl FnOnce(&mut State<V>) -> R) -> R {
+        write(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<V> State<V> {
+    fn has_seen(&self, key: &ObjectKey, version: &str) -> bool {
+        let entry = self.entries.get(key);
+        if entry.is_some_and(|entry| entry.version == version) {
+            return true;
+        }
+        let Ok(wanted) = version.parse::<u64>() else { return false };
+        let latest = self.links.iter().find(|link| link.namespace == key.namespace).map_or(0, |link| link.latest);
+        latest >= wanted
+    }
+}
+
+impl Link {
+    fn new(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), synced: false, latest: 0, broken: None }
+    }
+
+    fn is_forbidden(&self) -> bool {
+        self.broken.as_ref().is_some_and(|broken| broken.forbidden)
+    }
+
+    fn saw(&mut self, version: &str) {
+        self.latest = self.latest.max(version.parse().unwrap_or(0));
+    }
+}
+
+/// Feeds the cache from the watch of one namespace.
+struct Feed<V, F, C> {
+    shared: Arc<Shared<V>>,
+    index: usize,
+    fold: Arc<F>,
+    on_change: Arc<C>,
+}
+
+impl<V, F, C> Feed<V, F, C>
+where
+    V: Send + Sync + 'static,
+    C: Fn(Changed<'_, V>) + Send + Sync + 'static,
+{
+    async fn run<T>(self, watch: Watch<T>)
+    where
+        T: Resource + Send + 'static,
+        F: Fn(T) -> Option<V> + Send + Sync + 'static,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (reason, forbidden, was_synced) = self.follow(&watch).await;
+            if was_synced {
+                pause = FIRST_PAUSE;
+            }
+            self.note_broken(reason, forbidden);
+            sleep(if forbidden { FORBIDDEN_PAUSE } else { pause }).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Follows one watch until it breaks: why, whether for lack of a right, and whether it had shown everything.
+    ///
+    /// A watch that broke is not resumed but begun anew with a list: only then is it known that it stands again, and nothing can be
+    /// missed. What did not change keeps its folded value.
+    async fn follow<T>(&self, watch: &Watch<T>) -> (String, bool, bool)
+    where
+        T: Resource + Send + 'static,
+        F: Fn(T) -> Option<V> + Send + Sync + 'static,
+    {
+        let mut events = watch();
+        let mut listed: HashMap<ObjectKey, Seen<V>> = HashMap::new();
+        let mut synced = false;
+        loop {
+            // A list has no limit of its own; a watch that stands ends by the server's.
+            let limit = if synced { WATCH_TIMEOUT * 10 } else { PAGE_LIMIT };
+            let event = match timeout(limit, events.next()).await {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(error))) => return (describe(&error), is_forbidden(&error), synced),
+                Ok(None) => return ("the watch ended".to_owned(), false, synced),
+                // A quiet kind is no fault: the watcher renews the watch by itself and says nothing of it.
+                Err(_) if synced => continue,
+                Err(_) => return ("no answer from the API server".to_owned(), false, synced),
+            };
+            match event {
+                Event::Init => listed.clear(),
+                Event::InitApply(object) => listed.extend(self.fold(object)),
+                Event::InitDone => {
+                    self.replace(std::mem::take(&mut listed));
+                    synced = true;
+                }
+                Event::Apply(object) => {
+                    if let Some((key, seen)) = self.fold(object) {
+                        self.set(&key, seen);
+                    }
+                }
+                Event::Delete(object) => {
+                    let version = object.meta().resource_version.clone().unwrap_or_default();
+                    self.set(&self.key_of(&object), Seen { version, value: None });
+                }
+            }
+        }
+    }
+
+    fn key_of<T: Resource>(&self, object: &T) -> ObjectKey {
+        let meta = object.meta();
+        ObjectKey::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    }
+
+    /// What is kept of an object: as before when its version is the same. None when it has no version, which the API excludes.
+    fn fold<T>(&self, object: T) -> Option<(ObjectKey, Seen<V>)>
+    where
+        T: Resource,
+        F: Fn(T) -> Option<V>,
+    {
+        let key = self.key_of(&object);
+        let version = object.meta().resource_version.clone()?;
+        let known = self.shared.read(|state| {
+            let entry = state.entries.get(&key).filter(|entry| entry.version == version)?;
+            Some(Arc::clone(&entry.value))
+        });
+        let value = known.or_else(|| (self.fold)(object).map(Arc::new));
+        Some((key, Seen { version, value }))
+    }
+
+    /// Takes in a complete list: what it does not have is gone.
+    fn replace(&self, listed: HashMap<ObjectKey, Seen<V>>) {
+        let changed = self.shared.write(|state| {
+            let State { entries, links } = state;
+            let link = &mut links[self.index];
+            link.synced = true;
+            link.broken = None;
+            let is_listed = |key: &ObjectKey| listed.get(key).is_some_and(|seen| seen.value.is_some());
+            let mut changed: Vec<_> = entries
+                .keys()
+                .filter(|key| key.namespace == link.namespace && !is_listed(key))
+                .map(|key| (key.clone(), None))
+                .collect();
+            for (key, _) in &changed {
+                entries.remove(key);
+            }
+            for (key, Seen { version, value }) in listed {
+                link.saw(&version);
+                let Some(value) = value else { continue };
+                if entries.get(&key).is_none_or(|entry| entry.version != version) {
+                    changed.push((key.clone(), Some(Arc::clone(&value))));
+                    entries.insert(key, Entry { version, value });
+                }
+            }
+            changed
+        });
+        for (key, value) in &changed {
+            (self.on_change)(Changed { key, value: value.as_ref() });
+        }
+        self.bump();
+    }
+
+    /// Takes in one object.
+    fn set(&self, key: &ObjectKey, seen: Seen<V>) {
+        let Seen { version, value } = seen;
+        let before = self.shared.write(|state| {
+            state.links[self.index].saw(&version);
+            match value.clone() {
+                Some(value) => state.entries.insert(key.clone(), Entry { version, value }),
+                None => state.entries.remove(key),
+            }
+        });
+        if value.is_some() || before.is_some() {
+            (self.on_change)(Changed { key, value: value.as_ref() });
+        }
+        self.bump();
+    }
+
+    fn note_broken(&self, reason: String, forbidden: bool) {
+        let first = self.shared.write(|state| {
+            let link = &mut state.links[self.index];
+            let first = link.broken.is_none();
+            let since = link.broken.as_ref().map_or_else(Instant::now, |broken| broken.since);
+            link.broken = Some(Broken { since, reason: reason.clone(), forbidden });
+            first.then(|| link.namespace.clone())
+        });
+        if let Some(namespace) = first {
+            tracing::warn!(kind = self.shared.name, namespace, reason, "a watch broke; it is begun anew until it stands");
+        }
+        self.bump();
+    }
+
+    fn bump(&self) {
+        self.shared.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+}
+
+fn describe(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source) | watcher::Error::WatchFailed(source) => {
+            crate::fault::chain(source)
+        }
+        watcher::Error::WatchError(status) => status.message.clone(),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            status.is_forbidden()
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

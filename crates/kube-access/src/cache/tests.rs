@@ -1,0 +1,148 @@
+//! Each test plays the API server by a channel of watch events.
+
+use std::sync::Mutex;
+
+use futures_util::stream;
+use k8s_openapi::api::core::v1::ConfigMap;
+use tokio::sync::mpsc;
+
+use super::*;
+
+type Events = mpsc::UnboundedSender<watcher::Result<Event<ConfigMap>>>;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A source whose n-th watch is fed by the n-th channel; when there is no further one, the watch stays silent.
+fn played(watches: usize) -> (Source<ConfigMap>, Vec<Events>) {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..watches).map(|_| mpsc::unbounded_channel()).unzip();
+    let receivers = Mutex::new(receivers.into_iter());
+    let watch: Watch<ConfigMap> = Box::new(move || match receivers.lock().unwrap().next() {
+        Some(receiver) => {
+            stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|event| (event, receiver)) }).boxed()
+        }
+        None => stream::pending().boxed(),
+    });
+    (Source { name: "ConfigMaps", watches: vec![("ns".to_owned(), watch)] }, senders)
+}
+
+fn object(name: &str, version: u64) -> ConfigMap {
+    let mut object = ConfigMap::default();
+    object.metadata.namespace = Some("ns".to_owned());
+    object.metadata.name = Some(name.to_owned());
+    object.metadata.resource_version = Some(version.to_string());
+    object
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("ns", name)
+}
+
+/// Keeps of each object its version, and counts how often it had to look at one.
+fn start(source: Source<ConfigMap>) -> (Cache<String>, Arc<Mutex<Vec<String>>>) {
+    let folded = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&folded);
+    let fold = move |object: ConfigMap| {
+        let name = object.metadata.name.unwrap_or_default();
+        log.lock().unwrap().push(name.clone());
+        (name != "left-out").then(|| object.metadata.resource_version.unwrap_or_default())
+    };
+    (Cache::start(source, fold, |_| ()), folded)
+}
+
+fn list(events: &Events, objects: &[(&str, u64)]) {
+    events.send(Ok(Event::Init)).unwrap();
+    for (name, version) in objects {
+        events.send(Ok(Event::InitApply(object(name, *version)))).unwrap();
+    }
+    events.send(Ok(Event::InitDone)).unwrap();
+}
+
+fn forbidden() -> watcher::Error {
+    let status = kube::core::Status::failure("no", "Forbidden").with_code(403);
+    watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_is_synced_once_the_whole_list_came() {
+    let (source, events) = played(1);
+    let (cache, _) = start(source);
+    assert!(matches!(cache.synced(), Err(Fault::Unavailable(_))));
+    list(&events[0], &[("a", 1), ("left-out", 2)]);
+    cache.until(LIMIT, || cache.synced().is_ok()).await.unwrap();
+    assert_eq!(cache.get(&key("a")).as_deref().map(String::as_str), Some("1"));
+    assert!(cache.get(&key("left-out")).is_none());
+    assert_eq!(cache.entries().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_seen_at_its_version_or_a_later_one_of_the_kind() {
+    let (source, events) = played(1);
+    let (cache, _) = start(source);
+    list(&events[0], &[("a", 5)]);
+    cache.seen(&key("a"), "5", LIMIT).await.unwrap();
+    assert!(cache.seen(&key("a"), "7", LIMIT).await.is_err());
+    // A later event of another object proves that this one's came before.
+    events[0].send(Ok(Event::Apply(object("b", 8)))).unwrap();
+    cache.seen(&key("a"), "7", LIMIT).await.unwrap();
+    events[0].send(Ok(Event::Delete(object("a", 9)))).unwrap();
+    cache.gone(&key("a"), |_| false, LIMIT).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_watch_is_told_and_begun_anew_without_losing_what_is_known() {
+    let (source, mut events) = played(2);
+    let (cache, folded) = start(source);
+    let second = events.pop().unwrap();
+    let first = events.pop().unwrap();
+    list(&first, &[("a", 1), ("b", 2)]);
+    cache.until(LIMIT, || cache.synced().is_ok()).await.unwrap();
+    drop(first);
+    cache.until(LIMIT, || cache.behind().is_some()).await.unwrap();
+    assert!(cache.synced().is_ok(), "what is known stays readable");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (age, reason) = cache.behind().unwrap();
+    assert!(age >= Duration::from_secs(10), "{age:?}");
+    assert_eq!(reason, "the watch ended");
+    // `a` went while nobody looked, `b` stayed as it was, `c` is new.
+    list(&second, &[("b", 2), ("c", 4)]);
+    cache.until(LIMIT, || cache.behind().is_none()).await.unwrap();
+    assert!(cache.get(&key("a")).is_none());
+    assert!(cache.get(&key("c")).is_some());
+    assert_eq!(*folded.lock().unwrap(), ["a", "b", "c"], "one fold per version");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_never_comes_is_given_up() {
+    let (source, events) = played(1);
+    let (cache, _) = start(source);
+    events[0].send(Ok(Event::Init)).unwrap();
+    cache.until(PAGE_LIMIT * 2, || cache.behind().is_some()).await.unwrap();
+    assert_eq!(cache.behind().unwrap().1, "no answer from the API server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_is_not_broken() {
+    let (source, events) = played(1);
+    let (cache, _) = start(source);
+    list(&events[0], &[("a", 1)]);
+    tokio::time::sleep(WATCH_TIMEOUT * 100).await;
+    assert!(cache.behind().is_none() && cache.synced().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_first_namespace_must_be_readable() {
+    let (mut source, events) = played(1);
+    let (second, second_events) = played(1);
+    source.watches.extend(second.watches.into_iter().map(|(_, watch)| ("other".to_owned(), watch)));
+    let (cache, _) = start(source);
+    second_events[0].send(Err(forbidden())).unwrap();
+    list(&events[0], &[]);
+    cache.until(LIMIT, || cache.forbidden("other").is_some()).await.unwrap();
+    assert!(cache.synced().is_ok());
+    assert!(cache.behind().is_none(), "what may not be read is not behind");
+
+    let (source, events) = played(1);
+    let (cache, _) = start(source);
+    events[0].send(Err(forbidden())).unwrap();
+    cache.until(LIMIT, || matches!(cache.synced(), Err(Fault::Forbidden(_)))).await.unwrap();
+}
