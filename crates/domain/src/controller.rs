@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::allocation::{deployed_elsewhere, deployment_of, under_way};
+use crate::decide::is_adoptable;
 use crate::model::*;
 use crate::naming::{Identity, ReleaseName};
 use crate::operations::{Limits, Operations, Submission, Submitted, store_failure};
@@ -267,6 +268,13 @@ impl Controller {
             return Ok((release.key.clone(), Vec::new()));
         }
         let names = identity.release_names();
+        let mut adoptable = releases.iter().filter(|release| is_adoptable(release, identity));
+        if let Some(release) = adoptable.clone().find(|release| release.key.namespace == request.namespace) {
+            return Ok((release.key.clone(), names));
+        }
+        if let Some(release) = adoptable.next() {
+            return Err(deployed_elsewhere(identity, &release.key));
+        }
         let mut holders = Vec::new();
         let mut free = None;
         for name in &names {

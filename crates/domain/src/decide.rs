@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Release, ReleaseStatus, RevisionNumber, UndoOutcome};
+use crate::model::{
+    ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Release, ReleaseStatus, ReleaseSummary, RevisionNumber, UndoOutcome,
+};
+use crate::naming::{Identity, ReleaseName};
 
 /// What is seen before the decision.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +35,8 @@ pub enum Plan {
         previous: Option<RevisionNumber>,
         /// The claims have to grow to this size first.
         grow: Option<ByteQuantity>,
+        /// The release is of the replaced service: its StatefulSet has another selector and goes with its pods before ours is made.
+        adopt: bool,
     },
     /// It is as asked: make sure that it all exists, write no revision.
     Repair {
@@ -63,6 +68,12 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         let message = format!("release `{}` was just taken by another deployment; post again for a name of its own", summary.key.name);
         return refuse(FailureCode::NameTaken, message);
     }
+    let adopt = facts.identity.is_none();
+    if adopt && !is_adoptable(summary, &request.identity) {
+        let message =
+            format!("release `{}` is a dbt deployment that this service did not make; post again for a name of its own", summary.key.name);
+        return refuse(FailureCode::NameTaken, message);
+    }
     match summary.status {
         ReleaseStatus::Uninstalling => return Plan::CleanUpAndInstall,
         // A pending revision of our own service is dead: whoever decides holds the release's lock, so nobody of ours is writing it.
@@ -85,7 +96,18 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         return Plan::Repair { revision: summary.revision };
     }
     let grow = facts.storage.as_ref().filter(|held| wished.bytes() > held.bytes()).map(|_| wished.clone());
-    Plan::Change { previous: summary.deployed_revision, grow }
+    Plan::Change { previous: summary.deployed_revision, grow, adopt }
+}
+
+/// Whether a release is the one that the replaced service made for this identity, of a name with which a server can run.
+pub(crate) fn is_adoptable(release: &ReleaseSummary, identity: &Identity) -> bool {
+    is_replaced(release, identity) && release.key.name.as_str().len() <= ReleaseName::ADOPTABLE_MAX_LENGTH
+}
+
+/// Whether a release is the one that the replaced service made for this identity.
+pub(crate) fn is_replaced(release: &ReleaseSummary, identity: &Identity) -> bool {
+    let is_foreign = release.deployment.as_ref().is_some_and(|facts| !facts.ours && facts.identity.is_none());
+    is_foreign && release.is_present() && identity.replaced_release_name().as_ref() == Some(&release.key.name)
 }
 
 fn is_dead(observed: &Observed<'_>, since: Timestamp) -> bool {

@@ -3,7 +3,7 @@
 //! Everybody who must find a server (the controller that makes it, the pipeline that deploys it,
 //! the DAG that calls it) can compute its names instead of asking for them. This crate holds that
 //! computation and nothing else: it is pure, reads no clock, no environment and no network, and
-//! depends on SHA-256 only, so that other tools can embed it.
+//! depends on two hash functions only, so that other tools can embed it.
 //!
 //! # Terms
 //! - **Identity**: a project and a branch, or a project without one, as exact strings. Two
@@ -55,6 +55,7 @@ mod hash;
 mod identity;
 mod label;
 mod release;
+mod replaced;
 mod slug;
 mod text;
 

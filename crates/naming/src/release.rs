@@ -33,6 +33,11 @@ impl ReleaseName {
     /// ([kubernetes#64023](https://github.com/kubernetes/kubernetes/issues/64023)).
     pub const OWN_MAX_LENGTH: usize = 52;
 
+    /// The most characters of a release of the replaced service whose server can run: its
+    /// `StatefulSet` has [`PREFIX`](Self::PREFIX) before the release's name, and at most
+    /// [`OWN_MAX_LENGTH`](Self::OWN_MAX_LENGTH) characters.
+    pub const ADOPTABLE_MAX_LENGTH: usize = Self::OWN_MAX_LENGTH - Self::PREFIX.len();
+
     const LAYOUT: Layout = Layout { separator: "-", lead: "dbt-server", stand_in: "dbt-server", max_length: Self::OWN_MAX_LENGTH };
 
     const CONFIG_MAP_SUFFIX: &str = "-nginx-cm";

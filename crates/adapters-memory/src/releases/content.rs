@@ -70,8 +70,8 @@ impl ForeignRelease {
         Self { key, chart: "other-chart-1.2.3".to_owned(), app_version: "4.5.6".to_owned(), objects, server: None, unreadable: None }
     }
 
-    /// A release as the replaced service made it: the objects have `dbt-server-` before the release's name, which their labels and the
-    /// connection's id do not tell. Change its fields for other cases.
+    /// A release as the replaced service made it: the objects have `dbt-server-` before the release's name, and the connection has the
+    /// release's name as its id. Change its fields for other cases.
     pub fn of_replaced_service(key: ReleaseKey, request: &DeployRequest, credentials: Credentials) -> Self {
         let name = format!("dbt-server-{}", key.name);
         let server: ServerName = name.parse().expect("the replaced service cut its release names to fit");
@@ -82,9 +82,10 @@ impl ForeignRelease {
         };
         let scheme = if request.https_enabled { "https" } else { "http" };
         let facts = DeploymentFacts {
-            identity: Some(request.identity.clone()),
+            // Its labels tell a form of the project only; the name tells who may adopt it.
+            identity: None,
             ours: false,
-            connection_id: None,
+            connection_id: key.name.as_str().parse().ok(),
             url: format!("{scheme}://{host}/invocations"),
             host,
             image: request.image.to_string(),

@@ -22,7 +22,7 @@ fn refused(plan: Plan) -> FailureCode {
 }
 
 fn change(previous: Option<u32>) -> Plan {
-    Plan::Change { previous: previous.map(RevisionNumber), grow: None }
+    Plan::Change { previous: previous.map(RevisionNumber), grow: None, adopt: false }
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_claim_grows_and_never_shrinks() {
     let mut wished = request();
     wished.resources.storage_size = "2Gi".parse().unwrap();
     let grow = Some(wished.resources.storage_size.clone());
-    assert_eq!(decided(Some(&newest), &wished, "new", 0), Plan::Change { previous: Some(RevisionNumber(1)), grow });
+    assert_eq!(decided(Some(&newest), &wished, "new", 0), Plan::Change { previous: Some(RevisionNumber(1)), grow, adopt: false });
     wished.resources.storage_size = "1023Mi".parse().unwrap();
     assert_eq!(refused(decided(Some(&newest), &wished, "new", 0)), FailureCode::ClaimCannotShrink);
     wished.resources.storage_size = "1024Mi".parse().unwrap();
@@ -90,4 +90,32 @@ fn another_identity_and_a_foreign_release_are_not_written() {
     assert_eq!(refused(decided(Some(&newest), &request(), "new", 0)), FailureCode::NameTaken);
     newest.summary.unreadable = Some("not gzip".to_owned());
     assert_eq!(refused(decided(Some(&newest), &request(), "new", 0)), FailureCode::ReleaseUnreadable);
+}
+
+/// A release of the replaced service under this name.
+fn replaced(name: &str) -> Release {
+    let mut release = release(4, ReleaseStatus::Deployed);
+    release.summary.key.name = name.parse().unwrap();
+    let facts = release.summary.deployment.as_mut().unwrap();
+    (facts.ours, facts.identity, facts.operation, facts.manifest_hash) = (false, None, None, None);
+    release
+}
+
+#[test]
+fn a_release_of_the_replaced_service_is_adopted_by_the_identity_whose_name_it_has() {
+    let name = request().identity.replaced_release_name().unwrap();
+    let adopt = Plan::Change { previous: Some(RevisionNumber(4)), grow: None, adopt: true };
+    assert_eq!(decided(Some(&replaced(name.as_str())), &request(), "new", 0), adopt);
+    for other in ["dbt-test-project-00000000", "dbt-server-test-project-main", "by-hand"] {
+        assert_eq!(refused(decided(Some(&replaced(other)), &request(), "new", 0)), FailureCode::NameTaken, "{other}");
+    }
+}
+
+#[test]
+fn a_release_of_the_replaced_service_with_which_no_server_can_run_is_not_adopted() {
+    let mut request = request();
+    request.identity = Identity::parse(&"x".repeat(29), Some("main")).unwrap();
+    let name = request.identity.replaced_release_name().unwrap();
+    assert!(is_replaced(&replaced(name.as_str()).summary, &request.identity));
+    assert_eq!(refused(decided(Some(&replaced(name.as_str())), &request, "new", 0)), FailureCode::NameTaken);
 }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use dbt_controller_naming::{ConnectionId, Identity};
+use dbt_controller_naming::{ConnectionId, Identity, ReleaseName};
 use jiff::Timestamp;
 
 use super::{
-    DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, ServerName, StoredConnection, TextError,
+    DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, ServerName, StoredConnection,
+    TextError,
 };
 use crate::words;
 
@@ -200,7 +201,14 @@ pub enum Debt {
     /// A connection that may hold another login than the server.
     Login(ConnectionId),
     /// A claim that still exists.
-    Claim(String),
+    Claim {
+        /// The server whose claim it is.
+        server: ServerName,
+        /// Its name.
+        name: String,
+    },
+    /// A release of the replaced service that this deployment took the place of.
+    Replaced(ReleaseName),
 }
 
 /// What a deploy did so far: all that an undo, by whichever replica, needs to know.
@@ -218,6 +226,8 @@ pub struct Ledger {
     pub writing: bool,
     /// What the server's objects are called, known from then on too.
     pub server: Option<ServerName>,
+    /// Whether the StatefulSet of another maker may have been deleted with its pods: its fixed fields are not ours, on the way back too.
+    pub adopting: bool,
     /// Claims that existed before; the undo of a first deploy deletes only others.
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.

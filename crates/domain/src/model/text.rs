@@ -200,7 +200,9 @@ mod tests {
         };
         assert_eq!(host(HostTemplate::default().as_str()), "dbt-server-a.acme.example.com");
         assert_eq!(host("{name}-{customer}.dbt.{domain}"), "dbt-server-a-acme.dbt.example.com");
-        for bad in ["", "{customer}.{domain}", "{name}.{other}", "{name}..{domain}", "{name} .{domain}", "https://{name}", "{name}.", "{Name}"] {
+        for bad in
+            ["", "{customer}.{domain}", "{name}.{other}", "{name}..{domain}", "{name} .{domain}", "https://{name}", "{name}.", "{Name}"]
+        {
             assert!(bad.parse::<HostTemplate>().is_err(), "{bad}");
         }
     }

@@ -30,6 +30,30 @@ pub(super) async fn delete(workflows: &Workflows, run: &Run) -> Ending {
 
 async fn steps(workflows: &Workflows, run: &Run, deadline: Instant, debts: &mut Vec<Debt>) -> Result<Success, Halt> {
     let key = &run.info.key;
+    let removed = remove(workflows, run, key, deadline, debts).await?;
+    if removed.nothing && debts.is_empty() {
+        let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
+        return Err(Failure::new(FailureCode::NotFound, message).into());
+    }
+    Ok(Success::Deleted { claims: removed.claims, connection: removed.connection })
+}
+
+/// What a removal did.
+pub(super) struct Removal {
+    claims: Vec<String>,
+    connection: ConnectionReport,
+    /// There was nothing to remove.
+    nothing: bool,
+}
+
+/// Removes all that there is of a release. The run's own release, or one that it takes the place of.
+pub(super) async fn remove(
+    workflows: &Workflows,
+    run: &Run,
+    key: &ReleaseKey,
+    deadline: Instant,
+    debts: &mut Vec<Debt>,
+) -> Result<Removal, Halt> {
     let release = match call(run, deadline, || workflows.ports.installer.get(key, None)).await {
         Ok(release) => release,
         // An unreadable record must not keep its release from being deleted.
@@ -38,22 +62,19 @@ async fn steps(workflows: &Workflows, run: &Run, deadline: Instant, debts: &mut 
     };
     let summary = release.as_ref().map(|release| std::sync::Arc::new(release.summary.clone()));
     let server = server_of(key, summary.as_ref());
-    let connection = disconnect(workflows, run, release.as_ref(), deadline, debts).await?;
-    let removed = uninstall(workflows, run, deadline).await?;
+    let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
+    let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, &server).await?;
     let claims = delete_claims(workflows, run, &server, deadline, debts).await?;
     let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
-    if nothing && debts.is_empty() {
-        let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
-        return Err(Failure::new(FailureCode::NotFound, message).into());
-    }
-    Ok(Success::Deleted { claims, connection })
+    Ok(Removal { claims, connection, nothing })
 }
 
 /// Removes the connection. Airflow being away does not stop the delete: the debt is paid later.
 async fn disconnect(
     workflows: &Workflows,
     run: &Run,
+    key: &ReleaseKey,
     release: Option<&Release>,
     deadline: Instant,
     debts: &mut Vec<Debt>,
@@ -65,8 +86,8 @@ async fn disconnect(
     let facts = release.and_then(|release| release.summary.deployment.as_ref());
     let recorded = facts.and_then(|facts| facts.connection_id.clone());
     let removed = match &recorded {
-        Some(id) => remove_if_ours(store.as_ref(), run, &run.info.key, id, deadline).await?,
-        None => remove_by_description(store.as_ref(), run, &run.info.key, deadline).await?,
+        Some(id) => remove_if_ours(store.as_ref(), run, key, id, deadline).await?,
+        None => remove_by_description(store.as_ref(), run, key, deadline).await?,
     };
     Ok(match removed {
         Ok(Some(id)) => ConnectionReport { id: Some(id), url: None, status: ConnectionOutcome::Deleted, error: None },
@@ -118,9 +139,8 @@ pub(super) async fn remove_by_description(store: &dyn ConnectionStore, run: &Run
     Ok(Ok(removed))
 }
 
-async fn uninstall(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Uninstalled, Halt> {
+async fn uninstall(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: Instant) -> Result<Uninstalled, Halt> {
     run.phase(Phase::Uninstall, "removing the release and its objects");
-    let key = &run.info.key;
     let removed = call(run, deadline, || workflows.ports.installer.uninstall(key, &run.fence)).await;
     removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Uninstall)))
 }
@@ -152,7 +172,7 @@ async fn delete_claims(
     match stop_of(call(run, deadline, || cluster.delete_claims(server, &names, &run.fence)).await)? {
         Ok(()) => Ok(names),
         Err(error) => {
-            debts.extend(names.iter().cloned().map(Debt::Claim));
+            debts.extend(names.iter().cloned().map(|name| Debt::Claim { server: server.name.clone(), name }));
             let message = format!(
                 "the deployment is removed, but claims {} could not be deleted: {error}; check the service's rights on persistentvolumeclaims, the deletion is tried again by itself",
                 names.join(", ")

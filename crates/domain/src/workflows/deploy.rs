@@ -33,6 +33,18 @@ struct Named<'a> {
     _reserved: Option<Reserved<'a>>,
 }
 
+/// What has to be done to the StatefulSet before it can be applied.
+#[derive(Debug, Clone, Copy)]
+enum Rebuild<'a> {
+    /// Nothing.
+    None,
+    /// The claims grow; the size in a claim template cannot be changed, so the StatefulSet is made anew around its running pods.
+    Grow(&'a ByteQuantity),
+    /// Its selector is another maker's. A StatefulSet of ours would never get the pods of such a one, so they go too; the claims stay,
+    /// and grow if need be.
+    Adopt(Option<&'a ByteQuantity>),
+}
+
 /// What the decision was made on.
 struct Prepared {
     desired: DesiredRelease,
@@ -48,7 +60,7 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     let deploy = Deploy { workflows, run, request, server, deadline };
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
-        Ok(success) => Ending::success(success),
+        Ok(success) => deploy.retire_replaced(success).await,
         Err(Halt::Stop(stop)) => Ending::Stopped(stop),
         Err(Halt::Failed(failure)) => deploy.undo(*failure).await,
     }
@@ -64,16 +76,23 @@ impl<'a> Deploy<'a> {
         match &prepared.plan {
             Plan::Refuse(failure) => Err(Halt::Failed(failure.clone())),
             Plan::Repair { revision } => self.repair(&prepared, *revision, named.intent.as_ref()).await,
-            Plan::Install => self.write(&prepared, named.intent, None, None).await,
+            Plan::Install => self.write(&prepared, named.intent, None, Rebuild::None).await,
             Plan::CleanUpAndInstall => {
                 self.run.progress("finishing an uninstall that was broken off");
                 let key = &self.run.info.key;
                 let removed = call(self.run, self.deadline, || self.workflows.ports.installer.uninstall(key, &self.run.fence)).await;
                 removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
                 let prepared = Prepared { desired: DesiredRelease { after: None, ..prepared.desired }, ..prepared };
-                self.write(&prepared, named.intent, None, None).await
+                self.write(&prepared, named.intent, None, Rebuild::None).await
             }
-            Plan::Change { previous, grow } => self.write(&prepared, named.intent, *previous, grow.as_ref()).await,
+            Plan::Change { previous, grow, adopt } => {
+                let rebuild = match (adopt, grow) {
+                    (true, grow) => Rebuild::Adopt(grow.as_ref()),
+                    (false, Some(size)) => Rebuild::Grow(size),
+                    (false, None) => Rebuild::None,
+                };
+                self.write(&prepared, named.intent, *previous, rebuild).await
+            }
         }
     }
 
@@ -181,12 +200,13 @@ impl<'a> Deploy<'a> {
         prepared: &Prepared,
         intent: Option<ConnectionIntent>,
         previous: Option<RevisionNumber>,
-        grow: Option<&ByteQuantity>,
+        rebuild: Rebuild<'_>,
     ) -> Result<Success, Halt> {
         let slept = self.look_around(previous).await?;
         self.store_intent(|ledger, meant| ledger.writing = meant).await?;
         let revision = self.record(&prepared.desired).await?;
-        self.apply(&revision, grow).await?;
+        self.rebuild(rebuild).await?;
+        self.apply(&revision).await?;
         if slept {
             self.wake().await?;
         }
@@ -226,17 +246,31 @@ impl<'a> Deploy<'a> {
         Ok(revision)
     }
 
-    pub(super) async fn apply(&self, revision: &RevisionHandle, grow: Option<&ByteQuantity>) -> Result<(), Halt> {
-        self.run.phase(Phase::Apply, "applying the objects");
-        let ports = &self.workflows.ports;
+    /// Clears the way for fields of the StatefulSet that cannot be changed.
+    async fn rebuild(&self, rebuild: Rebuild<'_>) -> Result<(), Halt> {
+        let (grow, keep_pods) = match rebuild {
+            Rebuild::None => return Ok(()),
+            Rebuild::Grow(size) => (Some(size), true),
+            Rebuild::Adopt(size) => (size, false),
+        };
+        self.run.phase(Phase::Apply, "making room for fields that cannot be changed");
+        let cluster = &self.workflows.ports.cluster;
         if let Some(size) = grow {
             self.run.progress(format!("growing the claim to {size}"));
-            let grown = call(self.run, self.deadline, || ports.cluster.grow_claims(&self.server, size, &self.run.fence)).await;
+            let grown = call(self.run, self.deadline, || cluster.grow_claims(&self.server, size, &self.run.fence)).await;
             grown.map_err(|broken| broken.or_fail(|error| cannot_grow(&error)))?;
-            // The size in a claim template cannot be changed: the StatefulSet is made anew around its running pods.
-            let deleted = call(self.run, self.deadline, || ports.cluster.delete_stateful_set(&self.server, true, &self.run.fence)).await;
-            deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))?;
         }
+        if !keep_pods {
+            self.run.progress("the server of the replaced service stops; its claim is kept");
+            self.store_intent(|ledger, meant| ledger.adopting = meant).await?;
+        }
+        let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, keep_pods, &self.run.fence)).await;
+        deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
+    }
+
+    pub(super) async fn apply(&self, revision: &RevisionHandle) -> Result<(), Halt> {
+        self.run.phase(Phase::Apply, "applying the objects");
+        let ports = &self.workflows.ports;
         let applied = call(self.run, self.deadline, || ports.installer.apply(revision, &self.run.fence)).await;
         applied.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Apply)))
     }
@@ -267,9 +301,17 @@ impl<'a> Deploy<'a> {
         let connection = self.connect(credentials, intent).await?;
         self.commit(revision).await?;
         match awake {
-            Awake::Ready => Ok(self.success(revision.revision, false, connection, Vec::new())),
+            Awake::Ready => Ok(self.success(revision.revision, false, connection, self.adoption_notes())),
             Awake::PutToSleep => Err(self.put_to_sleep(revision.revision)),
         }
+    }
+
+    fn adoption_notes(&self) -> Vec<String> {
+        let adopted = self.run.ledger().adopting;
+        adopted
+            .then(|| "a deployment of the replaced service was adopted under its old names; its server was restarted".to_owned())
+            .into_iter()
+            .collect()
     }
 
     async fn connect(&self, credentials: &Credentials, intent: Option<ConnectionIntent>) -> Result<ConnectionReport, Halt> {

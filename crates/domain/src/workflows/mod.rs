@@ -7,6 +7,7 @@ mod deploy;
 pub(crate) mod faults;
 pub(crate) mod inspect;
 pub(crate) mod list;
+mod replaced;
 mod scale;
 mod settle;
 mod takeover;

@@ -5,11 +5,12 @@ use tokio::time::Instant;
 use super::call::{Halt, call};
 use super::delete::{remove_by_description, remove_if_ours};
 use super::deploy::stop_of;
-use super::{Workflows, faults, server_of};
-use crate::model::{Connection, Debt, Failure, Release, ReleaseKey, Success};
-use crate::naming::ConnectionId;
+use super::replaced::retire;
+use super::{Workflows, faults};
+use crate::model::{Connection, Debt, Failure, Release, ReleaseKey, ServerKey, ServerName, Success};
+use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Run};
-use crate::ports::{Cluster, ConnectionStore};
+use crate::ports::ConnectionStore;
 
 pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
     let mut paid = Vec::new();
@@ -49,21 +50,17 @@ async fn pay_one(
     release: Option<&Release>,
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
-    let cluster = &workflows.ports.cluster;
-    let Some(store) = &workflows.ports.connections else {
-        return match debt {
-            Debt::Claim(name) => pay_claim(cluster.as_ref(), run, key, name, release, deadline).await,
-            Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_) => Ok(Err("the service runs without Airflow now".to_owned())),
-        };
-    };
-    let store = store.as_ref();
-    Ok(match debt {
-        Debt::Claim(name) => pay_claim(cluster.as_ref(), run, key, name, release, deadline).await?,
-        Debt::Connection(id) if uses_connection(release, id) => Ok(()),
-        Debt::Connection(id) => remove_if_ours(store, run, key, id, deadline).await?.map(|_| ()),
-        Debt::OwnConnections if release.is_some() => Ok(()),
-        Debt::OwnConnections => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
-        Debt::Login(id) => match release {
+    let store = workflows.ports.connections.as_deref();
+    Ok(match (debt, store) {
+        (Debt::Claim { .. }, _) if release.is_some() => Ok(()),
+        (Debt::Claim { server, name }, _) => pay_claim(workflows, run, key, server, name, deadline).await?,
+        (Debt::Replaced(name), _) => pay_replaced(workflows, run, key, name, deadline).await?,
+        (Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_), None) => Err("the service runs without Airflow now".to_owned()),
+        (Debt::Connection(id), Some(_)) if uses_connection(release, id) => Ok(()),
+        (Debt::Connection(id), Some(store)) => remove_if_ours(store, run, key, id, deadline).await?.map(|_| ()),
+        (Debt::OwnConnections, Some(_)) if release.is_some() => Ok(()),
+        (Debt::OwnConnections, Some(store)) => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
+        (Debt::Login(id), Some(store)) => match release {
             Some(release) => write_login(store, run, key, id, release, deadline).await?,
             None => Ok(()),
         },
@@ -71,18 +68,30 @@ async fn pay_one(
 }
 
 async fn pay_claim(
-    cluster: &dyn Cluster,
+    workflows: &Workflows,
     run: &Run,
     key: &ReleaseKey,
+    server: &ServerName,
     name: &str,
-    release: Option<&Release>,
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
-    if release.is_some() {
-        return Ok(Ok(()));
+    let (server, names) = (ServerKey { namespace: key.namespace.clone(), name: server.clone() }, [name.to_owned()]);
+    Ok(stop_of(call(run, deadline, || workflows.ports.cluster.delete_claims(&server, &names, &run.fence)).await)?)
+}
+
+async fn pay_replaced(
+    workflows: &Workflows,
+    run: &Run,
+    key: &ReleaseKey,
+    name: &ReleaseName,
+    deadline: Instant,
+) -> Result<Result<(), String>, Halt> {
+    let replaced = ReleaseKey { namespace: key.namespace.clone(), name: name.clone() };
+    match retire(workflows, run, &replaced, deadline).await {
+        Ok(()) => Ok(Ok(())),
+        Err(Halt::Failed(failure)) => Ok(Err(failure.message)),
+        Err(stop) => Err(stop),
     }
-    let (server, names) = (server_of(key, None), [name.to_owned()]);
-    Ok(stop_of(call(run, deadline, || cluster.delete_claims(&server, &names, &run.fence)).await)?)
 }
 
 /// Writes the login of the revision in force to a connection of ours.

@@ -29,7 +29,7 @@ impl Deploy<'_> {
             return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
         }
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
-        self.apply(&revision, None).await?;
+        self.apply(&revision).await?;
         if ledger.replicas_before == Some(0) {
             self.wake().await?;
         }

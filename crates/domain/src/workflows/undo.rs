@@ -152,6 +152,12 @@ impl Deploy<'_> {
         let fence = &self.run.fence;
         let why: String = failure.message.chars().take(200).collect();
         self.run.progress(format!("rolling back to revision {previous}"));
+        if ledger.adopting {
+            // The selector of the old StatefulSet is not ours: what stands there now has to go first, as on the way here.
+            let cluster = &self.workflows.ports.cluster;
+            let deleted = stop_of(insist(self.run, deadline, || cluster.delete_stateful_set(&self.server, false, fence)).await)?;
+            left.note(deleted.map_err(|error| format!("the StatefulSet could not be deleted: {error}")));
+        }
         let back = match stop_of(insist(self.run, deadline, || installer.roll_back(failed, previous, &why, fence)).await)? {
             Ok(back) => back,
             Err(error) => {
@@ -219,7 +225,7 @@ impl Deploy<'_> {
         let deleted = stop_of(insist(self.run, deadline, || ports.cluster.delete_claims(&self.server, &made, &self.run.fence)).await)?;
         if let Err(error) = deleted {
             left.sentences.push(format!("claims {} are not deleted: {error}", made.join(", ")));
-            left.debts.extend(made.into_iter().map(Debt::Claim));
+            left.debts.extend(made.into_iter().map(|name| Debt::Claim { server: self.server.name.clone(), name }));
         }
         Ok(())
     }

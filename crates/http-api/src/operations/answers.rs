@@ -109,6 +109,7 @@ enum DebtWord {
     AirflowConnection,
     AirflowConnectionLogin,
     VolumeClaim,
+    ReplacedRelease,
 }
 
 /// A line of an operation's story; also the data of the events `phase` and `progress` of its stream.
@@ -191,7 +192,8 @@ impl From<&Debt> for DebtAnswer {
             Debt::Connection(id) => Self { kind: DebtWord::AirflowConnection, name: id.to_string() },
             Debt::Login(id) => Self { kind: DebtWord::AirflowConnectionLogin, name: id.to_string() },
             Debt::OwnConnections => Self { kind: DebtWord::AirflowConnection, name: String::new() },
-            Debt::Claim(name) => Self { kind: DebtWord::VolumeClaim, name: name.clone() },
+            Debt::Claim { server: _, name } => Self { kind: DebtWord::VolumeClaim, name: name.clone() },
+            Debt::Replaced(name) => Self { kind: DebtWord::ReplacedRelease, name: name.to_string() },
         }
     }
 }

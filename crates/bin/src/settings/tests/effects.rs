@@ -25,6 +25,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
         "SERVER_SIZES",
         r#"{"small": {"cpu_request": "100m", "cpu_limit": "1", "memory_request": "1Gi", "memory_limit": "1Gi", "storage_size": "1Gi"}}"#,
     ),
+    ("SERVER_HOST_TEMPLATE", "{name}.dbt.{domain}"),
     ("DEPLOY_TIMEOUT", "10m"),
     ("UNDO_TIMEOUT", "1m"),
     ("PULL_ERROR_WINDOW", "250ms"),

@@ -115,7 +115,7 @@ fn the_domain_is_pure() {
         assert_eq!(features, BTreeSet::from(DOMAIN_TOKIO));
     }
     let naming: Vec<_> = normal(crates["naming"]).map(|dependency| dependency.name.as_str()).collect();
-    assert_eq!(naming, ["sha2"]);
+    assert_eq!(naming, ["md-5", "sha2"]);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn finished(id: &str, at: i64, debts: Vec<Debt>) -> Arc<FinishedOperation> {
 #[test]
 fn ended_operations_are_dropped_by_age_and_number_but_never_with_a_debt() {
     let mut record = OperationRecord::empty(key());
-    let debt = vec![Debt::Claim("claim-0".to_owned())];
+    let debt = vec![Debt::Claim { server: "server".parse().unwrap(), name: "claim-0".to_owned() }];
     record.finished.push(finished("old-debt", 0, debt));
     record.finished.push(finished("old", 0, Vec::new()));
     for n in 0..12 {

@@ -1,6 +1,7 @@
 use super::stage::{Script, failure, success};
 use crate::model::*;
 use crate::operations::Ending;
+use crate::test_support::server_key;
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_goes_from_the_connection_to_the_claims() {
@@ -71,7 +72,7 @@ async fn claims_that_could_not_be_deleted_are_a_debt() {
     let Ending::Done { outcome: Err(failure), debts, .. } = ending else { panic!("{ending:?}") };
     assert_eq!(failure.code, FailureCode::ClaimsNotDeleted);
     assert!(failure.message.contains("claim-0") && failure.message.contains("persistentvolumeclaims"), "{}", failure.message);
-    assert_eq!(debts, [Debt::Claim("claim-0".to_owned())]);
+    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: "claim-0".to_owned() }]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 use super::stage::{Script, Stage, failure};
 use crate::model::*;
 use crate::operations::Ending;
-use crate::test_support::{deploy_task, release};
+use crate::test_support::{deploy_task, release, server_key};
 
 /// The writes after the step that failed.
 fn undo_of(stage: &Stage, failed: &str) -> Vec<String> {
@@ -132,7 +132,10 @@ async fn what_an_undo_could_not_remove_stays_as_a_debt() {
         .play(deploy_task())
         .await;
     let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
-    assert_eq!(debts, [Debt::Connection("test_project_main".parse().unwrap()), Debt::Claim("claim-0".to_owned())]);
+    assert_eq!(
+        debts,
+        [Debt::Connection("test_project_main".parse().unwrap()), Debt::Claim { server: server_key().name, name: "claim-0".to_owned() }]
+    );
 }
 
 #[tokio::test(start_paused = true)]

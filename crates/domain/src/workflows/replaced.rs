@@ -1,0 +1,61 @@
+//! Retires the release of the replaced service that a deployment could not adopt, because no server can run under its name.
+
+use tokio::time::Instant;
+
+use super::Workflows;
+use super::call::Halt;
+use super::delete::remove;
+use super::deploy::Deploy;
+use crate::decide::{is_adoptable, is_replaced};
+use crate::model::{Debt, ReleaseKey, Success};
+use crate::operations::{Ending, Run};
+
+impl Deploy<'_> {
+    /// Ends a deploy that went well: removes the release that it took the place of. What cannot be removed now is a debt; the
+    /// deployment itself stands.
+    pub(super) async fn retire_replaced(&self, mut success: Success) -> Ending {
+        let Some(key) = self.replaced().await else { return Ending::success(success) };
+        self.run.progress(format!("removing release `{}` of the replaced service", key.name));
+        match retire(self.workflows, self.run, &key, self.deadline).await {
+            Err(Halt::Stop(stop)) => Ending::Stopped(stop),
+            Ok(()) => {
+                if let Success::Deployed { notes, .. } = &mut success {
+                    notes.push(format!("release `{}` of the replaced service, whose name is too long for a server, was removed", key.name));
+                }
+                Ending::success(success)
+            }
+            Err(Halt::Failed(failure)) => {
+                tracing::warn!(release.name = %key.name, %failure, "a release of the replaced service is removed later");
+                Ending::Done { outcome: Ok(success), debts: vec![Debt::Replaced(key.name)], paid: Vec::new() }
+            }
+        }
+    }
+
+    async fn replaced(&self) -> Option<ReleaseKey> {
+        let releases = match self.workflows.ports.installer.list().await {
+            Ok(releases) => releases,
+            Err(error) => {
+                tracing::warn!(%error, "whether a release of the replaced service is left is looked for at the next deploy");
+                return None;
+            }
+        };
+        let identity = &self.request.identity;
+        let left = releases.iter().find(|release| {
+            release.key.namespace == self.request.namespace && is_replaced(release, identity) && !is_adoptable(release, identity)
+        });
+        left.map(|release| release.key.clone())
+    }
+}
+
+/// Removes all that there is of a release of the replaced service. Safe to run again.
+pub(super) async fn retire(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: Instant) -> Result<(), Halt> {
+    let mut debts = Vec::new();
+    remove(workflows, run, key, deadline, &mut debts).await?;
+    match debts.first() {
+        None => Ok(()),
+        Some(debt) => {
+            let message = format!("release `{}` of the replaced service is not removed whole: {debt:?} is left", key.name);
+            Err(crate::model::Failure::new(crate::model::FailureCode::Interrupted, message).into())
+        }
+    }
+}
