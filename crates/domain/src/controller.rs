@@ -156,12 +156,12 @@ impl Controller {
         self.workflows.releases().await
     }
 
-    /// The newest revision of a deployment with its values; none when it is gone by now.
+    /// A revision of a release with its values; none when it is gone by now.
     ///
     /// # Errors
     /// `cluster_unavailable`, `release_unreadable`.
-    pub async fn release(&self, key: &ReleaseKey) -> Result<Option<Release>, Failure> {
-        self.workflows.ports.installer.get(key, None).await.map_err(|error| faults::of_installer(&error))
+    pub async fn release(&self, key: &ReleaseKey, revision: RevisionNumber) -> Result<Option<Release>, Failure> {
+        self.workflows.ports.installer.get(key, Some(revision)).await.map_err(|error| faults::of_installer(&error))
     }
 
     /// The release that a name means by the lookup rule.
@@ -205,6 +205,12 @@ impl Controller {
     /// `cluster_unavailable`.
     pub async fn follow(&self, id: &OperationId) -> Result<Option<watch::Receiver<Arc<OperationView>>>, Failure> {
         self.operations.follow(id).await.map_err(|error| store_failure(&error))
+    }
+
+    /// For how long what is read from memory may have been out of date, because the cluster does not answer; none while it is current.
+    pub fn behind(&self) -> Option<Duration> {
+        let ports = &self.workflows.ports;
+        ports.installer.behind().max(ports.cluster.behind())
     }
 
     /// What the probes ask. The far sides are asked at most once a second: probes need no token, and must cost nobody anything.

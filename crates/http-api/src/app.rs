@@ -17,6 +17,7 @@ use tracing_actix_web::TracingLogger;
 use crate::deploy_body::RequestDefaults;
 use crate::extract::{path_config, query_config};
 use crate::framework::{RequestSpan, head_as_get, shape_errors};
+use crate::middleware::age::age;
 use crate::middleware::auth::BearerAuth;
 use crate::middleware::catch_panic::catch_panic;
 use crate::middleware::rate_limit::RateLimit;
@@ -72,6 +73,7 @@ pub fn create_app(
         .build()
         .configure(pages::configure)
         .default_service(web::to(routes::unknown_route))
+        .wrap(from_fn(age))
         .wrap(from_fn(head_as_get))
         .wrap(state.limit.clone())
         .wrap(state.auth.clone())
@@ -89,7 +91,7 @@ fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "DELETE"])
         .allow_any_header()
-        .expose_headers(["Allow", "ETag", "Link", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"])
+        .expose_headers(["Age", "Allow", "ETag", "Link", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id"])
         .max_age(3600);
     if origins.iter().any(|origin| origin == "*") {
         return cors.allow_any_origin().send_wildcard();

@@ -1,6 +1,7 @@
 //! The port to Helm releases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dbt_controller_domain::model::{
@@ -21,6 +22,10 @@ pub struct MemoryInstaller(pub(crate) Arc<Inner>);
 impl ChartInstaller for MemoryInstaller {
     async fn list(&self) -> Result<Vec<Arc<ReleaseSummary>>, InstallerError> {
         self.0.call(Call::InstallerList, None, |scene| Ok(scene.state.releases.summaries().cloned().collect())).await
+    }
+
+    fn behind(&self) -> Option<Duration> {
+        None
     }
 
     async fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {

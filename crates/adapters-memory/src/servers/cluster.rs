@@ -27,6 +27,10 @@ impl Cluster for MemoryCluster {
         self.0.call(Call::ClusterServer, None, |scene| Ok(Arc::new(scene.look(key).0))).await
     }
 
+    fn behind(&self) -> Option<Duration> {
+        None
+    }
+
     async fn watch(&self, key: &ServerKey) -> Result<watch::Receiver<Arc<ServerState>>, ClusterError> {
         self.0.call(Call::ClusterWatch, None, |scene| Ok(watch_server(&self.0, scene, key))).await
     }

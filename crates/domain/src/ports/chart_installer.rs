@@ -1,6 +1,7 @@
 //! The port to Helm releases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -19,6 +20,9 @@ pub trait ChartInstaller: Send + Sync {
     /// # Errors
     /// `Unavailable` before the first synchronisation.
     async fn list(&self) -> Result<Vec<Arc<ReleaseSummary>>, InstallerError>;
+
+    /// For how long what is answered from memory may have been out of date, because a watch is broken; none while it is current.
+    fn behind(&self) -> Option<Duration>;
 
     /// One revision, or the newest; `Ok(None)` when there is no such record. An `uninstalled` release is still returned.
     ///

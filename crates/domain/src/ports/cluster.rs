@@ -19,6 +19,9 @@ pub trait Cluster: Send + Sync {
     /// `Unavailable` before the first synchronisation.
     async fn server(&self, key: &ServerKey) -> Result<Arc<ServerState>, ClusterError>;
 
+    /// For how long what is answered from memory may have been out of date, because a watch is broken; none while it is current.
+    fn behind(&self) -> Option<Duration>;
+
     /// A watch of a server: its present state, then each change. The sender goes away when the watch breaks; the caller watches again.
     ///
     /// # Errors

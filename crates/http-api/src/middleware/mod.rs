@@ -1,7 +1,7 @@
 //! What happens to every request before its handler, and to every answer after it.
 //!
 //! ```text
-//!  request ─► request_id ─► (log) ─► security_headers ─► (CORS) ─► catch_panic ─► auth ─► rate_limit ─► handler
+//!  request ─► request_id ─► (log) ─► security_headers ─► (CORS) ─► catch_panic ─► auth ─► rate_limit ─► age ─► handler
 //! ```
 //!
 //! CORS must be outside of `auth`: its preflights carry no token, and browsers show a page only those refusals that have its
@@ -10,6 +10,7 @@
 //! The gates answer with `Ok`, as handlers do, so that everything outside of them sees a response. Only a panic ends as an
 //! `Err`, because the request that a response belongs to is lost with it; what adds headers here adds them to both.
 
+pub(crate) mod age;
 pub(crate) mod auth;
 pub(crate) mod catch_panic;
 mod gate;

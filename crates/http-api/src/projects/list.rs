@@ -45,7 +45,7 @@ pub(crate) async fn list_projects(state: Data<ApiState>) -> Result<Answer<Projec
 
 /// The deployment with its values; none when it went away in the meantime.
 async fn project(state: &ApiState, release: Arc<ReleaseSummary>) -> Result<Option<ProjectItem>, Failure> {
-    let values = match state.controller.release(&release.key).await {
+    let values = match state.controller.release(&release.key, release.revision).await {
         Ok(None) => return Ok(None),
         Ok(Some(whole)) => Some(whole.values),
         Err(failure) if failure.code == FailureCode::ReleaseUnreadable => None,
