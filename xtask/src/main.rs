@@ -3,9 +3,12 @@
 //! Tools that they need are installed into the ignored folder `.tools` of the project, at a fixed version, when they are not there.
 
 mod bench;
+mod cluster;
 mod project;
 mod schemathesis;
 mod service;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +33,11 @@ enum Command {
         #[command(subcommand)]
         subject: BenchSubject,
     },
+    /// Runs a real control plane on this machine, and tests against it
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::Command,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,9 +46,11 @@ enum BenchSubject {
     Api,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Schemathesis { arguments } => schemathesis::run(&arguments),
-        Command::Bench { subject: BenchSubject::Api } => bench::api::run(),
+        Command::Schemathesis { arguments } => schemathesis::run(&arguments)?,
+        Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
+        Command::Cluster { command } => return cluster::run(&command),
     }
+    Ok(ExitCode::SUCCESS)
 }
