@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _};
+use kube::Resource;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
-use kube::Resource;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -132,7 +132,8 @@ struct Seen<V> {
 struct Link {
     namespace: String,
     synced: bool,
-    /// The latest version that was delivered.
+    /// The latest version that was delivered, and that `on_change` was told of: whoever keeps something of its own there may rely on it
+    /// once [`Cache::seen`] says so. The same holds for `synced`.
     latest: u64,
     broken: Option<Broken>,
 }
@@ -270,10 +271,6 @@ impl<V> Shared<V> {
 
 impl<V> State<V> {
     fn has_seen(&self, key: &ObjectKey, version: &str) -> bool {
-        let entry = self.entries.get(key);
-        if entry.is_some_and(|entry| entry.version == version) {
-            return true;
-        }
         let Ok(wanted) = version.parse::<u64>() else { return false };
         let latest = self.links.iter().find(|link| link.namespace == key.namespace).map_or(0, |link| link.latest);
         latest >= wanted
@@ -288,10 +285,11 @@ impl Link {
     fn is_forbidden(&self) -> bool {
         self.broken.as_ref().is_some_and(|broken| broken.forbidden)
     }
+}
 
-    fn saw(&mut self, version: &str) {
-        self.latest = self.latest.max(version.parse().unwrap_or(0));
-    }
+/// A version as a number; 0 for one that is none, which the API excludes.
+fn number(version: &str) -> u64 {
+    version.parse().unwrap_or(0)
 }
 
 /// Feeds the cache from the watch of one namespace.
@@ -390,49 +388,53 @@ where
 
     /// Takes in a complete list: what it does not have is gone.
     fn replace(&self, listed: HashMap<ObjectKey, Seen<V>>) {
-        let changed = self.shared.write(|state| {
+        let (changed, latest) = self.shared.write(|state| {
             let State { entries, links } = state;
-            let link = &mut links[self.index];
-            link.synced = true;
-            link.broken = None;
+            let namespace = &links[self.index].namespace;
             let is_listed = |key: &ObjectKey| listed.get(key).is_some_and(|seen| seen.value.is_some());
-            let mut changed: Vec<_> = entries
-                .keys()
-                .filter(|key| key.namespace == link.namespace && !is_listed(key))
-                .map(|key| (key.clone(), None))
-                .collect();
+            let mut changed: Vec<_> =
+                entries.keys().filter(|key| key.namespace == *namespace && !is_listed(key)).map(|key| (key.clone(), None)).collect();
             for (key, _) in &changed {
                 entries.remove(key);
             }
+            let mut latest = 0;
             for (key, Seen { version, value }) in listed {
-                link.saw(&version);
+                latest = latest.max(number(&version));
                 let Some(value) = value else { continue };
                 if entries.get(&key).is_none_or(|entry| entry.version != version) {
                     changed.push((key.clone(), Some(Arc::clone(&value))));
                     entries.insert(key, Entry { version, value });
                 }
             }
-            changed
+            (changed, latest)
         });
         for (key, value) in &changed {
             (self.on_change)(Changed { key, value: value.as_ref() });
         }
+        self.shared.write(|state| {
+            let link = &mut state.links[self.index];
+            link.synced = true;
+            link.broken = None;
+            link.latest = link.latest.max(latest);
+        });
         self.bump();
     }
 
     /// Takes in one object.
     fn set(&self, key: &ObjectKey, seen: Seen<V>) {
         let Seen { version, value } = seen;
-        let before = self.shared.write(|state| {
-            state.links[self.index].saw(&version);
-            match value.clone() {
-                Some(value) => state.entries.insert(key.clone(), Entry { version, value }),
-                None => state.entries.remove(key),
-            }
+        let version_number = number(&version);
+        let before = self.shared.write(|state| match value.clone() {
+            Some(value) => state.entries.insert(key.clone(), Entry { version, value }),
+            None => state.entries.remove(key),
         });
         if value.is_some() || before.is_some() {
             (self.on_change)(Changed { key, value: value.as_ref() });
         }
+        self.shared.write(|state| {
+            let link = &mut state.links[self.index];
+            link.latest = link.latest.max(version_number);
+        });
         self.bump();
     }
 

@@ -29,7 +29,10 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// If there are no credentials, or they cannot be used.
-pub async fn connect(context: Option<&str>, user_agent: HeaderValue) -> Result<Client, ConnectError> {
+///
+/// # Panics
+/// If the user agent has characters that no header may have.
+pub async fn connect(context: Option<&str>, user_agent: &'static str) -> Result<Client, ConnectError> {
     // Two providers in one process would make rustls panic at the first connection; a second installation of ours is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = match context {
@@ -43,6 +46,6 @@ pub async fn connect(context: Option<&str>, user_agent: HeaderValue) -> Result<C
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // It retries every verb for minutes; our calls have a deadline, and whoever calls knows what may be repeated.
     config.default_retry = false;
-    config.headers.push((USER_AGENT, user_agent));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(user_agent)));
     Client::try_from(config).map_err(ConnectError::Client)
 }

@@ -154,12 +154,21 @@ mod tests {
         let cases = [
             (fault(404, "NotFound", "pods \"a\" not found", "pods", ""), "NotFound"),
             (fault(404, "NotFound", "namespaces \"a\" not found", "namespaces", ""), "NamespaceMissing"),
-            (fault(403, "Forbidden", "x is forbidden: because it is being terminated", "secrets", "NamespaceTerminating"), "NamespaceMissing"),
-            (fault(403, "Forbidden", "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\"", "pods", ""), "Forbidden"),
+            (
+                fault(403, "Forbidden", "x is forbidden: because it is being terminated", "secrets", "NamespaceTerminating"),
+                "NamespaceMissing",
+            ),
+            (
+                fault(403, "Forbidden", "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\"", "pods", ""),
+                "Forbidden",
+            ),
             (fault(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1", "pods", ""), "Quota"),
             (fault(403, "Forbidden", "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\"", "pods", ""), "Refused"),
             (fault(422, "Invalid", "StatefulSet.apps \"a\" is invalid", "statefulsets", ""), "Refused"),
-            (fault(422, "Invalid", "Secret \"a\" is invalid: data: Too long: may not be more than 1048576 bytes", "secrets", ""), "TooLarge"),
+            (
+                fault(422, "Invalid", "Secret \"a\" is invalid: data: Too long: may not be more than 1048576 bytes", "secrets", ""),
+                "TooLarge",
+            ),
             (fault(409, "AlreadyExists", "secrets \"a\" already exists", "secrets", ""), "AlreadyExists"),
             (fault(409, "Conflict", "Operation cannot be fulfilled", "secrets", ""), "Conflict"),
             (fault(429, "TooManyRequests", "slow down", "", ""), "Unavailable"),

@@ -25,4 +25,6 @@ pub use cache::{Cache, Changed, ObjectKey, Source};
 pub use call::{Denied, READ_LIMIT, call, fenced};
 pub use connect::{ConnectError, connect};
 pub use fault::Fault;
+pub use kube::Client;
+
 pub use identity::{SERVER_LABEL, annotations, identity_annotations, identity_of};

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, anyhow};
+use dbt_controller_adapters_k8s::KubeOperationStore;
 use dbt_controller_domain::Controller;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::wiring;
+use super::{cluster, wiring};
 use crate::embedded::{self, Token};
 use crate::settings::{ListenSettings, Settings};
 
@@ -27,21 +28,28 @@ pub(super) struct Service {
     server_handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
     background: JoinHandle<()>,
+    /// What holds the Lease, on a cluster.
+    operations: Option<Arc<KubeOperationStore>>,
 }
 
 impl Service {
     /// Listens, starts all parts, and says where.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
-    pub(super) fn start(settings: Settings) -> anyhow::Result<Self> {
+    /// If the address cannot be listened on, or no cluster is configured.
+    pub(super) async fn start(settings: Settings, embedded: bool) -> anyhow::Result<Self> {
         if settings.http.has_short_token() {
             tracing::warn!("SECRET_KEY or SECRET_KEY_PREVIOUS is shorter than 16 characters and can be guessed");
         }
         let listener = listen(&settings.http.listen)?;
         let address = listener.local_addr().context("cannot tell the address that the service listens on")?;
         let token = Token::new(settings.http.token.as_ref());
-        let ports = wiring::embedded_ports(&settings);
+        let (ports, operations) = if embedded {
+            (wiring::embedded_ports(&settings), None)
+        } else {
+            let cluster = cluster::connected(&settings).await?;
+            (cluster.ports, Some(cluster.operations))
+        };
         let api = wiring::api_settings(&settings, &token, &ports)?;
         let controller = Controller::new(ports, settings.workflows);
         let streams = CancellationToken::new();
@@ -56,9 +64,10 @@ impl Service {
             }),
             controller,
             streams,
+            operations,
         };
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), embedded = true, "the service listens");
-        if let Err(error) = embedded::announce(address, &token, &mut io::stdout().lock()) {
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), embedded, "the service listens");
+        if embedded && let Err(error) = embedded::announce(address, &token, &mut io::stdout().lock()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "nobody reads the greeting on standard output");
         }
         Ok(service)
@@ -88,6 +97,11 @@ impl Service {
         match timeout_at(deadline, self.background).await {
             Ok(ended) => ended.context("the background work panicked")?,
             Err(_) => tracing::warn!("the background work did not end"),
+        }
+        if let Some(operations) = self.operations
+            && timeout_at(deadline, operations.resign()).await.is_err()
+        {
+            tracing::debug!("the Lease could not be given up and ends by itself");
         }
         tracing::info!("stopped");
         Ok(())

@@ -7,6 +7,7 @@
 //!                                    table (names, kinds, defaults, docs) ─► help, /info, README
 //! ```
 
+mod cluster;
 mod defaults;
 mod error;
 mod file;
@@ -29,7 +30,8 @@ use std::time::Duration;
 use dbt_controller_domain::model;
 use dbt_controller_http_api::RequestDefaults;
 
-pub(crate) use error::{Fault, SettingsError};
+pub(crate) use cluster::ClusterSettings;
+pub(crate) use error::SettingsError;
 pub(crate) use help::help;
 pub(crate) use http::{HttpSettings, ListenSettings, reachable};
 pub(crate) use logs::{LogLevel, LogSettings};
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) http: HttpSettings,
     /// What requests leave out.
     pub(crate) defaults: RequestDefaults,
+    /// Which cluster, and how servers are made there. Without effect with `--embedded`.
+    pub(crate) cluster: ClusterSettings,
     /// How the workflows behave.
     pub(crate) workflows: model::Settings,
     /// What is logged, and how.
@@ -92,6 +96,7 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let http = HttpSettings::read(reader);
     let workflows = workflows::read(reader);
     let defaults = defaults::read(reader);
+    let cluster = ClusterSettings::read(reader);
     let logs = LogSettings::read(reader);
     let shutdown_grace = reader.value(SHUTDOWN_GRACE, values::duration);
     let embedded_ready_after = reader.value(EMBEDDED_READY_AFTER, values::duration);
@@ -102,6 +107,7 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     Ok(Settings {
         http: http?,
         defaults,
+        cluster: cluster?,
         workflows,
         logs: logs?,
         shutdown_grace: shutdown_grace?,

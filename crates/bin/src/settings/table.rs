@@ -66,6 +66,8 @@ table! {
         "The port to listen on; 0 takes any free one."
     KUBERNETES_NAMESPACE: Text = "dbt-server";
         "Where deployments go when a request names no namespace, and where operations are kept."
+    KUBERNETES_CONTEXT: Text;
+        "The context of the kubeconfig. Without it the kubeconfig's current one, or the cluster that the service runs in."
     ALLOWED_NAMESPACES: List;
         "Further namespaces that a request may name, separated by commas."
     CLOUD_PROVIDER: Text = "gcp";
@@ -82,6 +84,20 @@ table! {
         "Named sizes that a request may ask for, as JSON: `{\"small\": {\"cpu_request\": \"500m\", \"cpu_limit\": \"1\", \"memory_request\": \"1Gi\", \"memory_limit\": \"2Gi\", \"storage_size\": \"1Gi\"}}`."
     SERVER_HOST_TEMPLATE: Text = "{name}.{customer}.{domain}";
         "The public host name of a server with `https_enabled`, made of `{name}`, `{customer}`, `{domain}` and fixed text."
+    SERVER_IMAGE_PULL_POLICY: Text;
+        "When nodes pull a server's image: `Always`, `IfNotPresent` or `Never`. Without it `Always` for the tag `latest`, else `IfNotPresent`."
+    SERVER_GATEWAY: Text = "ingress";
+        "What publishes a server with `https_enabled`: `ingress`, `ingressroute` (Traefik) or `httproute` (Gateway API)."
+    SERVER_PROXY_TIMEOUT: Duration = "300s";
+        "How long a server's nginx waits for an answer of dbt, in whole seconds."
+    SERVER_TERMINATION_GRACE: Duration = "60s";
+        "How long a server may go on with its tasks when it is told to end, in whole seconds."
+    SERVER_EPHEMERAL_STORAGE_LIMIT: Text;
+        "How much a server may write beside its volume, such as `2Gi`. Without it there is no limit."
+    SERVER_SECURITY: Text = "hardened";
+        "`hardened`, or `legacy` for privileged pods as the replaced service made them."
+    SERVER_OVERLAY_FILE: Text;
+        "A YAML file with partial objects that are merged into every server's, by kind. It reaches a server at its next deployment."
     DEPLOY_TIMEOUT: Duration = "30m";
         "How long a deployment may take in all."
     UNDO_TIMEOUT: Duration = "5m";

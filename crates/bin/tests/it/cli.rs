@@ -88,10 +88,14 @@ fn a_reader_who_has_read_enough_is_no_error() {
 }
 
 #[test]
-fn without_embedded_it_says_that_there_is_no_cluster_adapter() {
+fn without_a_cluster_it_says_how_to_name_one() {
     let outcome = run(&["serve"], &[("SECRET_KEY", "a-key-for-this-test-1"), ("PORT", "0")]);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""));
-    assert!(outcome.stderr.contains("--embedded: must be given"), "{}", outcome.stderr);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""));
+    assert!(outcome.stderr.contains("KUBECONFIG"), "{}", outcome.stderr);
+    let absent = [("SECRET_KEY", "a-key-for-this-test-1"), ("PORT", "0"), ("KUBERNETES_CONTEXT", "staging")];
+    let outcome = run(&["serve"], &absent);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("kubeconfig"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -88,6 +88,27 @@ async fn what_was_written_is_seen_at_its_version_or_a_later_one_of_the_kind() {
     cache.gone(&key("a"), |_| false, LIMIT).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_seen_was_told_before() {
+    let (source, events) = played(1);
+    let told = Arc::new(Mutex::new(0_u64));
+    let slow = Arc::clone(&told);
+    let on_change = move |changed: Changed<'_, u64>| {
+        std::thread::sleep(Duration::from_millis(20));
+        *slow.lock().unwrap() = changed.value.map_or(0, |version| **version);
+    };
+    let fold = |object: ConfigMap| object.metadata.resource_version.and_then(|version| version.parse().ok());
+    let cache = Cache::start(source, fold, on_change);
+    list(&events[0], &[("a", 5)]);
+    cache.until(LIMIT, || cache.synced().is_ok()).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), 5);
+    for version in 6..10 {
+        events[0].send(Ok(Event::Apply(object("a", version)))).unwrap();
+        cache.seen(&key("a"), &version.to_string(), LIMIT).await.unwrap();
+        assert_eq!(*told.lock().unwrap(), version);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broken_watch_is_told_and_begun_anew_without_losing_what_is_known() {
     let (source, mut events) = played(2);

@@ -15,6 +15,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("HOST", "127.0.0.2"),
     ("PORT", "8080"),
     ("KUBERNETES_NAMESPACE", "elsewhere"),
+    ("KUBERNETES_CONTEXT", "staging"),
     ("ALLOWED_NAMESPACES", "team-a, team-b"),
     ("CLOUD_PROVIDER", "aws"),
     ("GCP_SERVICE_ACCOUNT", "dbt@project.iam.gserviceaccount.com"),
@@ -26,6 +27,13 @@ const OTHER_VALUES: &[(&str, &str)] = &[
         r#"{"small": {"cpu_request": "100m", "cpu_limit": "1", "memory_request": "1Gi", "memory_limit": "1Gi", "storage_size": "1Gi"}}"#,
     ),
     ("SERVER_HOST_TEMPLATE", "{name}.dbt.{domain}"),
+    ("SERVER_IMAGE_PULL_POLICY", "Never"),
+    ("SERVER_GATEWAY", "httproute"),
+    ("SERVER_PROXY_TIMEOUT", "10m"),
+    ("SERVER_TERMINATION_GRACE", "5s"),
+    ("SERVER_EPHEMERAL_STORAGE_LIMIT", "2Gi"),
+    ("SERVER_SECURITY", "legacy"),
+    ("SERVER_OVERLAY_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/tests/overlay.yaml")),
     ("DEPLOY_TIMEOUT", "10m"),
     ("UNDO_TIMEOUT", "1m"),
     ("PULL_ERROR_WINDOW", "250ms"),
@@ -46,9 +54,9 @@ const OTHER_VALUES: &[(&str, &str)] = &[
 
 /// Everything that the settings say, secrets included, but not the copy that `/info` shows.
 fn effect(settings: &Settings) -> String {
-    let Settings { http, defaults, workflows, logs, shutdown_grace, embedded_ready_after, shown: _ } = settings;
+    let Settings { http, defaults, cluster, workflows, logs, shutdown_grace, embedded_ready_after, shown: _ } = settings;
     let secrets: Vec<_> = [&http.token, &http.previous_token].into_iter().flatten().map(|secret| secret.expose_secret()).collect();
-    format!("{http:?} {defaults:?} {workflows:?} {logs:?} {shutdown_grace:?} {embedded_ready_after:?} {secrets:?}")
+    format!("{http:?} {defaults:?} {cluster:?} {workflows:?} {logs:?} {shutdown_grace:?} {embedded_ready_after:?} {secrets:?}")
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! The objects of a revision.
+
+use std::sync::Arc;
+
+use dbt_controller_domain::model::{RevisionHandle, RevisionNumber};
+use dbt_controller_domain::ports::InstallerError;
+use kube::api::PropagationPolicy;
+
+use super::NativeInstaller;
+use super::claim::Claim;
+use super::hand::{Hand, Target};
+use super::leave::Leave;
+use super::objects::Live;
+use super::revision::Revision;
+use crate::manifest::ManifestObject;
+
+/// What is done when a field of the StatefulSet would have to change that cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fixed {
+    /// Nothing: the cluster refuses it.
+    Refuse,
+    /// It is made anew around its pods.
+    MakeAnew,
+}
+
+impl NativeInstaller {
+    /// Writes what a revision has, then removes what it no longer has.
+    pub(super) async fn apply_revision(&self, handle: &RevisionHandle, fixed: Fixed, leave: Leave<'_>) -> Result<(), InstallerError> {
+        let claim = Claim::of(handle);
+        self.await_claimed(&claim, leave).await?;
+        self.check_claim(&claim, leave).await?;
+        let Some(revision) = self.records.load_shown(&claim.key, leave).await? else {
+            return claim.check_own(None).map(drop);
+        };
+        let objects = revision.manifest.objects();
+        let mut hand = Hand::new(self, &handle.key, leave, secrets_of(&revision));
+        hand.check_owners(objects).await?;
+        for object in objects {
+            match fixed {
+                Fixed::Refuse => hand.apply(object, &claim).await.map(drop)?,
+                Fixed::MakeAnew => hand.apply_or_make_anew(object, &claim).await?,
+            }
+        }
+        self.prune(&mut hand, objects, &claim, leave).await?;
+        hand.finish().await
+    }
+
+    /// Removes what the release has in the cluster and not in this revision, last first.
+    async fn prune(&self, hand: &mut Hand<'_>, wanted: &[ManifestObject], claim: &Claim, leave: Leave<'_>) -> Result<(), InstallerError> {
+        let unwatched = self.unwatched(hand, wanted, Some(claim.key.revision), leave).await?;
+        let surplus = hand.surplus(wanted).into_iter().map(|owned| (Target::from(&owned), owned.live));
+        let mut surplus: Vec<_> = surplus.chain(unwatched).collect();
+        surplus.reverse();
+        for (target, live) in surplus {
+            self.check_claim(claim, leave).await?;
+            hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
+        }
+        Ok(())
+    }
+
+    /// Objects of this release of kinds that are not watched, because releases of ours have none: manifests that somebody else wrote
+    /// tell of them. In the order in which they were installed; without those that are wanted.
+    pub(super) async fn unwatched(
+        &self,
+        hand: &Hand<'_>,
+        wanted: &[ManifestObject],
+        except: Option<RevisionNumber>,
+        leave: Leave<'_>,
+    ) -> Result<Vec<(Target, Live)>, InstallerError> {
+        let wanted: Vec<_> = wanted.iter().map(|object| Target::of(object, hand.release)).collect();
+        let mut found: Vec<(Target, Live)> = Vec::new();
+        for revision in self.revisions_with_unwatched_kinds(hand, except, leave).await? {
+            for object in revision.manifest.objects() {
+                let target = Target::of(object, hand.release);
+                let is_known = |other: &Target| other.key == target.key && other.kind() == target.kind();
+                let known = wanted.iter().any(is_known) || found.iter().any(|(other, _)| is_known(other));
+                if known || target.kind().is_claim() || self.objects.watched(&target.kind()).is_some() {
+                    continue;
+                }
+                let live = hand.look(&target).await?;
+                found.extend(live.filter(|live| live.is_of(hand.release) && !live.is_kept && !live.is_leaving).map(|live| (target, live)));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn revisions_with_unwatched_kinds(
+        &self,
+        hand: &Hand<'_>,
+        except: Option<RevisionNumber>,
+        leave: Leave<'_>,
+    ) -> Result<Vec<Arc<Revision>>, InstallerError> {
+        let mut revisions = Vec::new();
+        for (number, entry) in self.records.shown(hand.release) {
+            let Some(details) = entry.details().filter(|_| Some(number) != except) else { continue };
+            if details.kinds.iter().all(|kind| self.objects.is_watched_name(kind)) {
+                continue;
+            }
+            let key = crate::record::RecordKey::new(hand.release, number);
+            revisions.extend(self.records.load_shown(&key, leave).await?);
+        }
+        Ok(revisions)
+    }
+}
+
+/// Replaces what the API server might quote of a revision.
+pub(super) fn secrets_of(revision: &Revision) -> dbt_controller_domain::model::Redactor {
+    let secrets = revision.manifest.objects().iter().filter(|object| object.kind() == "Secret");
+    let data = secrets.flat_map(|secret| ["data", "stringData"].map(|field| secret.value().get(field)));
+    let texts = data.flatten().filter_map(|data| data.as_object()).flat_map(|data| data.values()).filter_map(|value| value.as_str());
+    dbt_controller_domain::model::Redactor::new(texts.map(Into::into)).and(&revision.redactor())
+}

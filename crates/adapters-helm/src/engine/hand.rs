@@ -1,0 +1,301 @@
+//! Writing the objects of one release, under one fence and one claim.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dbt_controller_domain::model::{Redactor, ReleaseKey};
+use dbt_controller_domain::ports::{InstallerError, RefusalKind};
+use dbt_controller_kube_access::{Denied, Fault, ObjectKey, READ_LIMIT};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective};
+use kube::core::{ApiResource, ObjectMeta, PartialObjectMeta};
+use serde_json::{Value, json};
+
+use super::NativeInstaller;
+use super::claim::Claim;
+use super::kinds::{self, Kind};
+use super::leave::{Leave, failed, refused};
+use super::managers::{self, HELM};
+use super::objects::{Live, Owned};
+use crate::manifest::ManifestObject;
+
+/// How often a write is tried that somebody else's write got in between.
+const ATTEMPTS: u32 = 5;
+
+/// Metadata of any kind.
+pub(super) type Meta = PartialObjectMeta<DynamicObject>;
+
+/// Where an object is written.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) resource: ApiResource,
+    pub(super) key: ObjectKey,
+}
+
+/// Writes the objects of a release.
+pub(super) struct Hand<'a> {
+    pub(super) installer: &'a NativeInstaller,
+    pub(super) release: &'a ReleaseKey,
+    pub(super) leave: Leave<'a>,
+    pub(super) redactor: Redactor,
+    /// What was written; reads must show it before anybody is told.
+    written: Vec<(Target, Written)>,
+}
+
+#[derive(Debug)]
+enum Written {
+    At { version: String },
+    Deleted { uid: String },
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Where an object of a release's manifest goes.
+    pub(super) fn of(object: &ManifestObject, release: &ReleaseKey) -> Self {
+        let resource = kinds::resource(&kinds::parse(object.api_version(), object.kind()));
+        Self { resource, key: ObjectKey::new(object.namespace().unwrap_or(release.namespace.as_str()), object.name()) }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        Kind::of(&self.resource)
+    }
+
+    /// `Kind/name`.
+    pub(super) fn title(&self) -> String {
+        format!("{}/{}", self.resource.kind, self.key.name)
+    }
+}
+
+impl From<&Owned> for Target {
+    fn from(owned: &Owned) -> Self {
+        Self { resource: owned.resource.clone(), key: owned.key.clone() }
+    }
+}
+
+// === impl Hand ===
+
+impl<'a> Hand<'a> {
+    pub(super) fn new(installer: &'a NativeInstaller, release: &'a ReleaseKey, leave: Leave<'a>, redactor: Redactor) -> Self {
+        Self { installer, release, leave, redactor, written: Vec::new() }
+    }
+
+    /// An object as it is: from memory, or from the cluster when no watch of its kind stands.
+    pub(super) async fn look(&self, target: &Target) -> Result<Option<Live>, InstallerError> {
+        let watched = self.installer.objects.watched(&target.kind());
+        let standing = watched.filter(|kind| kind.cache.behind().is_none() && kind.cache.forbidden(&target.key.namespace).is_none());
+        match standing {
+            Some(kind) => Ok(kind.cache.get(&target.key).map(|live| (*live).clone())),
+            None => Ok(self.fetch(target).await?.map(|meta| Live::of(&meta))),
+        }
+    }
+
+    /// The metadata of an object, from the cluster.
+    async fn fetch(&self, target: &Target) -> Result<Option<ObjectMeta>, InstallerError> {
+        match self.leave.call(self.api(target).get_metadata(&target.key.name)).await {
+            Ok(meta) => Ok(Some(meta.metadata)),
+            Err(Denied::Fault(Fault::NotFound(_))) => Ok(None),
+            Err(denied) => Err(failed(&target.title(), denied)),
+        }
+    }
+
+    /// Looks at all objects before anything is changed: an apply would silently merge into somebody else's.
+    pub(super) async fn check_owners(&self, objects: &[ManifestObject]) -> Result<(), InstallerError> {
+        for object in objects {
+            let target = Target::of(object, self.release);
+            let live = self.look_at_what_stays(&target).await?;
+            if let Some(live) = live.filter(|live| !live.is_of(self.release)) {
+                return Err(self.foreign(&target, &live));
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::look`], once what is being deleted is gone: what is written into it would go with it.
+    async fn look_at_what_stays(&self, target: &Target) -> Result<Option<Live>, InstallerError> {
+        let leaving = match self.look(target).await? {
+            Some(live) if live.is_leaving => live,
+            other => return Ok(other),
+        };
+        let gone = match self.installer.objects.watched(&target.kind()) {
+            Some(kind) => kind.cache.gone(&target.key, |live| live.uid != leaving.uid, READ_LIMIT).await.is_ok(),
+            None => false,
+        };
+        if gone {
+            return self.look(target).await;
+        }
+        let message = "it is still being deleted; a finalizer holds it".to_owned();
+        Err(InstallerError::Refused { object: target.title(), kind: RefusalKind::Admission, message })
+    }
+
+    fn foreign(&self, target: &Target, live: &Live) -> InstallerError {
+        InstallerError::ForeignObject { object: target.title(), owner: live.owner(self.release.namespace.as_str()) }
+    }
+
+    /// Writes an object, if the claim still holds. Returns its metadata before and after.
+    pub(super) async fn apply(&mut self, object: &ManifestObject, claim: &Claim) -> Result<(Option<Live>, ObjectMeta), InstallerError> {
+        let target = Target::of(object, self.release);
+        self.apply_as(&target, &object.owned(self.release), claim).await.map_err(|refusal| self.error(&target, refusal))
+    }
+
+    /// As [`Self::apply`], with the API server's refusal as it is.
+    pub(super) async fn apply_as(&mut self, target: &Target, value: &Value, claim: &Claim) -> Result<(Option<Live>, ObjectMeta), Refusal> {
+        self.installer.check_claim(claim, self.leave).await?;
+        let before = self.look(target).await?;
+        if before.as_ref().is_some_and(|live| live.needs_merge) {
+            self.merge_managers(target).await?;
+        }
+        let meta = self.patch(target, value, false).await?;
+        let others = meta.managed_fields.as_deref().is_some_and(managers::have_others);
+        if before.is_none() && others {
+            return Err(self.withdraw(target).await?.into());
+        }
+        self.note(target, &meta);
+        Ok((before, meta))
+    }
+
+    /// What the object's metadata would be after an apply. Nothing is written.
+    pub(super) async fn rehearse(&self, target: &Target, value: &Value) -> Result<ObjectMeta, Denied> {
+        self.patch(target, value, true).await
+    }
+
+    async fn patch(&self, target: &Target, value: &Value, dry_run: bool) -> Result<ObjectMeta, Denied> {
+        let params = PatchParams { dry_run, field_validation: Some(ValidationDirective::Strict), ..PatchParams::apply(HELM).force() };
+        let applied = self.leave.call(self.api(target).patch(&target.key.name, &params, &Patch::Apply(value))).await;
+        match applied {
+            Ok(meta) => Ok(meta.metadata),
+            // The API server has tried it again itself and gives up: too many write it at this moment.
+            Err(Denied::Fault(Fault::Conflict(message))) => Err(Denied::Fault(Fault::Unavailable(message.into()))),
+            Err(denied) => Err(denied),
+        }
+    }
+
+    /// Gives an object up that appeared in between the look at it and the apply, and was merged into.
+    async fn withdraw(&self, target: &Target) -> Result<InstallerError, InstallerError> {
+        self.patch(target, &bare(target), false).await.map_err(|denied| refused(&target.title(), denied, &self.redactor))?;
+        let owner = "somebody who made it at this moment".to_owned();
+        Ok(InstallerError::ForeignObject { object: target.title(), owner })
+    }
+
+    /// See [`managers`].
+    async fn merge_managers(&self, target: &Target) -> Result<(), InstallerError> {
+        for _ in 0..ATTEMPTS {
+            let Some(meta) = self.fetch(target).await? else { return Ok(()) };
+            let entries = meta.managed_fields.unwrap_or_default();
+            if !managers::need_merge(&entries) {
+                return Ok(());
+            }
+            let patch = json!({ "metadata": { "resourceVersion": meta.resource_version, "managedFields": managers::merged(&entries) } });
+            let params = PatchParams { field_manager: Some(HELM.to_owned()), ..PatchParams::default() };
+            match self.leave.call(self.api(target).patch(&target.key.name, &params, &Patch::Merge(&patch))).await {
+                Ok(_) => return Ok(()),
+                Err(Denied::Fault(Fault::Conflict(_))) => {}
+                Err(denied) => return Err(failed(&target.title(), denied)),
+            }
+        }
+        Err(InstallerError::Unavailable(format!("{} is written by somebody else all the time", target.title()).into()))
+    }
+
+    /// Deletes an object, if it is still this one. Its dependents go in the background.
+    pub(super) async fn delete(&mut self, target: &Target, uid: &str, propagation: PropagationPolicy) -> Result<(), InstallerError> {
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { propagation_policy: Some(propagation), preconditions: Some(preconditions), ..DeleteParams::default() };
+        match self.leave.call(self.api(target).delete(&target.key.name, &params)).await {
+            // Gone, or another object by now.
+            Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::Conflict(_))) => {}
+            Err(denied) => return Err(failed(&target.title(), denied)),
+        }
+        self.written.push((target.clone(), Written::Deleted { uid: uid.to_owned() }));
+        Ok(())
+    }
+
+    /// Waits until an object that was deleted is gone from everybody's sight.
+    pub(super) async fn await_gone(&self, target: &Target, uid: &str, limit: Duration) -> Result<(), InstallerError> {
+        let Some(kind) = self.installer.objects.watched(&target.kind()) else { return Ok(()) };
+        let gone = kind.cache.gone(&target.key, |live| live.uid != uid, limit).await;
+        gone.map_err(|fault| fault.of_installer(&target.title()))?;
+        let hidden = self.installer.barrier.gone(&target.resource.kind, &target.key, uid, limit).await;
+        hidden.map_err(|fault| fault.of_installer(&target.title()))
+    }
+
+    fn note(&mut self, target: &Target, meta: &ObjectMeta) {
+        let version = meta.resource_version.clone().unwrap_or_default();
+        self.written.push((target.clone(), Written::At { version }));
+    }
+
+    /// Waits until every read shows what was written.
+    pub(super) async fn finish(self) -> Result<(), InstallerError> {
+        for (target, written) in &self.written {
+            self.await_shown(target, written).await.map_err(|fault| fault.of_installer(&target.title()))?;
+        }
+        Ok(())
+    }
+
+    async fn await_shown(&self, target: &Target, written: &Written) -> Result<(), Fault> {
+        let Target { resource, key } = target;
+        let Some(kind) = self.installer.objects.watched(&target.kind()) else { return Ok(()) };
+        match written {
+            Written::At { version } => {
+                kind.cache.seen(key, version, READ_LIMIT).await?;
+                self.installer.barrier.seen(&resource.kind, key, version, READ_LIMIT).await
+            }
+            Written::Deleted { uid } => {
+                kind.cache.gone(key, |live| live.uid != *uid || live.is_leaving, READ_LIMIT).await?;
+                if kind.cache.get(key).is_some_and(|live| live.uid == *uid) {
+                    // A finalizer holds it; whoever put it there says when it goes.
+                    return Ok(());
+                }
+                self.installer.barrier.gone(&resource.kind, key, uid, READ_LIMIT).await
+            }
+        }
+    }
+
+    /// The API of an object's kind, which answers with metadata only.
+    pub(super) fn api(&self, target: &Target) -> Api<Meta> {
+        Api::namespaced_with(self.installer.client.clone(), &target.key.namespace, &target.resource)
+    }
+
+    pub(super) fn error(&self, target: &Target, refusal: Refusal) -> InstallerError {
+        match refusal {
+            Refusal::Error(error) => error,
+            Refusal::Denied(denied) => refused(&target.title(), denied, &self.redactor),
+        }
+    }
+
+    /// The objects of this release that are in memory and not among these. Those that ask to be kept are left out, and claims always.
+    pub(super) fn surplus(&self, wanted: &[ManifestObject]) -> Vec<Owned> {
+        let wanted: BTreeSet<_> =
+            wanted.iter().map(|object| Target::of(object, self.release)).map(|target| (target.kind(), target.key)).collect();
+        let owned = self.installer.objects.of(self.release).into_iter();
+        owned.filter(|owned| !owned.live.is_kept && !wanted.contains(&(Kind::of(&owned.resource), owned.key.clone()))).collect()
+    }
+}
+
+/// Why an apply did not go through.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The API server's answer, or none.
+    Denied(Denied),
+    Error(InstallerError),
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl From<InstallerError> for Refusal {
+    fn from(error: InstallerError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The least that an apply can say: with it a manager gives up every field.
+pub(super) fn bare(target: &Target) -> Value {
+    let Target { resource, key } = target;
+    json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": { "name": key.name, "namespace": key.namespace },
+    })
+}

@@ -1,0 +1,107 @@
+//! All releases, from what the watch of their records shows.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dbt_controller_domain::model::{ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionNumber};
+
+use super::revision::Entry;
+use crate::record::RecordKey;
+
+/// The releases by key, each with the ready-made entry of the list, so that a list only copies pointers.
+#[derive(Debug, Default)]
+pub(super) struct Table(RwLock<BTreeMap<ReleaseKey, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    /// Never empty.
+    revisions: BTreeMap<RevisionNumber, Arc<Entry>>,
+    summary: Arc<ReleaseSummary>,
+}
+
+impl Table {
+    /// Every release.
+    pub(super) fn list(&self) -> Vec<Arc<ReleaseSummary>> {
+        self.read(|releases| releases.values().map(|kept| Arc::clone(&kept.summary)).collect())
+    }
+
+    /// The revisions of a release, oldest first.
+    pub(super) fn revisions(&self, key: &ReleaseKey) -> Vec<(RevisionNumber, Arc<Entry>)> {
+        self.read(|releases| {
+            let revisions = releases.get(key).into_iter().flat_map(|kept| &kept.revisions);
+            revisions.map(|(number, entry)| (*number, Arc::clone(entry))).collect()
+        })
+    }
+
+    /// The newest revision of a release.
+    pub(super) fn newest(&self, key: &ReleaseKey) -> Option<(RevisionNumber, Arc<Entry>)> {
+        self.read(|releases| {
+            let (number, entry) = releases.get(key)?.revisions.last_key_value()?;
+            Some((*number, Arc::clone(entry)))
+        })
+    }
+
+    /// A record.
+    pub(super) fn get(&self, key: &RecordKey) -> Option<Arc<Entry>> {
+        self.read(|releases| releases.get(&key.release)?.revisions.get(&key.revision).cloned())
+    }
+
+    /// Takes in what became of a record. Returns whether the release's newest one is now one that nobody has looked into.
+    pub(super) fn set(&self, key: &RecordKey, entry: Option<&Arc<Entry>>) -> Option<RecordKey> {
+        self.write(|releases| {
+            let mut revisions = releases.remove(&key.release).map(|kept| kept.revisions).unwrap_or_default();
+            match entry {
+                Some(entry) => revisions.insert(key.revision, Arc::clone(entry)),
+                None => revisions.remove(&key.revision),
+            };
+            let kept = Kept::new(&key.release, revisions)?;
+            let unread = kept.newest().filter(|(_, entry)| entry.is_unread()).map(|(number, _)| number);
+            releases.insert(key.release.clone(), kept);
+            unread.map(|number| RecordKey::new(&key.release, number))
+        })
+    }
+
+    /// Whether this is a release's newest record and nobody has looked into it.
+    pub(super) fn wants(&self, key: &RecordKey) -> bool {
+        self.newest(&key.release).is_some_and(|(number, entry)| number == key.revision && entry.is_unread())
+    }
+
+    /// Takes in what was found in an unread record, unless it has changed since.
+    pub(super) fn fill(&self, key: &RecordKey, entry: Entry) {
+        if self.get(key).is_some_and(|known| known.version == entry.version) {
+            self.set(key, Some(&Arc::new(entry)));
+        }
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&BTreeMap<ReleaseKey, Kept>) -> R) -> R {
+        // Each write leaves the map whole, so one that panicked has done no harm.
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<R>(&self, write: impl FnOnce(&mut BTreeMap<ReleaseKey, Kept>) -> R) -> R {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Kept {
+    /// None without revisions.
+    fn new(release: &ReleaseKey, revisions: BTreeMap<RevisionNumber, Arc<Entry>>) -> Option<Self> {
+        let (number, newest) = revisions.last_key_value()?;
+        let statuses = revisions.iter().map(|(number, entry)| (*number, entry.status));
+        let summary = Arc::new(newest.summary(&RecordKey::new(release, *number), deployed(statuses)));
+        Some(Self { revisions, summary })
+    }
+
+    fn newest(&self) -> Option<(RevisionNumber, &Arc<Entry>)> {
+        self.revisions.last_key_value().map(|(number, entry)| (*number, entry))
+    }
+}
+
+/// The revision in force: the highest that is called deployed, should a broken-off write have left two.
+pub(super) fn deployed(statuses: impl IntoIterator<Item = (RevisionNumber, ReleaseStatus)>) -> Option<RevisionNumber> {
+    let deployed = statuses.into_iter().filter(|(_, status)| *status == ReleaseStatus::Deployed);
+    deployed.map(|(number, _)| number).max()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Removing a release.
+
+use std::sync::Arc;
+
+use dbt_controller_domain::model::{Redactor, ReleaseKey, ReleaseStatus, Uninstalled};
+use dbt_controller_domain::ports::InstallerError;
+use dbt_controller_kube_access::ObjectKey;
+use kube::api::PropagationPolicy;
+
+use super::NativeInstaller;
+use super::begin::ATTEMPTS;
+use super::hand::{Hand, Target};
+use super::kinds;
+use super::leave::Leave;
+use super::objects::Live;
+use super::records::{History, Rewrite};
+use super::revision::Revision;
+use crate::record::Record;
+
+/// What Helm says of a release that is being removed.
+const DELETING: &str = "Deletion in progress (or silently failed)";
+
+impl NativeInstaller {
+    pub(super) async fn uninstall_release(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<Uninstalled, InstallerError> {
+        let history = self.announce_uninstall(key, leave).await?;
+        let mut hand = Hand::new(self, key, leave, Redactor::default());
+        let mut removed = Vec::new();
+        for (target, live) in self.all_objects(&hand, leave).await? {
+            hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
+            removed.push(target.title());
+        }
+        if let Some((target, live)) = self.certificate(&hand).await? {
+            hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
+            removed.push(target.title());
+        }
+        hand.finish().await?;
+        // Oldest first: as long as there is a record, the newest one says what is going on.
+        for head in &history.0 {
+            self.records.delete(head, leave).await?;
+            self.records.gone(head).await?;
+        }
+        Ok(Uninstalled { had_record: !history.0.is_empty(), objects: removed })
+    }
+
+    /// Marks the newest record, if it can be read, as being uninstalled. Returns the records as they are then.
+    async fn announce_uninstall(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<History, InstallerError> {
+        let mut history = self.records.history(key, leave).await?;
+        for _ in 0..ATTEMPTS {
+            let Some(newest) = history.newest() else { return Ok(history) };
+            let revision = match self.records.load(newest, leave).await {
+                Ok(revision) => revision,
+                // What cannot be read can still be deleted.
+                Err(InstallerError::Unreadable(_)) => return Ok(history),
+                Err(error) => return Err(error),
+            };
+            if let Some(revision) = revision
+                && self.mark_uninstalling(&revision, leave).await?
+            {
+                return Ok(history);
+            }
+            history = self.records.history(key, leave).await?;
+        }
+        // Somebody writes it all the time; it goes all the same.
+        Ok(history)
+    }
+
+    /// False when the record changed in the meantime.
+    async fn mark_uninstalling(&self, newest: &Arc<Revision>, leave: Leave<'_>) -> Result<bool, InstallerError> {
+        if matches!(newest.record.status(), ReleaseStatus::Uninstalling | ReleaseStatus::Uninstalled) {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        let change = |record: &mut Record| {
+            record.set_status(ReleaseStatus::Uninstalling);
+            record.set_description(DELETING);
+            record.set_deleted(now);
+        };
+        Ok(matches!(self.records.rewrite(newest, change, leave).await?, Rewrite::Done))
+    }
+
+    /// What the release has, last first.
+    async fn all_objects(&self, hand: &Hand<'_>, leave: Leave<'_>) -> Result<Vec<(Target, Live)>, InstallerError> {
+        self.objects.synced().map_err(|fault| fault.of_installer("objects"))?;
+        let unwatched = self.unwatched(hand, &[], None, leave).await?;
+        let watched = hand.surplus(&[]).into_iter().map(|owned| (Target::from(&owned), owned.live));
+        let mut objects: Vec<_> = watched.chain(unwatched).collect();
+        objects.reverse();
+        Ok(objects)
+    }
+
+    /// The TLS Secret that cert-manager made for an Ingress of ours. It carries no annotations of Helm and stays when the Ingress goes.
+    /// Somebody's shared certificate does not have the name that is the release's own.
+    async fn certificate(&self, hand: &Hand<'_>) -> Result<Option<(Target, Live)>, InstallerError> {
+        let name = hand.release.name.tls_secret_name();
+        let key = ObjectKey::new(hand.release.namespace.as_str(), name.as_str());
+        let target = Target { resource: kinds::resource(&kinds::parse("v1", "Secret")), key };
+        let live = hand.look(&target).await?;
+        Ok(live.filter(|live| live.certificate.as_ref() == Some(&name) && !live.is_leaving).map(|live| (target, live)))
+    }
+}

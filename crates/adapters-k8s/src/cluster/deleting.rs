@@ -1,0 +1,38 @@
+//! Deleting a StatefulSet, with or without its pods.
+
+use dbt_controller_domain::model::ServerKey;
+use dbt_controller_domain::ports::{ClusterError, Fence};
+use dbt_controller_kube_access::{Denied, Fault, fenced};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::api::DeleteParams;
+
+use super::servers::Server;
+use super::{KubeCluster, denied};
+
+/// Deletes a StatefulSet by one request and waits until it is gone: the garbage collector first lets its pods go, or ends them.
+pub(super) async fn delete_stateful_set(
+    cluster: &KubeCluster,
+    key: &ServerKey,
+    keep_pods: bool,
+    fence: &Fence,
+) -> Result<(), ClusterError> {
+    let api = cluster.api::<StatefulSet>(&key.namespace);
+    // What is shown before the request is what has to go; something newer was made by somebody else.
+    let uid = cluster.servers.look(key, |server| server.set.as_ref().map(|set| set.uid.clone()));
+    let params = if keep_pods { DeleteParams::orphan() } else { DeleteParams::foreground() };
+    let deleted = match fenced(fence, api.delete(key.name.as_str(), &params)).await {
+        Ok(answer) => answer.either(|set| set.metadata.uid, |status| status.details.map(|details| details.uid)),
+        Err(Denied::Fault(Fault::NotFound(_) | Fault::NamespaceMissing(_))) => None,
+        Err(error) => return Err(denied(error)),
+    };
+    let uids = [uid, deleted];
+    let is_deleted = |uid: &str| uids.iter().flatten().any(|deleted| deleted == uid);
+    let set_is_gone = |server: &Server| server.set.as_ref().is_none_or(|set| !is_deleted(&set.uid));
+    if keep_pods {
+        return cluster.wait(key, fence, set_is_gone).await;
+    }
+    // Orphans of an earlier call are nobody's; only what is on its way out is waited for.
+    let pods_are_gone =
+        |server: &Server| server.pods.values().all(|pod| !pod.state.terminating && !pod.owner.as_deref().is_some_and(is_deleted));
+    cluster.wait(key, fence, |server| set_is_gone(server) && pods_are_gone(server)).await
+}

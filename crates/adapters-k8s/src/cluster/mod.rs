@@ -1,0 +1,295 @@
+//! The port to the cluster.
+
+mod autopsy;
+mod claims;
+mod deleting;
+mod events;
+mod fold;
+mod logs;
+mod pods;
+mod probe;
+mod refusal;
+mod servers;
+mod volumes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dbt_controller_domain::model::{Autopsy, ByteQuantity, Claim, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
+use dbt_controller_domain::ports::{Clock, Cluster, ClusterError, Fence};
+use dbt_controller_kube_access::{Barrier, Cache, Changed, Denied, Fault, ObjectKey, READ_LIMIT, SERVER_LABEL, Source, call, fenced};
+use http::Request;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::watcher;
+use kube::{Client, Resource};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use self::fold::{ClaimView, PodView, SetView};
+use self::probe::Probe;
+use self::servers::{Server, Servers};
+use self::volumes::VolumeInspector;
+use crate::FIELD_MANAGER;
+
+/// How long a check may take, and how far behind the watches may be meanwhile.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+/// How long nothing of a server may change while it is waited for. A pod has `SERVER_TERMINATION_GRACE` to end.
+const STALL_LIMIT: Duration = Duration::from_secs(120);
+/// How often a wait looks whether the lock still stands.
+const FENCE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Servers in a Kubernetes cluster: seen by watches, steered by single requests.
+///
+/// It starts whether or not the cluster answers, and reads say `Unavailable` until it did. A server's watch lives as long as this
+/// does: when the cluster's watch behind it breaks, it shows nothing new until that stands again, and then the newest state.
+/// All tasks end when it is dropped.
+pub struct KubeCluster {
+    client: Client,
+    namespaces: Vec<Namespace>,
+    servers: Arc<Servers>,
+    sets: Cache<SetView>,
+    pods: Cache<PodView>,
+    claims: Cache<ClaimView>,
+    probe: Probe,
+    _inspector: VolumeInspector,
+}
+
+impl KubeCluster {
+    /// Begins to watch the servers of these namespaces, the first of which must be readable. Makes no request itself.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(client: Client, namespaces: &[Namespace], clock: Arc<dyn Clock>) -> Self {
+        let servers = Arc::new(Servers::new());
+        // StatefulSets and claims are few, and all of them are watched: a label that is missing must hide neither a server nor data.
+        // Pods may be many (Airflow's tasks run in such namespaces). Those of all servers carry the label, the replaced service's
+        // too: it is in the pod template, and an overlay cannot take it away.
+        let any = watcher::Config::default();
+        let labelled = watcher::Config::default().labels(&format!("{}={}", SERVER_LABEL.0, SERVER_LABEL.1));
+        let sets = {
+            let table = Arc::clone(&servers);
+            let source = Source::new("StatefulSets", apis::<StatefulSet>(&client, namespaces), any.clone());
+            let on_change = move |changed: Changed<'_, SetView>| table.set_changed(changed.key, changed.value.map(AsRef::as_ref));
+            Cache::start(source, |set| Some(fold::stateful_set(set)), on_change)
+        };
+        let pods = {
+            let (table, clock) = (Arc::clone(&servers), Arc::clone(&clock));
+            let source = Source::new("pods", apis::<Pod>(&client, namespaces), labelled);
+            let on_change = move |changed: Changed<'_, PodView>| table.pod_changed(changed.key, changed.value.map(AsRef::as_ref));
+            Cache::start(source, move |pod| fold::pod(pod, clock.now()), on_change)
+        };
+        let claims = {
+            let table = Arc::clone(&servers);
+            let source = Source::new("claims", apis::<PersistentVolumeClaim>(&client, namespaces), any);
+            let on_change = move |changed: Changed<'_, ClaimView>| table.claim_changed(changed.key, changed.value.map(AsRef::as_ref));
+            Cache::start(source, fold::claim, on_change)
+        };
+        let inspector = VolumeInspector::start(client.clone(), Arc::clone(&servers), clock);
+        Self { client, namespaces: namespaces.to_vec(), servers, sets, pods, claims, probe: Probe::new(), _inspector: inspector }
+    }
+
+    /// Whether everything was read once.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn synced(&self) -> Result<(), Fault> {
+        self.sets.synced().and_then(|()| self.pods.synced()).and_then(|()| self.claims.synced())
+    }
+
+    fn api<K>(&self, namespace: &Namespace) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace.as_str())
+    }
+
+    /// Whether what was seen of a namespace can be relied on.
+    fn readable(&self, namespace: &Namespace) -> Result<(), ClusterError> {
+        self.synced().map_err(Fault::of_cluster)?;
+        let namespace = namespace.as_str();
+        let refusal = || self.sets.forbidden(namespace).or_else(|| self.pods.forbidden(namespace)).or_else(|| self.claims.forbidden(namespace));
+        match refusal() {
+            Some(reason) => Err(ClusterError::Forbidden(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until a server is as wanted. It ends early when the lock may be lost, or when nothing moves any more.
+    async fn wait(&self, key: &ServerKey, fence: &Fence, arrived: impl Fn(&Server) -> bool + Send) -> Result<(), ClusterError> {
+        let mut changes = self.servers.changes();
+        let mut states = self.servers.watch(key);
+        let mut moved = Instant::now();
+        loop {
+            changes.mark_unchanged();
+            if self.servers.look(key, &arrived) {
+                return Ok(());
+            }
+            // The sender lives as long as the table.
+            if states.has_changed().unwrap_or_default() {
+                states.mark_unchanged();
+                moved = Instant::now();
+            }
+            if moved.elapsed() >= STALL_LIMIT {
+                return Err(ClusterError::Unavailable(format!("nothing has changed of server {key} for {STALL_LIMIT:?}").into()));
+            }
+            fence.check()?;
+            // An elapsed period is no error: it is time to look at the fence again.
+            let _ = timeout(FENCE_PERIOD, changes.changed()).await;
+        }
+    }
+
+    /// Waits until reads show a write of ours.
+    async fn shown(&self, key: &ServerKey, fence: &Fence, is_shown: impl Fn(&Server) -> bool) -> Result<(), ClusterError> {
+        let mut changes = self.servers.changes();
+        let shown = changes.wait_for(|_| self.servers.look(key, &is_shown));
+        match timeout(fence.call_limit(), shown).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ClusterError::Unavailable(format!("the change of server {key} is not seen yet: the watches are behind").into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for KubeCluster {
+    async fn server(&self, key: &ServerKey) -> Result<Arc<ServerState>, ClusterError> {
+        self.readable(&key.namespace)?;
+        Ok(self.servers.state(key))
+    }
+
+    fn behind(&self) -> Option<Duration> {
+        let ages = [self.sets.behind(), self.pods.behind(), self.claims.behind()];
+        ages.into_iter().flatten().map(|(age, _)| age).max()
+    }
+
+    async fn watch(&self, key: &ServerKey) -> Result<watch::Receiver<Arc<ServerState>>, ClusterError> {
+        self.readable(&key.namespace)?;
+        Ok(self.servers.watch(key))
+    }
+
+    async fn why_no_pod(&self, key: &ServerKey) -> Result<Option<PodRefusal>, ClusterError> {
+        refusal::why_no_pod(self, key).await
+    }
+
+    async fn autopsy(&self, key: &ServerKey) -> Autopsy {
+        autopsy::autopsy(self, key).await
+    }
+
+    async fn probe(&self, key: &ServerKey) -> Option<Duration> {
+        self.probe.ask(key).await
+    }
+
+    /// By a merge patch of the StatefulSet: its subresource `scale` would need a right of its own.
+    async fn set_replicas(&self, key: &ServerKey, replicas: u32, fence: &Fence) -> Result<(), ClusterError> {
+        let api = self.api::<StatefulSet>(&key.namespace);
+        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let written = fenced(fence, api.patch_metadata(key.name.as_str(), &own_patch(), &patch)).await.map_err(denied)?;
+        let version = written.metadata.resource_version.unwrap_or_default();
+        self.sets.seen(&object_key(key), &version, fence.call_limit()).await.map_err(Fault::of_cluster)
+    }
+
+    async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
+        self.readable(&key.namespace)?;
+        Ok(self.servers.claims(key))
+    }
+
+    async fn delete_claims(&self, key: &ServerKey, claims: &[String], fence: &Fence) -> Result<(), ClusterError> {
+        claims::delete(self, key, claims, fence).await
+    }
+
+    async fn grow_claims(&self, key: &ServerKey, size: &ByteQuantity, fence: &Fence) -> Result<(), ClusterError> {
+        claims::grow(self, key, size, fence).await
+    }
+
+    async fn delete_stateful_set(&self, key: &ServerKey, keep_pods: bool, fence: &Fence) -> Result<(), ClusterError> {
+        deleting::delete_stateful_set(self, key, keep_pods, fence).await
+    }
+
+    async fn delete_broken_pods(&self, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError> {
+        pods::delete_broken(self, key, fence).await
+    }
+
+    async fn has_warehouse_secret(&self, namespace: &Namespace, warehouse: Warehouse) -> Result<bool, ClusterError> {
+        let api = self.api::<Secret>(namespace);
+        let found = call(READ_LIMIT, api.get_metadata_opt(&warehouse.secret_name())).await;
+        Ok(found.map_err(Fault::of_cluster)?.is_some())
+    }
+
+    async fn check(&self) -> Result<(), ClusterError> {
+        // A watch that broke is begun anew at once; only one that stays broken is worth a word.
+        let begun = Instant::now();
+        let request = Request::get("/version").body(Vec::new()).map_err(|error| ClusterError::Unexpected(error.into()))?;
+        match call(CHECK_LIMIT, self.client.request_text(request)).await {
+            // Whoever refuses has answered.
+            Ok(_) | Err(Fault::Forbidden(_) | Fault::Refused(_) | Fault::NotFound(_)) => {}
+            Err(fault) => return Err(fault.of_cluster()),
+        }
+        let rest = || CHECK_LIMIT.saturating_sub(begun.elapsed());
+        stands(&self.sets, rest()).await?;
+        stands(&self.pods, rest()).await?;
+        stands(&self.claims, rest()).await
+    }
+}
+
+#[async_trait]
+impl Barrier for KubeCluster {
+    async fn seen(&self, kind: &str, key: &ObjectKey, version: &str, limit: Duration) -> Result<(), Fault> {
+        if !self.namespaces.iter().any(|namespace| namespace.as_str() == key.namespace) {
+            return Ok(());
+        }
+        match kind {
+            "StatefulSet" => self.sets.seen(key, version, limit).await,
+            "PersistentVolumeClaim" => self.claims.seen(key, version, limit).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn gone(&self, kind: &str, key: &ObjectKey, uid: &str, limit: Duration) -> Result<(), Fault> {
+        match kind {
+            "StatefulSet" => {
+                let Some(server) = fold::server_key(&key.namespace, &key.name) else { return Ok(()) };
+                let is_gone = || self.servers.look(&server, |server| server.set.as_ref().is_none_or(|set| set.uid != uid));
+                self.sets.until(limit, is_gone).await
+            }
+            "PersistentVolumeClaim" => {
+                let Some((server, ordinal)) = fold::server_of_claim(&key.namespace, &key.name) else { return Ok(()) };
+                let is_gone = || self.servers.look(&server, |server| server.claims.get(&ordinal).is_none_or(|view| view.uid != uid));
+                self.claims.until(limit, is_gone).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a cache has read everything and its watches stand, given some time to catch up.
+async fn stands<V: Send + Sync + 'static>(cache: &Cache<V>, limit: Duration) -> Result<(), ClusterError> {
+    let stood = cache.until(limit, || cache.synced().is_ok() && cache.behind().is_none()).await;
+    cache.synced().and(stood).map_err(Fault::of_cluster)
+}
+
+fn apis<K>(client: &Client, namespaces: &[Namespace]) -> Vec<(String, Api<K>)>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let api = |namespace: &Namespace| (namespace.to_string(), Api::namespaced(client.clone(), namespace.as_str()));
+    namespaces.iter().map(api).collect()
+}
+
+fn object_key(server: &ServerKey) -> ObjectKey {
+    ObjectKey::new(server.namespace.as_str(), server.name.as_str())
+}
+
+fn own_patch() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn denied(denied: Denied) -> ClusterError {
+    match denied {
+        Denied::Fenced(down) => ClusterError::Fenced(down),
+        Denied::Fault(fault) => fault.of_cluster(),
+    }
+}

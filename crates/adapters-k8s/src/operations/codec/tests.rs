@@ -1,0 +1,80 @@
+//! Whatever a record may hold comes back from its stored form.
+
+mod any;
+
+use dbt_controller_port_contracts::fixtures;
+use proptest::prelude::*;
+
+use super::*;
+
+fn hashes(record: &OperationRecord) -> Vec<String> {
+    record.unfinished().map(|(_, task)| task.hash().as_str().to_owned()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_record_comes_back_as_it_was(record in any::record(), lock_at in any::optional_time()) {
+        let stored = Stored { lock_at, record: Arc::new(record) };
+        let json = encode(&stored).unwrap();
+        let read = decode(&json).unwrap();
+        prop_assert_eq!(read.lock_at, stored.lock_at);
+        // Records hold secrets, so they have no comparison: their debug form has all else, the hash of a request covers its secrets.
+        prop_assert_eq!(format!("{:?}", read.record), format!("{:?}", stored.record));
+        prop_assert_eq!(hashes(&read.record), hashes(&stored.record));
+        prop_assert_eq!(encode(&read).unwrap(), json, "equal records have equal bytes");
+    }
+
+    #[test]
+    fn damage_is_told_and_never_panics(record in any::record(), place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut json = encode(&Stored { lock_at: None, record: Arc::new(record) }).unwrap();
+        let place = place.index(json.len());
+        prop_assert!(decode(&json[..place]).is_err(), "half a record is none");
+        json[place] = byte;
+        // Many a changed byte is only another text; what matters is that none is a panic.
+        if let Err(error) = decode(&json) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
+
+fn example() -> serde_json::Value {
+    let key = fixtures::release_key(&fixtures::namespace(), &dbt_controller_domain::Identity::parse("a", None).unwrap());
+    let record = fixtures::record(&key).running(&fixtures::operation_id(), "h").waiting().build();
+    serde_json::from_slice(&encode(&Stored { lock_at: None, record }).unwrap()).unwrap()
+}
+
+fn read(value: &serde_json::Value) -> Result<Stored, DecodeError> {
+    decode(&serde_json::to_vec(value).unwrap())
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_refused_and_named() {
+    let mut newer = example();
+    assert!(read(&newer).is_ok());
+    newer["schema"] = 2.into();
+    newer["another"] = "field".into();
+    assert_eq!(read(&newer).unwrap_err(), DecodeError::Newer(2));
+}
+
+#[test]
+fn an_unknown_field_is_damage_since_it_would_be_lost_at_the_next_write() {
+    for pointer in ["", "/record", "/record/running", "/record/running/ledger", "/record/waiting/0/info", "/record/running/info/caller"] {
+        let mut value = example();
+        value.pointer_mut(pointer).unwrap()["another"] = true.into();
+        assert!(matches!(read(&value), Err(DecodeError::Damaged { .. })), "{pointer}");
+    }
+}
+
+#[test]
+fn an_error_repeats_nothing_of_what_it_read() {
+    let mut value = example();
+    value["record"]["running"]["renewal"] = "hunter2".into();
+    let error = read(&value).unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+    let mut value = example();
+    value["record"]["running"]["phase"] = "hunter2".into();
+    let error = read(&value).unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+}

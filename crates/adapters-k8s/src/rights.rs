@@ -1,0 +1,228 @@
+//! What the service's account must be allowed in the cluster, as data: the check at start and the Role in `deploy/role.yaml` come from it.
+
+use std::fmt;
+use std::time::Duration;
+
+use dbt_controller_domain::model::Namespace;
+use dbt_controller_kube_access::{Fault, call};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Client;
+use kube::api::{Api, PostParams};
+
+/// How long one question may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How many questions are asked at a time.
+const AT_A_TIME: usize = 8;
+
+/// Something that the account must or should be allowed to do with one kind of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// The API group, empty for the core.
+    pub group: &'static str,
+    /// The kind, in the plural.
+    pub resource: &'static str,
+    /// A part of it that has rights of its own.
+    pub subresource: Option<&'static str>,
+    /// What is done with it.
+    pub verbs: &'static [&'static str],
+    /// Whether it is needed in the service's own namespace only, and not in each where deployments are allowed.
+    pub home_only: bool,
+    /// Whether the service cannot do without it.
+    pub essential: bool,
+    /// What does not work without it.
+    pub without: &'static str,
+}
+
+/// A verb of a right that the account lacks in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingRight {
+    /// Which right.
+    pub right: Right,
+    /// The verb.
+    pub verb: &'static str,
+    /// The namespace.
+    pub namespace: Namespace,
+    /// Whether the service cannot do without it.
+    pub essential: bool,
+}
+
+const WRITTEN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+
+const fn essential(group: &'static str, resource: &'static str, verbs: &'static [&'static str], without: &'static str) -> Right {
+    Right { group, resource, subresource: None, verbs, home_only: false, essential: true, without }
+}
+
+const RIGHTS: &[Right] = &[
+    // `create` for dry runs only: pods are made by the StatefulSet controller.
+    essential("", "pods", &["get", "list", "watch", "create", "delete"], "nothing is known of the servers' state, and broken pods stay"),
+    // `update` for the records of operations, which are written whole.
+    essential(
+        "",
+        "secrets",
+        &["get", "list", "watch", "create", "update", "patch", "delete"],
+        "releases and operations cannot be read or written",
+    ),
+    essential("", "configmaps", WRITTEN, "servers cannot be made"),
+    essential("", "services", WRITTEN, "servers cannot be made"),
+    essential("", "serviceaccounts", WRITTEN, "servers cannot be made"),
+    essential(
+        "",
+        "persistentvolumeclaims",
+        &["get", "list", "watch", "patch", "delete"],
+        "the servers' data can neither be grown nor removed",
+    ),
+    essential("apps", "statefulsets", WRITTEN, "servers cannot be made"),
+    essential("networking.k8s.io", "ingresses", WRITTEN, "servers cannot be published"),
+    Right {
+        group: "",
+        resource: "events",
+        subresource: None,
+        verbs: &["list"],
+        home_only: false,
+        essential: false,
+        without: "failures are told without the cluster's events, and volumes that cannot be mounted are noticed only when time is up",
+    },
+    Right {
+        group: "",
+        resource: "pods",
+        subresource: Some("log"),
+        verbs: &["get"],
+        home_only: false,
+        essential: false,
+        without: "failures are told without the servers' last log lines",
+    },
+    Right {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        subresource: None,
+        verbs: &["get", "create", "update"],
+        home_only: true,
+        essential: false,
+        without: "every replica does the background work",
+    },
+];
+
+/// Everything that the account must or should be allowed to do.
+pub fn needed_rights() -> &'static [Right] {
+    RIGHTS
+}
+
+/// Asks the cluster what of [`needed_rights`] our account lacks: one question per verb, kind and namespace, the first of which is the
+/// service's own.
+///
+/// # Errors
+/// If the cluster does not answer, or does not let us ask.
+pub async fn missing_rights(client: Client, namespaces: &[Namespace]) -> Result<Vec<MissingRight>, Fault> {
+    let api = Api::<SelfSubjectAccessReview>::all(client);
+    let questions = questions(namespaces).into_iter().map(|question| ask(&api, question));
+    let answers: Vec<Option<MissingRight>> = stream::iter(questions).buffered(AT_A_TIME).try_collect().await?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// Every verb of every right, in every namespace where it is needed.
+fn questions(namespaces: &[Namespace]) -> Vec<MissingRight> {
+    let in_namespaces = |right: &Right| if right.home_only { 1 } else { usize::MAX };
+    let verbs = RIGHTS.iter().flat_map(|right| right.verbs.iter().map(move |verb| (*right, *verb)));
+    verbs
+        .flat_map(|(right, verb)| {
+            let namespaces = namespaces.iter().take(in_namespaces(&right));
+            namespaces.map(move |namespace| MissingRight { right, verb, namespace: namespace.clone(), essential: right.essential })
+        })
+        .collect()
+}
+
+/// Returns the question where the answer is no.
+async fn ask(api: &Api<SelfSubjectAccessReview>, question: MissingRight) -> Result<Option<MissingRight>, Fault> {
+    let Right { group, resource, subresource, .. } = question.right;
+    let attributes = ResourceAttributes {
+        group: Some(group.to_owned()),
+        resource: Some(resource.to_owned()),
+        // Apart from the resource: `pods/log` as a resource is answered with yes by whoever may do everything with pods.
+        subresource: subresource.map(str::to_owned),
+        namespace: Some(question.namespace.to_string()),
+        verb: Some(question.verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() };
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let answer = call(LIMIT, api.create(&PostParams::default(), &review)).await?;
+    let is_allowed = answer.status.is_some_and(|status| status.allowed);
+    Ok((!is_allowed).then_some(question))
+}
+
+/// As in ``patch `statefulsets.apps` in namespace `a` (without it, servers cannot be made)``.
+impl fmt::Display for MissingRight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { right, verb, namespace, essential: _ } = self;
+        write!(f, "{verb} `{right}` in namespace `{namespace}` (without it, {})", right.without)
+    }
+}
+
+/// As in RBAC: `pods/log`, `statefulsets.apps`.
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.resource)?;
+        if let Some(subresource) = self.subresource {
+            write!(f, "/{subresource}")?;
+        }
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
+
+    use super::*;
+
+    fn namespaces() -> Vec<Namespace> {
+        ["home", "other"].map(|name| name.parse().unwrap()).to_vec()
+    }
+
+    #[test]
+    fn every_verb_is_asked_for_in_every_namespace_where_it_is_needed() {
+        let questions = questions(&namespaces());
+        let count = |resource: &str| questions.iter().filter(|question| question.right.resource == resource).count();
+        assert_eq!(count("statefulsets"), 12);
+        assert_eq!(count("pods"), 12, "five verbs and the log, in two namespaces");
+        assert_eq!(count("leases"), 3, "at home only");
+        let unique: BTreeSet<_> = questions.iter().map(ToString::to_string).collect();
+        assert_eq!(unique.len(), questions.len());
+    }
+
+    #[test]
+    fn a_missing_right_says_what_it_is_and_what_it_is_for() {
+        let sentence = |resource: &str| {
+            let questions = questions(&namespaces());
+            questions.iter().rfind(|question| question.right.to_string() == resource).unwrap().to_string()
+        };
+        assert_eq!(sentence("statefulsets.apps"), "delete `statefulsets.apps` in namespace `other` (without it, servers cannot be made)");
+        assert_eq!(
+            sentence("pods/log"),
+            "get `pods/log` in namespace `other` (without it, failures are told without the servers' last log lines)"
+        );
+    }
+
+    /// The rules that the rights make.
+    fn rules() -> Vec<PolicyRule> {
+        let rule = |right: &Right| PolicyRule {
+            api_groups: Some(vec![right.group.to_owned()]),
+            resources: Some(vec![right.to_string().split_once('.').map_or_else(|| right.to_string(), |(name, _)| name.to_owned())]),
+            verbs: right.verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+            ..PolicyRule::default()
+        };
+        RIGHTS.iter().map(rule).collect()
+    }
+
+    #[test]
+    fn the_shipped_role_is_what_the_rights_say() {
+        let role: Role = serde_saphyr::from_str(include_str!("../../../deploy/role.yaml")).unwrap();
+        assert_eq!(role.rules.unwrap_or_default(), rules());
+    }
+}

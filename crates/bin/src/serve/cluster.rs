@@ -1,0 +1,67 @@
+//! The adapters of a real cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dbt_controller_adapters_helm::NativeInstaller;
+use dbt_controller_adapters_k8s::{KubeCluster, KubeOperationStore, StoreSettings, missing_rights};
+use dbt_controller_domain::Ports;
+use dbt_controller_domain::model::Namespace;
+use dbt_controller_domain::ports::Clock;
+use dbt_controller_kube_access::{Barrier, Client, connect};
+
+use crate::settings::Settings;
+use crate::system::{SystemClock, SystemRandom};
+
+/// What the API server's audit log knows us by.
+const USER_AGENT: &str = concat!("dbt-api-service-controller/", env!("CARGO_PKG_VERSION"));
+/// Between two tries to learn which rights are missing, while the cluster does not answer.
+const RIGHTS_PAUSE: Duration = Duration::from_secs(10);
+
+/// The adapters of a cluster, and the part of them that has to be told of the end.
+pub(super) struct Cluster {
+    pub(super) ports: Ports,
+    pub(super) operations: Arc<KubeOperationStore>,
+}
+
+/// The adapters of the cluster that the settings name. They start whether or not it answers.
+///
+/// # Errors
+/// If there are no credentials for a cluster.
+pub(super) async fn connected(settings: &Settings) -> anyhow::Result<Cluster> {
+    let client = connect(settings.cluster.context.as_deref(), USER_AGENT).await.context("cannot use a cluster")?;
+    let namespaces = &settings.workflows.namespaces;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let cluster = Arc::new(KubeCluster::start(client.clone(), namespaces, Arc::clone(&clock)));
+    // Whoever writes objects waits until the adapter that answers reads has seen them.
+    let barrier = Arc::clone(&cluster) as Arc<dyn Barrier>;
+    let server = settings.cluster.server.clone();
+    let installer = Arc::new(NativeInstaller::start(client.clone(), namespaces, server, barrier, Arc::clone(&clock)));
+    let store = StoreSettings::new(settings.workflows.lock_stale_after);
+    let operations = Arc::new(KubeOperationStore::start(client.clone(), settings.workflows.home(), store));
+    tokio::spawn(tell_missing_rights(client, namespaces.clone()));
+    let ports =
+        Ports { installer, cluster, connections: None, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
+    Ok(Cluster { ports, operations })
+}
+
+/// Says once what the service's account may not do, and what does not work without it.
+async fn tell_missing_rights(client: Client, namespaces: Vec<Namespace>) {
+    let missing = loop {
+        match missing_rights(client.clone(), &namespaces).await {
+            Ok(missing) => break missing,
+            Err(fault) => {
+                tracing::debug!(%fault, "the rights of the service's account cannot be read yet");
+                tokio::time::sleep(RIGHTS_PAUSE).await;
+            }
+        }
+    };
+    for right in missing {
+        if right.essential {
+            tracing::error!(%right, "a right is missing that the service cannot do without");
+        } else {
+            tracing::warn!(%right, "a right is missing");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Somebody with few rights.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Kubeconfig, Kubectl, Namespace};
+
+/// A ServiceAccount of a namespace with a Role of its own.
+#[derive(Debug)]
+pub struct Account {
+    name: String,
+    user: String,
+    kubeconfig: Kubeconfig,
+    file: PathBuf,
+    kubectl: Kubectl,
+    // Holds the file.
+    _folder: TempDir,
+}
+
+impl Account {
+    /// Makes one that may do this in its namespace: the `rules` of a Role.
+    ///
+    /// # Panics
+    ///
+    /// When the control plane refuses it.
+    pub async fn create(namespace: &Namespace, name: &str, rules: &Value) -> Self {
+        namespace.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
+        let token = namespace.run(&["create", "token", name, "--duration", "2h"]).await.unwrap();
+        let kubeconfig = namespace.plane().kubeconfig().with_token(token.trim()).with_namespace(namespace.name());
+        let folder = TempDir::new().unwrap();
+        let file = kubeconfig.write(&folder);
+        let account = Self {
+            name: name.to_owned(),
+            user: format!("system:serviceaccount:{}:{name}", namespace.name()),
+            kubectl: namespace.plane().kubectl_with(&file).in_namespace(namespace.name()),
+            kubeconfig,
+            file,
+            _folder: folder,
+        };
+        account.allow(namespace, namespace, rules).await;
+        account
+    }
+
+    /// Lets it do this in a namespace, which may be another one than its own.
+    ///
+    /// # Panics
+    ///
+    /// When the control plane refuses it.
+    pub async fn allow(&self, own: &Namespace, there: &Namespace, rules: &Value) {
+        let (group, metadata) = ("rbac.authorization.k8s.io", json!({"name": self.name}));
+        let version = format!("{group}/v1");
+        there.apply(&json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules})).await;
+        let binding = json!({
+            "apiVersion": version,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": self.name},
+            "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": own.name()}],
+        });
+        there.apply(&binding).await;
+    }
+
+    /// Its name as a user, as the audit log has it.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Its kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        self.kubeconfig.clone()
+    }
+
+    /// The file with its kubeconfig.
+    #[must_use]
+    pub fn kubeconfig_file(&self) -> &std::path::Path {
+        &self.file
+    }
+
+    /// Its kubectl, in its namespace.
+    #[must_use]
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.kubectl
+    }
+}

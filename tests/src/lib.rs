@@ -1,0 +1,41 @@
+//! What the tests of the cluster tier are built from. `cargo xtask cluster test` runs them.
+//!
+//! ```text
+//! ControlPlane ── kubectl ──┬── Namespace, a fresh one for each test
+//!   (running)               ├── Helm, both versions
+//!                           ├── Account, with a Role of its own
+//!                           ├── Link, a way to the API server that can be cut
+//!                           ├── Audit, what somebody asked the API server for
+//!                           └── Service, the program under test
+//! ```
+//!
+//! Everything here speaks to the control plane through `kubectl` and `helm`, never through code of ours: it is the other opinion.
+//! What its pods go through is chosen by tags; see `xtask/cluster/README.md`.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on says so")]
+
+mod account;
+mod audit;
+mod command;
+mod control_plane;
+mod helm;
+mod kubeconfig;
+mod kubectl;
+mod link;
+mod namespace;
+mod objects;
+mod service;
+mod wait;
+
+pub use account::Account;
+pub use audit::{Audit, Request};
+pub use command::Refusal;
+pub use control_plane::ControlPlane;
+pub use helm::{Helm, HelmVersion};
+pub use kubeconfig::Kubeconfig;
+pub use kubectl::Kubectl;
+pub use link::{Link, Mode};
+pub use namespace::Namespace;
+pub use objects::{claim, condition, container_status, stateful_set};
+pub use service::{Answer, Service, TOKEN};
+pub use wait::{DEADLINE, until, until_within};
