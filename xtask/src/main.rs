@@ -44,12 +44,15 @@ enum Command {
 enum BenchSubject {
     /// The API of an embedded service with 10, 1,000 and 10,000 deployments
     Api,
+    /// The whole service on a real control plane, beside both Helms
+    Cluster,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Schemathesis { arguments } => schemathesis::run(&arguments)?,
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
+        Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
         Command::Cluster { command } => return cluster::run(&command),
     }
     Ok(ExitCode::SUCCESS)

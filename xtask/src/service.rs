@@ -1,6 +1,7 @@
-//! An embedded service that runs for the time of a command.
+//! A service that runs for the time of a command.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -41,6 +42,22 @@ impl Service {
         }
         // Dropping it here collects the process.
         anyhow::bail!("the service ended before it listened")
+    }
+
+    /// Starts the program on a cluster, on a free port of loopback, and does not wait for it. The settings are these and no others;
+    /// `SECRET_KEY` is one of them.
+    pub(crate) fn start_on_cluster(program: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        // Somebody else could take the port in between; the start would say so.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let token = settings.iter().find(|(name, _)| *name == "SECRET_KEY").context("a service on a cluster has no SECRET_KEY")?.1;
+        let process = Command::new(program)
+            .arg("serve")
+            .env_clear()
+            .envs([("PORT", port.to_string())])
+            .envs(settings.iter().copied())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { process, url: format!("http://127.0.0.1:{port}"), token: token.to_owned() })
     }
 
     /// Its resident memory in KiB.

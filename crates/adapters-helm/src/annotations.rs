@@ -1,6 +1,6 @@
 //! The annotations that only this crate writes. Those that tell whose an object is are in `kube-access`, for other adapters read them.
 
-pub(crate) use dbt_controller_kube_access::annotations::{CONNECTION, REQUEST_HASH};
+pub(crate) use dbt_controller_kube_access::annotations::CONNECTION;
 
 /// When the release was first deployed, in RFC 3339.
 pub(crate) const CREATED_AT: &str = "dbt-controller.fast.bi/created-at";

@@ -17,8 +17,6 @@ pub mod annotations {
     pub const BRANCH: &str = "dbt-controller.fast.bi/branch";
     /// The id of the Airflow connection.
     pub const CONNECTION: &str = "dbt-controller.fast.bi/connection";
-    /// The hash of the request that the object was written for.
-    pub const REQUEST_HASH: &str = "dbt-controller.fast.bi/request-hash";
 }
 
 /// Whose an object is. None when it does not say, or says something that is no identity.

@@ -97,19 +97,19 @@ fn row(count: usize, call: &str, figures: &Figures, bytes: usize) -> String {
     format!("| {count} | {call} | {} | {} | {per_second:.0} | {size} |\n", milliseconds(*p50), milliseconds(*p99))
 }
 
-fn milliseconds(time: Duration) -> String {
+pub(super) fn milliseconds(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1_000.0)
 }
 
-fn mebibytes(kib: u64) -> String {
+pub(super) fn mebibytes(kib: u64) -> String {
     format!("{:.0} MiB", kib as f64 / 1024.0)
 }
 
-fn list() -> Request {
+pub(super) fn list() -> Request {
     Request { method: Method::GET, path: "/api/v1/deployments".to_owned(), body: None }
 }
 
-fn get(number: usize) -> Request {
+pub(super) fn get(number: usize) -> Request {
     Request { method: Method::GET, path: format!("/api/v1/deployments/dbt-server-bench-{number}-main"), body: None }
 }
 

@@ -49,6 +49,21 @@ impl Api {
         Ok(Self { client, url: service.url.clone(), token: service.token.clone() })
     }
 
+    /// Waits until the service says that it is ready.
+    pub(super) async fn until_ready(&self, limit: Duration) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        loop {
+            let answer = self.client.get(format!("{}/health/readiness", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if begin.elapsed() > limit {
+                bail!("the service was not ready after {limit:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Sends a request and reads the answer, which must be good.
     pub(super) async fn send(&self, request: &Request) -> anyhow::Result<usize> {
         let Request { method, path, body } = request;

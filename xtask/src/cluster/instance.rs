@@ -43,6 +43,11 @@ impl Instance {
         Self { folder: project::root().join(".tools/run") }
     }
 
+    /// One of another command, in this folder below `.tools`.
+    pub(super) fn in_folder(name: &str) -> Self {
+        Self { folder: project::root().join(".tools").join(name) }
+    }
+
     /// The one of a test run.
     pub(super) fn of_the_tests() -> Self {
         Self { folder: project::root().join(".tools/run-test") }

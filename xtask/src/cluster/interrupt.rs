@@ -8,11 +8,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Whether somebody asked the command to end. From `catch` on nothing else ends it: whatever waits has to look here.
 #[derive(Debug, Clone)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Listens from now on.
-    pub(super) fn catch() -> anyhow::Result<Self> {
+    pub(crate) fn catch() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("cannot listen to signals")?;
         let entered = runtime.enter();
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -42,7 +42,7 @@ impl Interrupt {
     }
 
     /// An error if it came.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.came() {
             bail!("interrupted");
         }

@@ -7,6 +7,8 @@ mod access;
 mod instance;
 mod interrupt;
 mod lock;
+mod nginx;
+mod plane;
 mod process;
 mod programs;
 mod tests;
@@ -18,13 +20,15 @@ use std::time::Instant;
 use clap::Subcommand;
 
 use instance::{Instance, State};
-use interrupt::Interrupt;
+pub(crate) use interrupt::Interrupt;
 use lock::Lock;
+pub(crate) use plane::Plane;
+pub(crate) use tools::program;
 
 /// What can be done with a control plane.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Builds the programs: Kubernetes, etcd, kwok, Helm 3 and Helm 4 (a quarter of an hour the first time)
+    /// Builds the programs: Kubernetes, etcd, kwok, Helm 3 and Helm 4 (a quarter of an hour the first time), and gets Debian's nginx
     Build,
     /// Starts a control plane and leaves it running
     Up,
@@ -53,6 +57,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "the developer reads it")]
 fn build(interrupt: &Interrupt) -> anyhow::Result<()> {
     tools::build(interrupt)?;
+    nginx::install(&tools::program("nginx"), interrupt)?;
     println!("All programs are built; they are in {}.", tools::folder().display());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::instance::Instance;
 use super::interrupt::Interrupt;
 use super::lock::Lock;
-use super::{process, tools};
+use super::{nginx, process, tools};
 use crate::project::{self, Profile};
 
 /// Stops a control plane when the run ends, whatever ends it.
@@ -16,6 +16,7 @@ struct Stopped<'a>(&'a Instance);
 #[expect(clippy::print_stdout, reason = "the developer reads it")]
 pub(super) fn run(arguments: &[String], interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     tools::build(interrupt)?;
+    nginx::install(&tools::program("nginx"), interrupt)?;
     let service = project::build_service(Profile::Dev)?;
     interrupt.check()?;
     let instance = Instance::of_the_tests();

@@ -58,7 +58,7 @@ pub(super) fn folder() -> PathBuf {
 }
 
 /// A built program.
-pub(super) fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     folder().join(name)
 }
 

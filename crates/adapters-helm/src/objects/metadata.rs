@@ -64,10 +64,11 @@ impl Source<'_> {
         BTreeMap::from([(INSTANCE_LABEL.to_owned(), self.desired.key.name.to_string())])
     }
 
+    /// Without the request's hash, which the record holds: it covers the password, and whoever may read objects but no Secrets could try
+    /// short ones against it.
     fn annotations(&self) -> BTreeMap<String, String> {
         let request = &self.desired.request;
         let mut annotations = identity_annotations(&request.identity);
-        annotations.insert(annotations::REQUEST_HASH.to_owned(), request.hash().as_str().to_owned());
         annotations.insert(annotations::CREATED_AT.to_owned(), self.created_at.to_string());
         if let Some(connection) = &self.desired.connection_id {
             annotations.insert(annotations::CONNECTION.to_owned(), connection.to_string());
