@@ -2,6 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
 
+mod adoption;
 mod client;
-mod helm_contract;
+mod faults;
+mod installer;
+mod interference;
+mod k8s;
+mod life;
+mod native_helm;
+mod nginx;
+mod requests;
+mod rights;
+mod side_by_side;
 mod support;
+mod template;
+mod traps;

@@ -157,8 +157,8 @@ impl Kubectl {
 
     async fn run_with(&self, arguments: &[&str], input: Option<&str>) -> Result<String, Refusal> {
         let mut command = Command::new(&self.program);
-        // Not the caller's home: what kubectl keeps about a control plane goes when the control plane goes.
-        command.env_clear().env("HOME", self.kubeconfig.parent().unwrap());
+        // kubectl keeps what it learns about a control plane in the home; not in the caller's, nor in this project.
+        command.env_clear().env("HOME", std::env::temp_dir());
         command.arg("--kubeconfig").arg(&self.kubeconfig);
         if let Some(namespace) = &self.namespace {
             command.args(["--namespace", namespace]);

@@ -60,10 +60,11 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let kubectl = |arguments: &[&str]| {
             let mut command = std::process::Command::new(self.plane.tool("kubectl"));
-            command.env_clear().arg("--kubeconfig").arg(self.kubectl.kubeconfig()).args(arguments).output()
+            command.env_clear().env("HOME", self.kubectl.kubeconfig().parent()?);
+            command.arg("--kubeconfig").arg(self.kubectl.kubeconfig()).args(arguments).output().ok()
         };
         if std::thread::panicking()
-            && let Ok(output) = kubectl(&["get", "statefulsets,pods,persistentvolumeclaims,events", "--namespace", &self.name])
+            && let Some(output) = kubectl(&["get", "statefulsets,pods,persistentvolumeclaims,events", "--namespace", &self.name])
         {
             eprintln!("what is in the namespace {}:\n{}", self.name, String::from_utf8_lossy(&output.stdout));
         }

@@ -127,6 +127,18 @@ impl Service {
         Answer::to(self.request(Method::DELETE, path)).await
     }
 
+    /// The most memory that it has had, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no process any more.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends a signal: `KILL` is a crash, `STOP` and `CONT` a machine that hangs, `TERM` the usual end.
     ///
     /// # Panics

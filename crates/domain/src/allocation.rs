@@ -34,6 +34,21 @@ pub(crate) fn holder_of(
     unfinished.map(|(info, _)| format!("operation `{}` ({})", info.id, whose(info.identity.as_ref())))
 }
 
+/// The failure of a release that has one of these names and whose record cannot be read. It may be the very deployment that is meant:
+/// under another name it would become a second server.
+pub(crate) fn unreadable_among(names: &[ReleaseName], releases: &[Arc<ReleaseSummary>]) -> Option<Failure> {
+    let mut named = releases.iter().filter(|release| release.is_present() && names.contains(&release.key.name));
+    named.find_map(|release| unreadable(release))
+}
+
+/// The failure of a release whose record cannot be read; none when it can.
+pub(crate) fn unreadable(release: &ReleaseSummary) -> Option<Failure> {
+    let reason = release.unreadable.as_ref()?;
+    let message =
+        format!("the record of release `{}` cannot be read ({reason}); repair or delete it with helm or kubectl", release.key.name);
+    Some(Failure::new(FailureCode::ReleaseUnreadable, message))
+}
+
 /// The key of an unfinished operation of this identity under one of its names.
 pub(crate) fn under_way(identity: &Identity, record: &OperationRecord) -> Option<ReleaseKey> {
     record.unfinished().find(|(info, _)| info.identity.as_ref() == Some(identity)).map(|(info, _)| info.key.clone())

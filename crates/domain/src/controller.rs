@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::allocation::{deployed_elsewhere, deployment_of, under_way};
+use crate::allocation::{deployed_elsewhere, deployment_of, under_way, unreadable_among};
 use crate::decide::is_adoptable;
 use crate::model::*;
 use crate::naming::{Identity, ReleaseName};
@@ -63,7 +63,7 @@ impl Controller {
     /// Submits a deploy: settles the release name, takes the lock or a place in the queue, or joins an equal deploy.
     ///
     /// # Errors
-    /// `deployed_elsewhere`, `name_taken`, `too_many_operations`, `shutting_down`, `cluster_unavailable`.
+    /// `deployed_elsewhere`, `name_taken`, `release_unreadable`, `too_many_operations`, `shutting_down`, `cluster_unavailable`.
     pub async fn deploy(self: &Arc<Self>, request: DeployRequest, caller: Caller) -> Result<Ticket, Failure> {
         // A name that is free now may be taken a moment later; each round sees what the last one lost to.
         for _ in 0..MAX_ROUNDS {
@@ -209,8 +209,7 @@ impl Controller {
 
     /// For how long what is read from memory may have been out of date, because the cluster does not answer; none while it is current.
     pub fn behind(&self) -> Option<Duration> {
-        let ports = &self.workflows.ports;
-        ports.installer.behind().max(ports.cluster.behind())
+        self.workflows.behind()
     }
 
     /// What the probes ask. The far sides are asked at most once a second: probes need no token, and must cost nobody anything.
@@ -274,6 +273,9 @@ impl Controller {
             return Ok((release.key.clone(), Vec::new()));
         }
         let names = identity.release_names();
+        if let Some(failure) = unreadable_among(&names, &releases) {
+            return Err(failure);
+        }
         let mut adoptable = releases.iter().filter(|release| is_adoptable(release, identity));
         if let Some(release) = adoptable.clone().find(|release| release.key.namespace == request.namespace) {
             return Ok((release.key.clone(), names));

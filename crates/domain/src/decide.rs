@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::allocation::unreadable;
 use crate::model::{
     ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Release, ReleaseStatus, ReleaseSummary, RevisionNumber, UndoOutcome,
 };
@@ -52,10 +53,8 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
     let Some(newest) = observed.newest else { return Plan::Install };
     let summary = &newest.summary;
     let refuse = |code, message: String| Plan::Refuse(Box::new(Failure::new(code, message)));
-    if let Some(reason) = &summary.unreadable {
-        let message =
-            format!("the record of release `{}` cannot be read ({reason}); repair or delete it with helm or kubectl", summary.key.name);
-        return refuse(FailureCode::ReleaseUnreadable, message);
+    if let Some(failure) = unreadable(summary) {
+        return Plan::Refuse(Box::new(failure));
     }
     if !summary.is_present() {
         return Plan::Install;

@@ -183,7 +183,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// [`Fault::Unavailable`] or [`Fault::Forbidden`] with what stands in the way.
     pub fn synced(&self) -> Result<(), Fault> {
         self.read(|state| {
-            let missing = state.links.iter().enumerate().find(|(index, link)| !link.synced && !(*index > 0 && link.is_forbidden()));
+            let is_passed_over = |index: usize, link: &Link| index > 0 && link.is_forbidden();
+            let missing = state.links.iter().enumerate().find(|(index, link)| !link.synced && !is_passed_over(*index, link));
             match missing {
                 None => Ok(()),
                 Some((_, Link { broken: Some(broken), namespace, .. })) if broken.forbidden => {
@@ -460,7 +461,11 @@ where
 fn describe(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source) | watcher::Error::WatchFailed(source) => {
-            crate::fault::chain(source)
+            match source {
+                // Its own words; the error's are those and all fields of the status.
+                kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+                source => crate::fault::chain(source),
+            }
         }
         watcher::Error::WatchError(status) => status.message.clone(),
         watcher::Error::NoResourceVersion => error.to_string(),

@@ -1,6 +1,5 @@
 //! The native engine keeps every promise of `ChartInstaller`, with real Helms and kubectl as the humans.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,17 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use dbt_controller_adapters_helm::{NativeInstaller, ServerSettings};
 use dbt_controller_domain::model::{Namespace as NamespaceName, ReleaseKey, RevisionNumber};
-use dbt_controller_domain::ports::{ChartInstaller, Clock};
-use dbt_controller_kube_access::{Barrier, Fault, ObjectKey};
+use dbt_controller_domain::ports::ChartInstaller;
 use dbt_controller_port_contracts::{FarSide, Harness, Hook, InstallerHarness, chart_installer};
-use dbt_controller_tests::{Helm, HelmVersion, Link, Mode, Namespace, until};
+use dbt_controller_tests::{Helm, Link, Mode, Namespace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::client::{WallClock, client};
+use super::{Stage, chart};
 
 /// How often is looked. The suite has a limit for each check.
 const POLL: Duration = Duration::from_millis(50);
@@ -29,39 +26,32 @@ async fn the_native_engine_keeps_the_contract() {
     chart_installer(&harness).await.assert_kept_and_complete();
 }
 
-/// A namespace, the adapter in it, which reaches the control plane by a link, and a human with both Helms.
+/// A stage on which humans act, and the way of the adapter to the control plane.
 struct ClusterHarness {
-    namespace: Namespace,
+    stage: Stage,
     link: Link,
-    installer: Arc<NativeInstaller>,
-    helms: [Helm; 2],
     turn: AtomicUsize,
 }
 
 impl ClusterHarness {
     async fn new() -> Self {
         let namespace = Namespace::create().await;
-        let kubeconfig = namespace.plane().kubeconfig();
-        let link = Link::to(kubeconfig.address());
-        let client = client(link.kubeconfig(kubeconfig)).await;
-        let clock: Arc<dyn Clock> = Arc::new(WallClock);
-        let names = [name_of(&namespace)];
-        let installer = Arc::new(NativeInstaller::start(client, &names, ServerSettings::default(), Arc::new(NoReads), clock));
-        until("everything was read once", async || installer.synced().ok()).await;
-        let helms = HelmVersion::ALL.map(|version| Helm::new(version, &namespace));
-        Self { namespace, link, installer, helms, turn: AtomicUsize::new(0) }
+        let direct = namespace.plane().kubeconfig();
+        let link = Link::to(direct.address());
+        let kubeconfig = link.kubeconfig(direct);
+        Self { stage: Stage::with(namespace, kubeconfig).await, link, turn: AtomicUsize::new(0) }
     }
 
     /// The human's Helm: the one, then the other.
     fn helm(&self) -> &Helm {
-        &self.helms[self.turn.fetch_add(1, Ordering::Relaxed) % self.helms.len()]
+        &self.stage.helms[self.turn.fetch_add(1, Ordering::Relaxed) % self.stage.helms.len()]
     }
 
     /// Waits until Helm has written everything and waits for the pods.
     async fn until_helm_waits(&self, release: &str) {
         let pending = format!("owner=helm,name={release},status=pending-upgrade");
-        while self.namespace.list("secrets", &pending).await.is_empty()
-            || self.namespace.get("statefulset", release).await["metadata"]["generation"] == json!(1)
+        while self.stage.namespace.list("secrets", &pending).await.is_empty()
+            || self.stage.namespace.get("statefulset", release).await["metadata"]["generation"] == json!(1)
         {
             sleep(POLL).await;
         }
@@ -69,7 +59,7 @@ impl ClusterHarness {
 
     /// The values of a release with an image that never gets ready.
     async fn unready_values(&self, release: &str) -> Value {
-        let mut values = self.helms[0].values(release).await;
+        let mut values = self.stage.helms[0].values(release).await;
         let objects = values["manifests"].as_array_mut().unwrap();
         let set = objects.iter_mut().find(|object| object["kind"] == "StatefulSet").unwrap();
         let containers = set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
@@ -77,29 +67,6 @@ impl ClusterHarness {
         server["image"] = json!("registry.example.com/team/dbt-server:unready-1");
         values
     }
-}
-
-/// Nobody reads the servers here.
-struct NoReads;
-
-#[async_trait]
-impl Barrier for NoReads {
-    async fn seen(&self, _: &str, _: &ObjectKey, _: &str, _: Duration) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn gone(&self, _: &str, _: &ObjectKey, _: &str, _: Duration) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-fn name_of(namespace: &Namespace) -> NamespaceName {
-    namespace.name().parse().unwrap()
-}
-
-fn chart() -> String {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/dbt-server");
-    chart.to_str().unwrap().to_owned()
 }
 
 /// `Kind/name` apart.
@@ -110,7 +77,7 @@ fn parts(object: &str) -> (&str, &str) {
 #[async_trait]
 impl Harness for ClusterHarness {
     fn namespace(&self) -> NamespaceName {
-        name_of(&self.namespace)
+        self.stage.name()
     }
 
     async fn set_far_side(&self, far_side: FarSide) -> Hook {
@@ -121,7 +88,7 @@ impl Harness for ClusterHarness {
         });
         if far_side == FarSide::Answers {
             // The watches are begun anew by themselves; until then reads from memory are as old as they say.
-            while self.installer.behind().is_some() {
+            while self.stage.installer.behind().is_some() {
                 sleep(POLL).await;
             }
         }
@@ -132,11 +99,11 @@ impl Harness for ClusterHarness {
 #[async_trait]
 impl InstallerHarness for ClusterHarness {
     fn installer(&self) -> Arc<dyn ChartInstaller> {
-        Arc::clone(&self.installer) as Arc<dyn ChartInstaller>
+        Arc::clone(&self.stage.installer) as Arc<dyn ChartInstaller>
     }
 
     fn missing_namespace(&self) -> Option<NamespaceName> {
-        format!("{}-missing", self.namespace.name()).parse().ok()
+        format!("{}-missing", self.stage.namespace.name()).parse().ok()
     }
 
     async fn human_rolls_back(&self, key: &ReleaseKey, to: RevisionNumber) -> Hook {
@@ -171,7 +138,7 @@ impl InstallerHarness for ClusterHarness {
     }
 
     async fn forget_records(&self, key: &ReleaseKey) -> Hook {
-        self.namespace.run(&["delete", "secrets", "-l", &format!("owner=helm,name={}", key.name)]).await.unwrap();
+        self.stage.namespace.run(&["delete", "secrets", "-l", &format!("owner=helm,name={}", key.name)]).await.unwrap();
         Hook::Done
     }
 
@@ -179,27 +146,27 @@ impl InstallerHarness for ClusterHarness {
         let (kind, name) = parts(object);
         let port = json!({"name": "http", "port": 80});
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": {"ports": [port]}});
-        self.namespace.apply(&object).await;
+        self.stage.namespace.apply(&object).await;
         Hook::Done
     }
 
     async fn remove_object(&self, _: &ReleaseKey, object: &str) -> Hook {
         let (kind, name) = parts(object);
-        self.namespace.delete(kind, name).await;
+        self.stage.namespace.delete(kind, name).await;
         Hook::Done
     }
 
     async fn disturb_object(&self, _: &ReleaseKey, object: &str) -> Hook {
         let (kind, name) = parts(object);
         let ports = json!([{"name": "http", "port": 80, "targetPort": 9999}]);
-        self.namespace.patch(kind, name, &json!({"spec": {"ports": ports, "selector": {"app": "another"}}})).await;
+        self.stage.namespace.patch(kind, name, &json!({"spec": {"ports": ports, "selector": {"app": "another"}}})).await;
         Hook::Done
     }
 
     async fn break_record(&self, key: &ReleaseKey) -> Hook {
-        let newest = self.namespace.list("secrets", &format!("owner=helm,name={}", key.name)).await.pop().unwrap();
+        let newest = self.stage.namespace.list("secrets", &format!("owner=helm,name={}", key.name)).await.pop().unwrap();
         let patch = json!({"data": {"release": BASE64.encode("neither base64 nor anything else")}});
-        self.namespace.patch("secret", newest["metadata"]["name"].as_str().unwrap(), &patch).await;
+        self.stage.namespace.patch("secret", newest["metadata"]["name"].as_str().unwrap(), &patch).await;
         Hook::Done
     }
 }

@@ -62,7 +62,8 @@ fn apt(folder: &Path, arguments: &[&str], errors: Stdio, interrupt: &Interrupt) 
 /// The package's dependencies are not installed with it; those on libraries are on most machines.
 fn check_libraries(nginx: &Path, package: &Path) -> anyhow::Result<()> {
     let linked = output(Command::new("ldd").arg(nginx))?;
-    let missing: Vec<_> = linked.lines().filter(|line| line.contains("not found")).filter_map(|line| line.split_whitespace().next()).collect();
+    let missing: Vec<_> =
+        linked.lines().filter(|line| line.contains("not found")).filter_map(|line| line.split_whitespace().next()).collect();
     if !missing.is_empty() {
         bail!("nginx needs {}: install what is missing of its dependencies, {}", missing.join(", "), field(package, "Depends")?);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dbt_controller_domain::model::{RevisionHandle, RevisionNumber};
+use dbt_controller_domain::model::{Redactor, RevisionHandle, RevisionNumber};
 use dbt_controller_domain::ports::InstallerError;
 use kube::api::PropagationPolicy;
 
@@ -13,6 +13,7 @@ use super::leave::Leave;
 use super::objects::Live;
 use super::revision::Revision;
 use crate::manifest::ManifestObject;
+use crate::record::RecordKey;
 
 /// What is done when a field of the StatefulSet would have to change that cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +73,12 @@ impl NativeInstaller {
         for revision in self.revisions_with_unwatched_kinds(hand, except, leave).await? {
             for object in revision.manifest.objects() {
                 let target = Target::of(object, hand.release);
-                let is_known = |other: &Target| other.key == target.key && other.kind() == target.kind();
-                let known = wanted.iter().any(is_known) || found.iter().any(|(other, _)| is_known(other));
-                if known || target.kind().is_claim() || self.objects.watched(&target.kind()).is_some() {
+                let is_known = wanted.iter().chain(found.iter().map(|(other, _)| other)).any(|other| other.is(&target));
+                if is_known || target.kind().is_claim() || self.objects.watched(&target.kind()).is_some() {
                     continue;
                 }
                 let live = hand.look(&target).await?;
-                found.extend(live.filter(|live| live.is_of(hand.release) && !live.is_kept && !live.is_leaving).map(|live| (target, live)));
+                found.extend(live.filter(|live| hand.may_remove(live)).map(|live| (target, live)));
             }
         }
         Ok(found)
@@ -96,7 +96,7 @@ impl NativeInstaller {
             if details.kinds.iter().all(|kind| self.objects.is_watched_name(kind)) {
                 continue;
             }
-            let key = crate::record::RecordKey::new(hand.release, number);
+            let key = RecordKey::new(hand.release, number);
             revisions.extend(self.records.load_shown(&key, leave).await?);
         }
         Ok(revisions)
@@ -104,9 +104,9 @@ impl NativeInstaller {
 }
 
 /// Replaces what the API server might quote of a revision.
-pub(super) fn secrets_of(revision: &Revision) -> dbt_controller_domain::model::Redactor {
+pub(super) fn secrets_of(revision: &Revision) -> Redactor {
     let secrets = revision.manifest.objects().iter().filter(|object| object.kind() == "Secret");
     let data = secrets.flat_map(|secret| ["data", "stringData"].map(|field| secret.value().get(field)));
     let texts = data.flatten().filter_map(|data| data.as_object()).flat_map(|data| data.values()).filter_map(|value| value.as_str());
-    dbt_controller_domain::model::Redactor::new(texts.map(Into::into)).and(&revision.redactor())
+    Redactor::new(texts.map(Into::into)).and(&revision.redactor())
 }

@@ -3,6 +3,8 @@
 //! Helm's rollback and uninstall go through beside a pending revision, so they can happen at any moment of an operation of ours. Then
 //! it has to stop where it is.
 
+use std::sync::Arc;
+
 use dbt_controller_domain::model::{OperationId, ReleaseStatus, RevisionHandle, RevisionNumber};
 use dbt_controller_domain::ports::InstallerError;
 
@@ -125,11 +127,7 @@ impl NativeInstaller {
     }
 
     /// The release's records as they are now, and of them the claimed one whole.
-    pub(super) async fn claimed(
-        &self,
-        claim: &Claim,
-        leave: Leave<'_>,
-    ) -> Result<(History, Option<std::sync::Arc<Revision>>), InstallerError> {
+    pub(super) async fn claimed(&self, claim: &Claim, leave: Leave<'_>) -> Result<(History, Option<Arc<Revision>>), InstallerError> {
         let history = self.records.history(&claim.key.release, leave).await?;
         let revision = match history.find(claim.key.revision) {
             Some(head) => self.load_readable(head, leave).await?,
@@ -139,7 +137,7 @@ impl NativeInstaller {
     }
 
     /// As `Records::load`; for a writer a record that became unreadable is one that somebody changed.
-    async fn load_readable(&self, head: &Head, leave: Leave<'_>) -> Result<Option<std::sync::Arc<Revision>>, InstallerError> {
+    async fn load_readable(&self, head: &Head, leave: Leave<'_>) -> Result<Option<Arc<Revision>>, InstallerError> {
         match self.records.load(head, leave).await {
             Err(InstallerError::Unreadable(why)) => changed(format!("its record cannot be read any more: {why}")),
             other => other,

@@ -1,6 +1,5 @@
 //! Writing the objects of one release, under one fence and one claim.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbt_controller_domain::model::{Redactor, ReleaseKey};
@@ -15,7 +14,7 @@ use super::claim::Claim;
 use super::kinds::{self, Kind};
 use super::leave::{Leave, failed, refused};
 use super::managers::{self, HELM};
-use super::objects::{Live, Owned};
+use super::objects::{Live, Owned, WatchedKind};
 use crate::manifest::ManifestObject;
 
 /// How often a write is tried that somebody else's write got in between.
@@ -60,6 +59,11 @@ impl Target {
         Kind::of(&self.resource)
     }
 
+    /// Whether both are of one object.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.key == other.key && self.kind() == other.kind()
+    }
+
     /// `Kind/name`.
     pub(super) fn title(&self) -> String {
         format!("{}/{}", self.resource.kind, self.key.name)
@@ -81,12 +85,24 @@ impl<'a> Hand<'a> {
 
     /// An object as it is: from memory, or from the cluster when no watch of its kind stands.
     pub(super) async fn look(&self, target: &Target) -> Result<Option<Live>, InstallerError> {
-        let watched = self.installer.objects.watched(&target.kind());
-        let standing = watched.filter(|kind| kind.cache.behind().is_none() && kind.cache.forbidden(&target.key.namespace).is_none());
-        match standing {
+        match self.watch_of(target).filter(|kind| kind.cache.behind().is_none()) {
             Some(kind) => Ok(kind.cache.get(&target.key).map(|live| (*live).clone())),
-            None => Ok(self.fetch(target).await?.map(|meta| Live::of(&meta))),
+            None => self.look_anew(target).await,
         }
+    }
+
+    fn watch_of(&self, target: &Target) -> Option<&WatchedKind> {
+        self.installer.objects.watch_of(&target.kind(), &target.key.namespace)
+    }
+
+    /// An object as it is now.
+    pub(super) async fn look_anew(&self, target: &Target) -> Result<Option<Live>, InstallerError> {
+        Ok(self.fetch(target).await?.map(|meta| Live::of(&meta)))
+    }
+
+    /// Whether an object is of this release, and may go with it.
+    pub(super) fn may_remove(&self, live: &Live) -> bool {
+        live.is_of(self.release) && !live.is_kept && !live.is_leaving
     }
 
     /// The metadata of an object, from the cluster.
@@ -116,7 +132,7 @@ impl<'a> Hand<'a> {
             Some(live) if live.is_leaving => live,
             other => return Ok(other),
         };
-        let gone = match self.installer.objects.watched(&target.kind()) {
+        let gone = match self.watch_of(target) {
             Some(kind) => kind.cache.gone(&target.key, |live| live.uid != leaving.uid, READ_LIMIT).await.is_ok(),
             None => false,
         };
@@ -195,7 +211,7 @@ impl<'a> Hand<'a> {
         Err(InstallerError::Unavailable(format!("{} is written by somebody else all the time", target.title()).into()))
     }
 
-    /// Deletes an object, if it is still this one. Its dependents go in the background.
+    /// Deletes an object, if it is still this one.
     pub(super) async fn delete(&mut self, target: &Target, uid: &str, propagation: PropagationPolicy) -> Result<(), InstallerError> {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { propagation_policy: Some(propagation), preconditions: Some(preconditions), ..DeleteParams::default() };
@@ -210,7 +226,7 @@ impl<'a> Hand<'a> {
 
     /// Waits until an object that was deleted is gone from everybody's sight.
     pub(super) async fn await_gone(&self, target: &Target, uid: &str, limit: Duration) -> Result<(), InstallerError> {
-        let Some(kind) = self.installer.objects.watched(&target.kind()) else { return Ok(()) };
+        let Some(kind) = self.watch_of(target) else { return Ok(()) };
         let gone = kind.cache.gone(&target.key, |live| live.uid != uid, limit).await;
         gone.map_err(|fault| fault.of_installer(&target.title()))?;
         let hidden = self.installer.barrier.gone(&target.resource.kind, &target.key, uid, limit).await;
@@ -232,7 +248,7 @@ impl<'a> Hand<'a> {
 
     async fn await_shown(&self, target: &Target, written: &Written) -> Result<(), Fault> {
         let Target { resource, key } = target;
-        let Some(kind) = self.installer.objects.watched(&target.kind()) else { return Ok(()) };
+        let Some(kind) = self.watch_of(target) else { return Ok(()) };
         match written {
             Written::At { version } => {
                 kind.cache.seen(key, version, READ_LIMIT).await?;
@@ -261,12 +277,11 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// The objects of this release that are in memory and not among these. Those that ask to be kept are left out, and claims always.
+    /// The objects of this release that are in memory and not among these, and may go.
     pub(super) fn surplus(&self, wanted: &[ManifestObject]) -> Vec<Owned> {
-        let wanted: BTreeSet<_> =
-            wanted.iter().map(|object| Target::of(object, self.release)).map(|target| (target.kind(), target.key)).collect();
+        let wanted: Vec<_> = wanted.iter().map(|object| Target::of(object, self.release)).collect();
         let owned = self.installer.objects.of(self.release).into_iter();
-        owned.filter(|owned| !owned.live.is_kept && !wanted.contains(&(Kind::of(&owned.resource), owned.key.clone()))).collect()
+        owned.filter(|owned| self.may_remove(&owned.live) && !wanted.iter().any(|target| target.is(&Target::from(owned)))).collect()
     }
 }
 

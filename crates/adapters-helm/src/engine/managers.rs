@@ -35,9 +35,9 @@ pub(super) fn need_merge(entries: &[ManagedFieldsEntry]) -> bool {
     entries.iter().any(is_to_merge)
 }
 
-/// Whether anybody but Helm has written the object.
+/// Whether anything but Helm's applies has written the object, its status aside. It has not when the apply has just made it.
 pub(super) fn have_others(entries: &[ManagedFieldsEntry]) -> bool {
-    entries.iter().any(|entry| !is(entry, HELM, APPLY) && !is(entry, HELM, UPDATE))
+    entries.iter().any(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty() && !is(entry, HELM, APPLY))
 }
 
 /// What Helm's apply owns, in short: equal texts, equal fields, last changed by the same apply. None when nothing.

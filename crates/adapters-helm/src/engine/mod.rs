@@ -152,3 +152,6 @@ impl ChartInstaller for NativeInstaller {
         self.uninstall_release(key, Leave::Write(fence)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,7 @@ pub(super) struct Live {
 pub(super) struct Objects {
     /// In the order in which Helm installs the kinds.
     kinds: Vec<WatchedKind>,
+    namespaces: Vec<String>,
 }
 
 pub(super) struct WatchedKind {
@@ -104,7 +105,7 @@ impl Objects {
     /// Starts to watch.
     pub(super) fn start(client: &Client, namespaces: &[String], gateway: Gateway) -> Self {
         let kinds = kinds::watched(gateway).into_iter().map(|resource| WatchedKind::start(client, namespaces, resource));
-        Self { kinds: kinds.collect() }
+        Self { kinds: kinds.collect(), namespaces: namespaces.to_vec() }
     }
 
     fn caches(&self) -> impl Iterator<Item = &Cache<Live>> {
@@ -124,6 +125,12 @@ impl Objects {
     /// The watch of a kind; none for kinds that releases of ours do not have.
     pub(super) fn watched(&self, kind: &Kind) -> Option<&WatchedKind> {
         self.kinds.iter().find(|watched| watched.kind == *kind)
+    }
+
+    /// The watch that shows an object, now or when it stands again. Somebody else's manifest may have objects in other namespaces.
+    pub(super) fn watch_of(&self, kind: &Kind, namespace: &str) -> Option<&WatchedKind> {
+        let is_ours = self.namespaces.iter().any(|ours| ours == namespace);
+        self.watched(kind).filter(|watched| is_ours && watched.cache.forbidden(namespace).is_none())
     }
 
     /// Whether a kind of this name is watched.

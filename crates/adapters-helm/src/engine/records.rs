@@ -253,6 +253,12 @@ impl Records {
         self.wait(&head.key, &head.version).await
     }
 
+    /// As if the watch had shown it.
+    #[cfg(test)]
+    pub(super) fn show(&self, key: &RecordKey, entry: Entry) {
+        self.table.set(key, Some(&Arc::new(entry)));
+    }
+
     async fn written(&self, revision: Revision) -> Result<(), InstallerError> {
         let revision = Arc::new(revision);
         self.recent.keep(&revision);

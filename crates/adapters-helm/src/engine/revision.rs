@@ -12,7 +12,7 @@ use crate::chart;
 use crate::controller::Operation;
 use crate::facts::Recorded;
 use crate::manifest::Manifest;
-use crate::record::{Record, RecordKey, Unreadable, rollback_description, status_of};
+use crate::record::{Record, RecordKey, Unreadable, status_of};
 
 /// A revision, whole.
 pub(super) struct Revision {
@@ -142,12 +142,13 @@ impl Revision {
         }
     }
 
-    /// What its description says once it is in force, in Helm's words.
-    pub(super) fn deployed_description(&self) -> String {
-        match (self.record.status(), self.record.rollback_revision()) {
-            (_, Some(to)) => rollback_description(to),
-            (ReleaseStatus::PendingInstall, None) => "Install complete".to_owned(),
-            (_, None) => "Upgrade complete".to_owned(),
+    /// What its description says once it is in force, in Helm's words; none to keep what it says.
+    pub(super) fn deployed_description(&self) -> Option<&'static str> {
+        match self.record.status() {
+            ReleaseStatus::PendingInstall => Some("Install complete"),
+            ReleaseStatus::PendingUpgrade => Some("Upgrade complete"),
+            // "Rollback to 3", from the beginning.
+            _ => None,
         }
     }
 }

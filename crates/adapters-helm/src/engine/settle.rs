@@ -35,7 +35,9 @@ impl NativeInstaller {
             let description = revision.deployed_description();
             let change = |record: &mut Record| {
                 record.set_status(ReleaseStatus::Deployed);
-                record.set_description(&description);
+                if let Some(description) = description {
+                    record.set_description(description);
+                }
             };
             if let Rewrite::Outdated = self.records.rewrite(&revision, change, leave).await? {
                 return Ok(false);

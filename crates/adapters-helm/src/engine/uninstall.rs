@@ -22,10 +22,10 @@ const DELETING: &str = "Deletion in progress (or silently failed)";
 
 impl NativeInstaller {
     pub(super) async fn uninstall_release(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<Uninstalled, InstallerError> {
-        let history = self.announce_uninstall(key, leave).await?;
+        let (history, newest) = self.announce_uninstall(key, leave).await?;
         let mut hand = Hand::new(self, key, leave, Redactor::default());
         let mut removed = Vec::new();
-        for (target, live) in self.all_objects(&hand, leave).await? {
+        for (target, live) in self.all_objects(&hand, newest.as_deref(), leave).await? {
             hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
             removed.push(target.title());
         }
@@ -42,26 +42,27 @@ impl NativeInstaller {
         Ok(Uninstalled { had_record: !history.0.is_empty(), objects: removed })
     }
 
-    /// Marks the newest record, if it can be read, as being uninstalled. Returns the records as they are then.
-    async fn announce_uninstall(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<History, InstallerError> {
+    /// Marks the newest record, if it can be read, as being uninstalled. Returns the records, and the newest one.
+    async fn announce_uninstall(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<(History, Option<Arc<Revision>>), InstallerError> {
         let mut history = self.records.history(key, leave).await?;
+        let mut read = None;
         for _ in 0..ATTEMPTS {
-            let Some(newest) = history.newest() else { return Ok(history) };
-            let revision = match self.records.load(newest, leave).await {
+            let Some(newest) = history.newest() else { return Ok((history, None)) };
+            read = match self.records.load(newest, leave).await {
                 Ok(revision) => revision,
                 // What cannot be read can still be deleted.
-                Err(InstallerError::Unreadable(_)) => return Ok(history),
+                Err(InstallerError::Unreadable(_)) => return Ok((history, None)),
                 Err(error) => return Err(error),
             };
-            if let Some(revision) = revision
-                && self.mark_uninstalling(&revision, leave).await?
+            if let Some(revision) = &read
+                && self.mark_uninstalling(revision, leave).await?
             {
-                return Ok(history);
+                break;
             }
             history = self.records.history(key, leave).await?;
         }
-        // Somebody writes it all the time; it goes all the same.
-        Ok(history)
+        // Should somebody write it all the time: it goes all the same.
+        Ok((history, read))
     }
 
     /// False when the record changed in the meantime.
@@ -79,11 +80,24 @@ impl NativeInstaller {
     }
 
     /// What the release has, last first.
-    async fn all_objects(&self, hand: &Hand<'_>, leave: Leave<'_>) -> Result<Vec<(Target, Live)>, InstallerError> {
+    async fn all_objects(
+        &self,
+        hand: &Hand<'_>,
+        newest: Option<&Revision>,
+        leave: Leave<'_>,
+    ) -> Result<Vec<(Target, Live)>, InstallerError> {
         self.objects.synced().map_err(|fault| fault.of_installer("objects"))?;
-        let unwatched = self.unwatched(hand, &[], None, leave).await?;
         let watched = hand.surplus(&[]).into_iter().map(|owned| (Target::from(&owned), owned.live));
-        let mut objects: Vec<_> = watched.chain(unwatched).collect();
+        let mut objects: Vec<_> = watched.chain(self.unwatched(hand, &[], None, leave).await?).collect();
+        // Another process may have written some a moment ago, and no watch has shown them yet.
+        for object in newest.map_or(&[][..], |newest| newest.manifest.objects()) {
+            let target = Target::of(object, hand.release);
+            let is_known = objects.iter().any(|(known, _)| known.is(&target));
+            if !is_known && !target.kind().is_claim() {
+                let live = hand.look_anew(&target).await?;
+                objects.extend(live.filter(|live| hand.may_remove(live)).map(|live| (target, live)));
+            }
+        }
         objects.reverse();
         Ok(objects)
     }

@@ -118,7 +118,7 @@ impl Record {
             ("first_deployed", raw(&first_deployed.to_string())),
             ("last_deployed", raw(&now.to_string())),
             ("status", raw(ReleaseStatus::PendingRollback.as_str())),
-            ("description", raw(&rollback_description(self.key.revision))),
+            ("description", raw(&format!("Rollback to {}", self.key.revision))),
             ("rollback_revision", raw(&self.key.revision.0)),
         ]);
         info.extend(self.info.get_key_value("notes").map(|(name, notes)| (name.clone(), notes.clone())));
@@ -288,11 +288,6 @@ impl Record {
         let text: String = self.info(name)?;
         text.parse().ok().filter(|time| *time > Timestamp::UNIX_EPOCH)
     }
-}
-
-/// What the description of a rollback says in both Helms.
-pub(crate) fn rollback_description(to: RevisionNumber) -> String {
-    format!("Rollback to {to}")
 }
 
 /// The status that the label tells; it is that of the payload unless somebody broke off between two writes.

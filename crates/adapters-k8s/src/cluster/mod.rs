@@ -10,6 +10,7 @@ mod pods;
 mod probe;
 mod refusal;
 mod servers;
+mod silence;
 mod volumes;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use tokio::time::{Instant, timeout};
 use self::fold::{ClaimView, PodView, SetView};
 use self::probe::Probe;
 use self::servers::{Server, Servers};
+use self::silence::Silence;
 use self::volumes::VolumeInspector;
 use crate::FIELD_MANAGER;
 
@@ -56,6 +58,7 @@ pub struct KubeCluster {
     pods: Cache<PodView>,
     claims: Cache<ClaimView>,
     probe: Probe,
+    silence: Silence,
     _inspector: VolumeInspector,
 }
 
@@ -90,7 +93,17 @@ impl KubeCluster {
             Cache::start(source, fold::claim, on_change)
         };
         let inspector = VolumeInspector::start(client.clone(), Arc::clone(&servers), clock);
-        Self { client, namespaces: namespaces.to_vec(), servers, sets, pods, claims, probe: Probe::new(), _inspector: inspector }
+        Self {
+            client,
+            namespaces: namespaces.to_vec(),
+            servers,
+            sets,
+            pods,
+            claims,
+            probe: Probe::new(),
+            silence: Silence::default(),
+            _inspector: inspector,
+        }
     }
 
     /// Whether everything was read once.
@@ -112,7 +125,8 @@ impl KubeCluster {
     fn readable(&self, namespace: &Namespace) -> Result<(), ClusterError> {
         self.synced().map_err(Fault::of_cluster)?;
         let namespace = namespace.as_str();
-        let refusal = || self.sets.forbidden(namespace).or_else(|| self.pods.forbidden(namespace)).or_else(|| self.claims.forbidden(namespace));
+        let refusal =
+            || self.sets.forbidden(namespace).or_else(|| self.pods.forbidden(namespace)).or_else(|| self.claims.forbidden(namespace));
         match refusal() {
             Some(reason) => Err(ClusterError::Forbidden(reason)),
             None => Ok(()),
@@ -163,7 +177,7 @@ impl Cluster for KubeCluster {
 
     fn behind(&self) -> Option<Duration> {
         let ages = [self.sets.behind(), self.pods.behind(), self.claims.behind()];
-        ages.into_iter().flatten().map(|(age, _)| age).max()
+        ages.into_iter().flatten().map(|(age, _)| age).chain(self.silence.age()).max()
     }
 
     async fn watch(&self, key: &ServerKey) -> Result<watch::Receiver<Arc<ServerState>>, ClusterError> {
@@ -223,11 +237,13 @@ impl Cluster for KubeCluster {
         // A watch that broke is begun anew at once; only one that stays broken is worth a word.
         let begun = Instant::now();
         let request = Request::get("/version").body(Vec::new()).map_err(|error| ClusterError::Unexpected(error.into()))?;
-        match call(CHECK_LIMIT, self.client.request_text(request)).await {
+        let answer = match call(CHECK_LIMIT, self.client.request_text(request)).await {
             // Whoever refuses has answered.
-            Ok(_) | Err(Fault::Forbidden(_) | Fault::Refused(_) | Fault::NotFound(_)) => {}
-            Err(fault) => return Err(fault.of_cluster()),
-        }
+            Ok(_) | Err(Fault::Forbidden(_) | Fault::Refused(_) | Fault::NotFound(_)) => Ok(()),
+            Err(fault) => Err(fault.of_cluster()),
+        };
+        self.silence.note(begun, answer.is_ok());
+        answer?;
         let rest = || CHECK_LIMIT.saturating_sub(begun.elapsed());
         stands(&self.sets, rest()).await?;
         stands(&self.pods, rest()).await?;

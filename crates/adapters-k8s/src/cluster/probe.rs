@@ -73,7 +73,12 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_success_counts() {
-        for answer in ["HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "nonsense", ""] {
+        for answer in [
+            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+            "nonsense",
+            "",
+        ] {
             assert_eq!(asked(answer).await.0, None, "{answer}");
         }
     }

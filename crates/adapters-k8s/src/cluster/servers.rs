@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dbt_controller_domain::model::{Claim, ContainerState, ContainerStatus, PodState, ServerKey, ServerState};
+use dbt_controller_domain::model::{Claim, ContainerState, ContainerStatus, PodState, ServerKey, ServerState, StatefulSetState};
 use dbt_controller_kube_access::ObjectKey;
 use tokio::sync::watch;
 
@@ -175,7 +175,7 @@ impl Server {
 
     fn show(&self) {
         let state = ServerState {
-            stateful_set: self.set.as_ref().map(|set| set.state.clone()),
+            stateful_set: self.set.as_ref().map(|set| self.stateful_set(set)),
             pods: self.pods.iter().map(|(ordinal, view)| self.pod(*ordinal, view)).collect(),
         };
         self.state.send_if_modified(|shown| {
@@ -185,6 +185,19 @@ impl Server {
             }
             is_new
         });
+    }
+
+    /// The status counts no pods but those that were seen: StatefulSets and pods come by different watches, and a server must not be
+    /// called ready beside a pod that is shown as it was before.
+    fn stateful_set(&self, set: &SetView) -> StatefulSetState {
+        let count = |is_meant: &dyn Fn(&PodState) -> bool| {
+            let pods = self.pods.values().filter(|view| is_meant(&view.state)).count();
+            u32::try_from(pods).unwrap_or(u32::MAX)
+        };
+        let mut state = set.state.clone();
+        state.ready_replicas = state.ready_replicas.min(count(&|pod| pod.ready));
+        state.updated_replicas = state.updated_replicas.min(count(&|pod| pod.revision == set.state.update_revision));
+        state
     }
 
     fn pod(&self, ordinal: u32, view: &PodView) -> PodState {

@@ -53,7 +53,10 @@ async fn inspect(client: Client, servers: Arc<Servers>, clock: Arc<dyn Clock>) {
                 Ok(events) => note(&servers, &suspect, failure(&events, clock.now())),
                 Err(Fault::Forbidden(reason)) => {
                     if !std::mem::replace(&mut is_told, true) {
-                        tracing::info!(reason, "events cannot be read: volumes that cannot be mounted are noticed only at the end of the wait");
+                        tracing::info!(
+                            reason,
+                            "events cannot be read: volumes that cannot be mounted are noticed only at the end of the wait"
+                        );
                     }
                     tokio::time::sleep(FORBIDDEN_PAUSE).await;
                     break;

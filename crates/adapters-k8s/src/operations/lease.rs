@@ -189,10 +189,8 @@ impl Candidate {
             lease_transitions: Some(if is_renewal { transitions } else { transitions.saturating_add(1) }),
             ..before
         };
-        let metadata = known.map_or_else(
-            || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
-            |lease| lease.metadata.clone(),
-        );
+        let metadata =
+            known.map_or_else(|| ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() }, |lease| lease.metadata.clone());
         Lease { metadata, spec: Some(spec) }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbt_controller_domain::ReleaseName;
 use dbt_controller_domain::model::{HolderId, Namespace, OperationId, OperationRecord};
-use dbt_controller_domain::ports::{OperationStore, StoreError, StoredRecord, Version};
+use dbt_controller_domain::ports::{OperationStore, RefusalKind, StoreError, StoredRecord, Version};
 use dbt_controller_kube_access::{Cache, Changed, Fault, ObjectKey, Source};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -131,9 +131,9 @@ impl KubeOperationStore {
     async fn get(&self, release: &ReleaseName, limit: Duration) -> Result<Option<Arc<Kept>>, StoreError> {
         let name = release.operation_object_name();
         let Some(secret) = self.secrets.get(&name, limit).await.map_err(store_error)? else { return Ok(None) };
-        content(secret).map(Some).map_err(|reason| {
-            StoreError::Unexpected(format!("the operation record in Secret `{name}` cannot be read: {reason}").into())
-        })
+        content(secret)
+            .map(Some)
+            .map_err(|reason| StoreError::Unexpected(format!("the operation record in Secret `{name}` cannot be read: {reason}").into()))
     }
 
     /// The record of this version: what it was is needed to tell whether the lock changes.
@@ -276,14 +276,11 @@ fn store_error(fault: Fault) -> StoreError {
     match fault {
         Fault::Unavailable(source) => StoreError::Unavailable(source),
         Fault::Unauthorized(_) => StoreError::Unavailable(fault.into()),
-        Fault::NotFound(_)
-        | Fault::NamespaceMissing(_)
-        | Fault::AlreadyExists(_)
-        | Fault::Conflict(_)
-        | Fault::Forbidden(_)
-        | Fault::Quota(_)
-        | Fault::Refused(_)
-        | Fault::TooLarge(_) => StoreError::Unexpected(fault.into()),
+        Fault::Forbidden(message) => StoreError::Forbidden(message),
+        Fault::NamespaceMissing(message) => StoreError::NamespaceMissing(message),
+        Fault::Quota(message) => StoreError::Refused { kind: RefusalKind::Quota, message },
+        Fault::Refused(message) => StoreError::Refused { kind: RefusalKind::Admission, message },
+        Fault::NotFound(_) | Fault::AlreadyExists(_) | Fault::Conflict(_) | Fault::TooLarge(_) => StoreError::Unexpected(fault.into()),
         Fault::Unexpected(source) => StoreError::Unexpected(source),
     }
 }

@@ -136,8 +136,9 @@ impl Secrets {
 /// What the API server says of a request that did not go through; a proxy before it may not speak its language.
 fn refusal(status: StatusCode, body: &[u8]) -> Status {
     let told: Option<Status> = serde_json::from_slice(body).ok();
-    told.filter(|told| told.code != 0)
-        .unwrap_or_else(|| Status::failure(&format!("HTTP {status}"), status.canonical_reason().unwrap_or_default()).with_code(status.as_u16()))
+    told.filter(|told| told.code != 0).unwrap_or_else(|| {
+        Status::failure(&format!("HTTP {status}"), status.canonical_reason().unwrap_or_default()).with_code(status.as_u16())
+    })
 }
 
 fn unexpected(error: kube::core::request::Error) -> Fault {

@@ -44,10 +44,9 @@ impl ServerClock {
     pub(super) fn learn(&self, date: &str, sent: Instant, received: Instant) {
         let Some(told) = parse(date).and_then(|date| self.estimate(date, sent, received)) else { return };
         let mut bounds = self.bounds();
-        let narrower = bounds.map(|known| known.at_anchor).map(|known| Estimate {
-            earliest: known.earliest.max(told.earliest),
-            latest: known.latest.min(told.latest),
-        });
+        let narrower = bounds
+            .map(|known| known.at_anchor)
+            .map(|known| Estimate { earliest: known.earliest.max(told.earliest), latest: known.latest.min(told.latest) });
         // Clocks drift and are set, and the next answer may come from another server: what contradicts the past replaces it.
         let at_anchor = narrower.filter(|both| both.earliest <= both.latest).unwrap_or(told);
         *bounds = Some(Bounds { at_anchor, learned: received });

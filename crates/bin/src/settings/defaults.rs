@@ -4,7 +4,9 @@ use dbt_controller_domain::model::Namespace;
 use dbt_controller_http_api::RequestDefaults;
 
 use super::reader::{Noted, Reader};
-use super::table::{CLOUD_PROVIDER, DEFAULT_CUSTOMER, DEFAULT_DOMAIN, DEFAULT_TAG, GCP_SERVICE_ACCOUNT, SERVER_HOST_TEMPLATE, SERVER_SIZES};
+use super::table::{
+    CLOUD_PROVIDER, DEFAULT_CUSTOMER, DEFAULT_DOMAIN, DEFAULT_TAG, GCP_SERVICE_ACCOUNT, SERVER_HOST_TEMPLATE, SERVER_SIZES,
+};
 use super::{sizes, values};
 
 /// Reads all of it but the namespaces, which the workflows share.

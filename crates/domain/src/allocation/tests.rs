@@ -63,3 +63,18 @@ fn an_operation_of_the_identity_is_found_under_its_name() {
     assert_eq!(under_way(&identity(), &record(&identity(), deploy_task())), Some(key()));
     assert_eq!(under_way(&identity(), &record(&other(), deploy_task())), None);
 }
+
+#[test]
+fn a_record_that_cannot_be_read_stands_in_the_way_of_its_name_and_of_no_other() {
+    let mut broken = release(1, ReleaseStatus::Deployed).summary;
+    (broken.deployment, broken.unreadable) = (None, Some("no gzip".to_owned()));
+    let names = identity().release_names();
+    assert!(names.contains(&broken.key.name));
+    let failure = unreadable_among(&names, &[Arc::new(broken.clone())]).unwrap();
+    assert_eq!(failure.code, FailureCode::ReleaseUnreadable);
+    assert!(failure.message.contains("no gzip"), "{failure}");
+    let elsewhere = Identity::parse("unrelated", None).unwrap().release_names();
+    assert_eq!(unreadable_among(&elsewhere, &[Arc::new(broken.clone())]), None);
+    broken.status = ReleaseStatus::Uninstalled;
+    assert_eq!(unreadable_among(&names, &[Arc::new(broken)]), None);
+}

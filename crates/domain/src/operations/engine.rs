@@ -20,7 +20,7 @@ use crate::model::{
     Caller, Failure, FailureCode, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey, Task, Ticket,
 };
 use crate::naming::{Identity, ReleaseName};
-use crate::ports::{Clock, OperationStore, Random, StoreError};
+use crate::ports::{Clock, OperationStore, Random, RefusalKind, StoreError};
 
 /// The engine's limits, from the settings.
 #[derive(Debug, Clone)]
@@ -411,15 +411,50 @@ fn too_many(what: String) -> Failure {
 /// Whether the operation was accepted is not known when the answer to its writing was lost.
 fn submit_failure(error: &StoreError) -> Failure {
     let mut failure = store_failure(error);
-    failure.message = format!("{error}; it is not known whether the operation was accepted; send the same request again, it then joins");
+    match error {
+        StoreError::Forbidden(_) | StoreError::NamespaceMissing(_) | StoreError::Refused { .. } => {}
+        StoreError::Conflict | StoreError::Unavailable(_) | StoreError::TooLarge(_) | StoreError::Unexpected(_) => {
+            failure.message =
+                format!("{error}; it is not known whether the operation was accepted; send the same request again, it then joins");
+        }
+    }
     failure
 }
 
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
     tracing::warn!(%error, "the operation store could not be used");
-    let code = match error {
-        StoreError::Unavailable(_) | StoreError::Conflict => FailureCode::ClusterUnavailable,
-        StoreError::TooLarge(_) | StoreError::Unexpected(_) => FailureCode::Internal,
+    let (code, remedy) = match error {
+        StoreError::Unavailable(_) | StoreError::Conflict => (FailureCode::ClusterUnavailable, "try again later"),
+        StoreError::Forbidden(_) => (FailureCode::Forbidden, "give the service's account this right; its Role is in the documentation"),
+        StoreError::NamespaceMissing(_) => (FailureCode::NamespaceMissing, "create it, or correct `KUBERNETES_NAMESPACE`"),
+        StoreError::Refused { kind: RefusalKind::Quota, .. } => (FailureCode::QuotaExceeded, "raise the quota"),
+        StoreError::Refused { kind: RefusalKind::Admission, .. } => (FailureCode::AdmissionRefused, "change what it objects to"),
+        StoreError::TooLarge(_) | StoreError::Unexpected(_) => (FailureCode::Internal, "try again later"),
     };
-    Failure::new(code, format!("{error}; try again later"))
+    Failure::new(code, format!("{error}; {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_refuses_is_told_by_its_cause_and_one_that_does_not_answer_by_what_is_unknown() {
+        let refused = |kind| StoreError::Refused { kind, message: "words".to_owned() };
+        let unknown = "it is not known whether the operation was accepted";
+        let cases = [
+            (StoreError::Forbidden("words".to_owned()), FailureCode::Forbidden, "words"),
+            (StoreError::NamespaceMissing("words".to_owned()), FailureCode::NamespaceMissing, "words"),
+            (refused(RefusalKind::Quota), FailureCode::QuotaExceeded, "words"),
+            (refused(RefusalKind::Admission), FailureCode::AdmissionRefused, "words"),
+            (StoreError::Unavailable("no answer".into()), FailureCode::ClusterUnavailable, unknown),
+            (StoreError::Unexpected("odd".into()), FailureCode::Internal, unknown),
+        ];
+        for (error, code, words) in cases {
+            let failure = submit_failure(&error);
+            assert_eq!(failure.code, code);
+            assert!(failure.message.contains(words), "{failure}");
+            assert_eq!(failure.message.contains(unknown), words == unknown, "{failure}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dbt_controller_naming::ReleaseName;
 use tokio::sync::watch;
 
-use super::BoxError;
+use super::{BoxError, RefusalKind};
 use crate::model::OperationRecord;
 
 /// A record's version in the store, opaque.
@@ -39,7 +39,8 @@ pub trait OperationStore: Send + Sync {
     /// After it returned, [`OperationStore::watch`] and [`OperationStore::list`] of this replica show the record or a later one.
     ///
     /// # Errors
-    /// `Conflict` when somebody else was first; `Unavailable` when it is unknown whether it was written; `TooLarge` over 900 KiB.
+    /// `Conflict` when somebody else was first; `Unavailable` when it is unknown whether it was written; `TooLarge` over 900 KiB;
+    /// `Forbidden`, `NamespaceMissing`, `Refused` when it was not written, and will not be before somebody mends the cause.
     async fn compare_and_swap(
         &self,
         release: &ReleaseName,
@@ -75,6 +76,20 @@ pub enum StoreError {
     /// The store did not answer; whether a write happened is unknown.
     #[error("the operation store does not answer: {0}")]
     Unavailable(#[source] BoxError),
+    /// Our account lacks a right.
+    #[error("missing right: {0}")]
+    Forbidden(String),
+    /// The home namespace does not exist or is being deleted.
+    #[error("the service's own namespace does not exist or is being deleted: {0}")]
+    NamespaceMissing(String),
+    /// The store refused the record.
+    #[error("the operation record was refused: {message}")]
+    Refused {
+        /// By what.
+        kind: RefusalKind,
+        /// The store's words.
+        message: String,
+    },
     /// The record is over its limit.
     #[error("the operation record has {0} bytes, more than its limit")]
     TooLarge(usize),

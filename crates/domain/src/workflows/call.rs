@@ -119,7 +119,12 @@ impl PortError for StoreError {
     fn trouble(&self) -> Trouble {
         match self {
             Self::Unavailable(_) => Trouble::Passing,
-            Self::Conflict | Self::TooLarge(_) | Self::Unexpected(_) => Trouble::Lasting,
+            Self::Conflict
+            | Self::Forbidden(_)
+            | Self::NamespaceMissing(_)
+            | Self::Refused { .. }
+            | Self::TooLarge(_)
+            | Self::Unexpected(_) => Trouble::Lasting,
         }
     }
 

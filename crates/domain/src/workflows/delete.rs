@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::call::{Halt, call};
 use super::deploy::stop_of;
+use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
 use crate::model::{
     ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ReleaseKey, ServerKey, Success,
@@ -46,6 +47,13 @@ pub(super) struct Removal {
     nothing: bool,
 }
 
+impl Removal {
+    fn nothing() -> Self {
+        let connection = ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotFound, error: None };
+        Self { claims: Vec::new(), connection, nothing: true }
+    }
+}
+
 /// Removes all that there is of a release. The run's own release, or one that it takes the place of.
 pub(super) async fn remove(
     workflows: &Workflows,
@@ -61,6 +69,10 @@ pub(super) async fn remove(
         Err(broken) => return Err(broken.or_fail(|error| faults::of_installer(&error))),
     };
     let summary = release.as_ref().map(|release| std::sync::Arc::new(release.summary.clone()));
+    // Somebody may have taken the name since the delete was asked for.
+    if summary.as_ref().is_some_and(|summary| is_somebody_elses(summary)) {
+        return Ok(Removal::nothing());
+    }
     let server = server_of(key, summary.as_ref());
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
     let removed = uninstall(workflows, run, key, deadline).await?;

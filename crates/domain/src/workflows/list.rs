@@ -1,9 +1,10 @@
 //! Reads over releases: the list of deployments, the lookup of one by name, the names of an identity. All answered from memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Workflows, faults, server_of};
-use crate::allocation::{deployment_of, holder_of, under_way};
+use crate::allocation::{deployment_of, holder_of, under_way, unreadable};
 use crate::model::{DeploymentFilter, Failure, FailureCode, NameCandidate, NamesReport, Namespace, ReleaseKey, ReleaseSummary, Target};
 use crate::naming::{Identity, ReleaseName};
 use crate::operations::Operations;
@@ -62,8 +63,26 @@ impl Workflows {
         Ok(None)
     }
 
-    /// The failure of an unknown name, in the words that pipelines match on.
+    /// For how long what is read from memory may have been out of date, because the cluster does not answer; none while it is current.
+    pub(crate) fn behind(&self) -> Option<Duration> {
+        self.ports.installer.behind().max(self.ports.cluster.behind())
+    }
+
+    /// The failure of an unknown name, in the words that pipelines match on. For them it means that all is removed, so it is not said
+    /// of what memory does not know while it may be out of date, nor of a release whose record cannot be read.
     pub(crate) async fn not_found(&self, target: &Target) -> Failure {
+        if self.behind().is_some() {
+            let message = format!(
+                "the cluster does not answer, so it cannot be told whether there is a deployment {}; try again when it is back",
+                target.name
+            );
+            return Failure::new(FailureCode::ClusterUnavailable, message);
+        }
+        let releases = self.releases().await.unwrap_or_default();
+        let mut meant = releases.iter().filter(|release| release.is_present() && is_meant(target, &release.key));
+        if let Some(failure) = meant.find_map(|release| unreadable(release)) {
+            return failure;
+        }
         let namespace = target.namespace.as_ref().unwrap_or_else(|| self.settings.home());
         let deployments = self.deployments(&DeploymentFilter::default()).await.unwrap_or_default();
         let message = format!("Deployment {} not found in namespace {namespace}", target.name);
@@ -71,31 +90,49 @@ impl Workflows {
         Failure { available, ..Failure::new(FailureCode::NotFound, message) }
     }
 
-    /// A release key under which traces of a deployment without a record are left: objects, claims, a connection.
+    /// A release key under which traces of a deployment without a record are left: a connection, objects, claims.
     pub(crate) async fn find_leftovers(&self, target: &Target) -> Result<Option<ReleaseKey>, Failure> {
-        let mut names = vec![target.name.clone()];
-        if !target.name.starts_with(ReleaseName::PREFIX) {
-            names.push(format!("{}{}", ReleaseName::PREFIX, target.name));
-        }
-        let namespaces: Vec<&Namespace> = match &target.namespace {
-            Some(namespace) => self.settings.namespaces.iter().filter(|allowed| *allowed == namespace).collect(),
-            None => self.settings.namespaces.iter().collect(),
+        let keys = self.leftover_keys(target).await?;
+        // Only the connection tells a release of ours from one of the replaced service: their servers can have one name.
+        let connections = match &self.ports.connections {
+            Some(store) => store.list_ours().await.map_err(|error| faults::of_connections(&error, None)),
+            None => Ok(Vec::new()),
         };
-        let names: Vec<ReleaseName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let owners = || connections.iter().flatten().filter_map(|connection| connection.owner.as_ref());
+        if let Some(owner) = owners().find(|owner| keys.contains(owner)) {
+            return Ok(Some(owner.clone()));
+        }
+        // Under any other name they would be somebody else's, who has a right to what `helm uninstall` keeps.
+        for key in keys.into_iter().filter(|key| key.name.as_str().starts_with(ReleaseName::PREFIX)) {
+            let objects = self.ports.installer.objects(&key).await.map_err(|error| faults::of_installer(&error))?;
+            let claims = self.ports.cluster.claims(&server_of(&key, None)).await.map_err(|error| faults::of_cluster(&error))?;
+            if !objects.is_empty() || !claims.is_empty() {
+                return Ok(Some(key));
+            }
+        }
+        connections.map(|_| None)
+    }
+
+    /// The keys without a deployment that a name can mean by the lookup rule, other people's releases left out.
+    async fn leftover_keys(&self, target: &Target) -> Result<Vec<ReleaseKey>, Failure> {
+        let releases = self.releases().await?;
+        let second = match target.name.strip_prefix(ReleaseName::PREFIX) {
+            Some(rest) => rest.to_owned(),
+            None => format!("{}{}", ReleaseName::PREFIX, target.name),
+        };
+        let names: Vec<ReleaseName> = [&target.name, &second].into_iter().filter_map(|name| name.parse().ok()).collect();
+        let is_meant = |namespace: &&Namespace| target.namespace.as_ref().is_none_or(|wanted| wanted == *namespace);
+        let is_taken = |release: &ReleaseSummary| is_deployment(release) || is_somebody_elses(release);
+        let mut keys = Vec::new();
         for name in &names {
-            for namespace in &namespaces {
-                let key = ReleaseKey { namespace: (*namespace).clone(), name: name.clone() };
-                let objects = self.ports.installer.objects(&key).await.map_err(|error| faults::of_installer(&error))?;
-                let claims = self.ports.cluster.claims(&server_of(&key, None)).await.map_err(|error| faults::of_cluster(&error))?;
-                if !objects.is_empty() || !claims.is_empty() {
-                    return Ok(Some(key));
+            for namespace in self.settings.namespaces.iter().filter(is_meant) {
+                let key = ReleaseKey { namespace: namespace.clone(), name: name.clone() };
+                if !releases.iter().any(|release| release.key == key && is_taken(release)) {
+                    keys.push(key);
                 }
             }
         }
-        let Some(store) = &self.ports.connections else { return Ok(None) };
-        let ours = store.list_ours().await.map_err(|error| faults::of_connections(&error, None))?;
-        let owner = |key: &ReleaseKey| names.contains(&key.name) && namespaces.contains(&&key.namespace);
-        Ok(ours.into_iter().filter_map(|connection| connection.owner).find(owner))
+        Ok(keys)
     }
 
     /// What an identity is or would be called.
@@ -144,8 +181,21 @@ impl Workflows {
     }
 }
 
+/// Whether a release of this key can be what is meant.
+fn is_meant(target: &Target, key: &ReleaseKey) -> bool {
+    let name = key.name.as_str();
+    let fits = name == target.name || name.strip_prefix(ReleaseName::PREFIX) == Some(&target.name);
+    fits && target.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
+}
+
 fn is_deployment(release: &ReleaseSummary) -> bool {
     release.deployment.is_some() && release.is_present()
+}
+
+/// Whether a release is no deployment. One that cannot be read is taken for ours when it has a name of ours.
+pub(super) fn is_somebody_elses(release: &ReleaseSummary) -> bool {
+    let may_be_ours = release.unreadable.is_some() && release.key.name.as_str().starts_with(ReleaseName::PREFIX);
+    release.is_present() && release.deployment.is_none() && !may_be_ours
 }
 
 fn matches(filter: &DeploymentFilter, release: &ReleaseSummary) -> bool {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::controller::Ports;
 use crate::model::{ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
-use crate::naming::ConnectionId;
+use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor, Run};
 use async_trait::async_trait;
 
@@ -86,8 +86,12 @@ impl Executor for Workflows {
     }
 }
 
-/// The server of a release: what its record says, or what our own releases call it.
+/// The server of a release: what its record says. Without one, what our own releases call it, or the replaced service its own.
 pub(crate) fn server_of(key: &ReleaseKey, summary: Option<&Arc<ReleaseSummary>>) -> ServerKey {
     let recorded = summary.and_then(|summary| summary.deployment.as_ref()).map(|facts| facts.server.clone());
-    ServerKey { namespace: key.namespace.clone(), name: recorded.unwrap_or_else(|| ServerName::from(&key.name)) }
+    let by_name = || match key.name.as_str() {
+        own if own.starts_with(ReleaseName::PREFIX) => ServerName::from(&key.name),
+        replaced => format!("{}{replaced}", ReleaseName::PREFIX).parse().unwrap_or_else(|_| ServerName::from(&key.name)),
+    };
+    ServerKey { namespace: key.namespace.clone(), name: recorded.unwrap_or_else(by_name) }
 }

@@ -124,7 +124,12 @@ impl Deploy<'_> {
             Ok(old) => old.and_then(|release| release.credentials),
             Err(error) => return Ok(Err(error)),
         };
-        let Some(mut credentials) = old else { return Ok(Err(format!("the login of revision {previous} is not on record"))) };
+        let Some(mut credentials) = old else {
+            // With the release its login went too. What is left is found by its description, at the next deploy or delete.
+            let newest = stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)?;
+            let is_uninstalled = newest.is_ok_and(|newest| newest.is_none());
+            return Ok(if is_uninstalled { Ok(()) } else { Err(format!("the login of revision {previous} is not on record")) });
+        };
         if let Some(login) = &before.login {
             credentials.user.clone_from(login);
         }

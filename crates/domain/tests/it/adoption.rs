@@ -5,7 +5,7 @@ use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_port_contracts::fixtures;
 
-use crate::stage::{NAME, Stage, code, main_request, request, revision, target};
+use crate::stage::{NAME, Stage, code, key, main_request, request, revision, target};
 
 fn old_name(request: &DeployRequest) -> ReleaseName {
     request.identity.replaced_release_name().unwrap()
@@ -137,4 +137,30 @@ async fn what_of_a_replaced_release_cannot_be_removed_at_once_is_removed_later()
     assert!(stage.world.releases().get(&old_key(&long_request("v1"))).is_none());
     assert_eq!(connections(&stage), [long_request("v1").identity.connection_ids()[0].as_str()]);
     assert!(stage.world.operation_records().all().iter().all(|record| record.debts().next().is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_peoples_releases_are_not_deleted() {
+    let stage = Stage::new();
+    for name in ["airflow", NAME] {
+        stage.world.releases().install(ForeignRelease::new(key(name))).unwrap();
+        let failure = stage.delete(name).await.unwrap_err();
+        assert_eq!((failure.code, failure.undo), (FailureCode::NotFound, UndoOutcome::NothingToUndo), "{name}: {failure}");
+        assert_eq!(stage.world.releases().objects(&key(name)).len(), 2, "{name}");
+    }
+    assert_eq!(stage.world.releases().count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_finishes_a_humans_uninstall_of_an_adopted_deployment() {
+    let wished = main_request("v1");
+    let key = old_key(&wished);
+    for name in [key.name.to_string(), format!("dbt-server-{}", key.name)] {
+        let stage = stage_with(&wished).await;
+        revision(stage.deploy(wished.clone()).await);
+        assert!(stage.world.releases().uninstall(&key, false));
+        let Ok(Success::Deleted { claims, connection }) = stage.delete(&name).await else { panic!("not deleted by {name}") };
+        assert_eq!((claims.len(), connection.id), (1, Some(old_connection(&wished))));
+        stage.assert_nothing_left();
+    }
 }

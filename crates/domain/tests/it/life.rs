@@ -151,6 +151,20 @@ async fn a_human_who_changes_the_release_in_the_middle_is_not_overruled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_human_who_uninstalls_the_release_before_the_commit_is_not_overruled() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let ticket = stage.controller.deploy(main_request("v2"), crate::stage::caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Connect).await.unwrap();
+    assert!(stage.world.releases().uninstall(&key(NAME), false));
+    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    assert_eq!(stage.world.releases().count(), 0);
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_somebody_puts_to_sleep_during_the_wait_is_not_called_ready() {
     let stage = Stage::new();
     let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();

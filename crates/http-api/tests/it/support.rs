@@ -203,7 +203,7 @@ pub(crate) fn api_settings(clock: Arc<dyn Clock>) -> ApiSettings {
             customer: Some("acme".parse().unwrap()),
             domain: Some("example.com".parse().unwrap()),
             host_template: HostTemplate::default(),
-        tag: Some("v1".to_owned()),
+            tag: Some("v1".to_owned()),
             cloud_provider: CloudProvider::Gcp,
             service_account: None,
             sizes: BTreeMap::new(),

@@ -160,6 +160,7 @@ async fn only_the_first_namespace_must_be_readable() {
     list(&events[0], &[]);
     cache.until(LIMIT, || cache.forbidden("other").is_some()).await.unwrap();
     assert!(cache.synced().is_ok());
+    assert_eq!(cache.forbidden("other").unwrap(), "no", "the API server's own words, and no more");
     assert!(cache.behind().is_none(), "what may not be read is not behind");
 
     let (source, events) = played(1);

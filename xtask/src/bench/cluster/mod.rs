@@ -128,10 +128,8 @@ async fn operations(running: &Running, plane: &Plane, interrupt: &Interrupt) -> 
         }
         let [first, changed, equal, delete] = times.map(median).map(api::milliseconds);
         let [first_limit, changed_limit] = limits.map(median).map(api::milliseconds);
-        table.push_str(&format!(
-            "| {} | {first} | {first_limit} | {changed} | {changed_limit} | {equal} | {delete} |\n",
-            contender.title()
-        ));
+        table
+            .push_str(&format!("| {} | {first} | {first_limit} | {changed} | {changed_limit} | {equal} | {delete} |\n", contender.title()));
     }
     Ok(table)
 }

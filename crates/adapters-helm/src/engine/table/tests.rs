@@ -56,10 +56,8 @@ fn releases_are_listed_by_key_with_their_newest_revision() {
         .iter()
         .map(|summary| (summary.key.name.to_string(), summary.revision.0, summary.status, summary.deployed_revision))
         .collect();
-    let promised = [
-        ("a".to_owned(), 1, ReleaseStatus::PendingInstall, None),
-        ("b".to_owned(), 10, ReleaseStatus::Failed, Some(RevisionNumber(9))),
-    ];
+    let promised =
+        [("a".to_owned(), 1, ReleaseStatus::PendingInstall, None), ("b".to_owned(), 10, ReleaseStatus::Failed, Some(RevisionNumber(9)))];
     assert_eq!(list, promised);
     assert_eq!(table.list()[1].kinds, ["Service"]);
     assert_eq!(table.list()[1].chart, "chart-1.0.0");

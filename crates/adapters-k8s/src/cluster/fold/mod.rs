@@ -6,8 +6,8 @@ mod quantity;
 mod stateful_set;
 
 use dbt_controller_domain::model::ServerKey;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 pub(super) use claim::{ClaimView, claim};
 pub(super) use pod::{PodView, is_same_family, pod};

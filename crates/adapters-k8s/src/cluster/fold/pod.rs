@@ -121,7 +121,12 @@ fn container(status: &KubeStatus, started_at: Timestamp, now: Timestamp) -> Cont
     }
 }
 
-fn container_status(state: Option<&KubeState>, last_exit: Option<&ContainerExit>, started_at: Timestamp, now: Timestamp) -> ContainerStatus {
+fn container_status(
+    state: Option<&KubeState>,
+    last_exit: Option<&ContainerExit>,
+    started_at: Timestamp,
+    now: Timestamp,
+) -> ContainerStatus {
     if let Some(running) = state.and_then(|state| state.running.as_ref()) {
         return ContainerStatus::Running { since: time(running.started_at.as_ref()).unwrap_or(started_at) };
     }

@@ -161,7 +161,10 @@ fn a_pod_that_no_node_takes_says_why() {
 fn a_pod_without_its_volumes_is_still_being_prepared() {
     let preparing = |all: &[(&str, &str)]| folded(pod_with(json!({ "phase": "Pending", "conditions": conditions(all) }))).preparing;
     assert!(preparing(&[("PodScheduled", "True"), ("PodReadyToStartContainers", "False"), ("ContainersReady", "False")]));
-    assert!(!preparing(&[("PodScheduled", "True"), ("PodReadyToStartContainers", "True"), ("ContainersReady", "False")]), "an image is pulled");
+    assert!(
+        !preparing(&[("PodScheduled", "True"), ("PodReadyToStartContainers", "True"), ("ContainersReady", "False")]),
+        "an image is pulled"
+    );
     assert!(!preparing(&[("PodScheduled", "False")]));
 }
 

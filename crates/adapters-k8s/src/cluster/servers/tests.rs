@@ -1,4 +1,3 @@
-use dbt_controller_domain::model::{PodState, StatefulSetState};
 use jiff::Timestamp;
 
 use super::*;
@@ -86,6 +85,29 @@ fn a_server_is_put_together_from_its_objects_and_goes_with_them() {
     assert_eq!(servers.claims(&key()).len(), 1, "the claim outlives them");
     servers.claim_changed(&object("dbt-server-a-dbt-server-a-0"), None);
     assert_eq!(servers.table().servers.len(), 1, "nothing is kept of a server that is gone");
+}
+
+#[test]
+fn a_server_is_ready_only_when_its_new_pod_was_seen_ready() {
+    let servers = Servers::new();
+    let see = |uid: &str, revision: &str, ready| {
+        let mut view = pod(uid, false, Vec::new());
+        revision.clone_into(&mut view.state.revision);
+        view.state.ready = ready;
+        servers.pod_changed(&object("dbt-server-a-0"), Some(&view));
+    };
+    let told = || servers.state(&key()).stateful_set.as_ref().map(|set| (set.ready_replicas, set.updated_replicas));
+    let mut ready = set(1);
+    ready.state.ready_replicas = 1;
+    ready.state.updated_replicas = 1;
+    servers.set_changed(&object("dbt-server-a"), Some(&ready));
+    assert_eq!(told(), Some((0, 0)), "no pod was seen yet");
+    see("old", "before", true);
+    assert_eq!(told(), Some((1, 0)), "it is the old one");
+    see("new", "r", false);
+    assert_eq!(told(), Some((0, 1)));
+    see("new", "r", true);
+    assert_eq!(told(), Some((1, 1)));
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use dbt_controller_domain::model::{
-    self, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, RevisionNumber, ServerName,
-};
+use dbt_controller_domain::model::{self, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, RevisionNumber, ServerName};
 use dbt_controller_domain::naming::{self, ConnectionId, GitBranch, ProjectName, ReleaseName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Any record.
+//! Any record. The larger strategies are boxed: by value they would not fit on the stack of a test.
 
 use std::sync::Arc;
 
@@ -63,15 +63,17 @@ fn server() -> impl Strategy<Value = ServerName> {
     parsed("[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?")
 }
 
-fn identity() -> impl Strategy<Value = Identity> {
-    (parsed::<ProjectName>("\\PC{1,63}"), of(parsed::<GitBranch>("\\PC{1,255}"))).prop_map(|(project, branch)| Identity::new(project, branch))
+fn identity() -> BoxedStrategy<Identity> {
+    (parsed::<ProjectName>("\\PC{1,63}"), of(parsed::<GitBranch>("\\PC{1,255}")))
+        .prop_map(|(project, branch)| Identity::new(project, branch))
+        .boxed()
 }
 
-fn info() -> impl Strategy<Value = OperationInfo> {
+fn info() -> BoxedStrategy<OperationInfo> {
     let caller = (text(), text()).prop_map(|(request_id, actor)| Caller { request_id, actor });
     let hash = "[0-9a-f]{64}".prop_map(|hex: String| RequestHash::from_recorded(hex));
-    (operation_id(), one_of(OperationKind::ALL), key(), of(identity()), hash, caller, time()).prop_map(
-        |(id, kind, key, identity, task_hash, caller, submitted_at)| OperationInfo {
+    (operation_id(), one_of(OperationKind::ALL), key(), of(identity()), hash, caller, time())
+        .prop_map(|(id, kind, key, identity, task_hash, caller, submitted_at)| OperationInfo {
             id,
             kind,
             key,
@@ -79,11 +81,11 @@ fn info() -> impl Strategy<Value = OperationInfo> {
             task_hash,
             caller,
             submitted_at,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn request() -> impl Strategy<Value = DeployRequest> {
+fn request() -> BoxedStrategy<DeployRequest> {
     let place = (
         identity(),
         parsed("[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?"),
@@ -117,45 +119,42 @@ fn request() -> impl Strategy<Value = DeployRequest> {
     );
     let cpu = || parsed("[1-9][0-9]{0,3}m?");
     let bytes = || parsed("[1-9][0-9]{0,4}(Mi|Gi)");
-    let resources = (cpu(), cpu(), bytes(), bytes(), bytes()).prop_map(
-        |(cpu_request, cpu_limit, memory_request, memory_limit, storage_size)| Resources {
-            cpu_request,
-            cpu_limit,
-            memory_request,
-            memory_limit,
-            storage_size,
-        },
-    );
-    (place, image, words, git, credentials, options, resources).prop_map(
-        |(
-            (identity, namespace, customer, domain, host_template),
-            image,
-            (environment, cloud_provider, warehouse, https_enabled, service_account),
-            git,
-            credentials,
-            options,
-            resources,
-        )| DeployRequest {
-            identity,
-            namespace,
-            customer,
-            domain,
-            host_template,
-            image,
-            environment,
-            cloud_provider,
-            warehouse,
-            https_enabled,
-            git,
-            credentials,
-            service_account,
-            options,
-            resources,
-        },
-    )
+    let resources =
+        (cpu(), cpu(), bytes(), bytes(), bytes()).prop_map(|(cpu_request, cpu_limit, memory_request, memory_limit, storage_size)| {
+            Resources { cpu_request, cpu_limit, memory_request, memory_limit, storage_size }
+        });
+    (place, image, words, git, credentials, options, resources)
+        .prop_map(
+            |(
+                (identity, namespace, customer, domain, host_template),
+                image,
+                (environment, cloud_provider, warehouse, https_enabled, service_account),
+                git,
+                credentials,
+                options,
+                resources,
+            )| DeployRequest {
+                identity,
+                namespace,
+                customer,
+                domain,
+                host_template,
+                image,
+                environment,
+                cloud_provider,
+                warehouse,
+                https_enabled,
+                git,
+                credentials,
+                service_account,
+                options,
+                resources,
+            },
+        )
+        .boxed()
 }
 
-fn task() -> impl Strategy<Value = Task> {
+fn task() -> BoxedStrategy<Task> {
     prop_oneof![
         request().prop_map(|request| Task::Deploy(Box::new(request))),
         Just(Task::Delete),
@@ -163,16 +162,16 @@ fn task() -> impl Strategy<Value = Task> {
         Just(Task::Resume),
         Just(Task::Settle),
     ]
+    .boxed()
 }
 
-fn events() -> impl Strategy<Value = Vec<OperationEvent>> {
-    let event = (any::<u64>(), time(), one_of(Phase::ALL), any::<bool>(), text()).prop_map(|(sequence, at, phase, begins_phase, message)| {
-        OperationEvent { sequence, at, phase, begins_phase, message }
-    });
-    vec(event, 0..4)
+fn events() -> BoxedStrategy<Vec<OperationEvent>> {
+    let event = (any::<u64>(), time(), one_of(Phase::ALL), any::<bool>(), text())
+        .prop_map(|(sequence, at, phase, begins_phase, message)| OperationEvent { sequence, at, phase, begins_phase, message });
+    vec(event, 0..4).boxed()
 }
 
-fn autopsy() -> impl Strategy<Value = Autopsy> {
+fn autopsy() -> BoxedStrategy<Autopsy> {
     let container = (text(), text(), text(), of(text()), of(text()), any::<Option<i32>>(), any::<u32>(), texts()).prop_map(
         |(pod, container, state, reason, message, exit_code, restarts, log)| ContainerReport {
             pod,
@@ -185,28 +184,33 @@ fn autopsy() -> impl Strategy<Value = Autopsy> {
             log,
         },
     );
-    let event = (time(), text(), text(), text(), any::<u32>())
-        .prop_map(|(at, object, reason, message, count)| ClusterEvent { at, object, reason, message, count });
+    let event = (time(), text(), text(), text(), any::<u32>()).prop_map(|(at, object, reason, message, count)| ClusterEvent {
+        at,
+        object,
+        reason,
+        message,
+        count,
+    });
     let volume = (text(), text(), of(text())).prop_map(|(claim, phase, message)| VolumeReport { claim, phase, message });
-    (vec(container, 0..3), vec(event, 0..3), of(text()), vec(volume, 0..3), texts()).prop_map(
-        |(containers, events, scheduling, volumes, gaps)| Autopsy { containers, events, scheduling, volumes, gaps },
-    )
+    (vec(container, 0..3), vec(event, 0..3), of(text()), vec(volume, 0..3), texts())
+        .prop_map(|(containers, events, scheduling, volumes, gaps)| Autopsy { containers, events, scheduling, volumes, gaps })
+        .boxed()
 }
 
-fn failure() -> impl Strategy<Value = Failure> {
-    (one_of(FailureCode::ALL), text(), of(one_of(Phase::ALL)), one_of(UndoOutcome::ALL), of(autopsy()), texts()).prop_map(
-        |(code, message, phase, undo, autopsy, available)| Failure {
+fn failure() -> BoxedStrategy<Failure> {
+    (one_of(FailureCode::ALL), text(), of(one_of(Phase::ALL)), one_of(UndoOutcome::ALL), of(autopsy()), texts())
+        .prop_map(|(code, message, phase, undo, autopsy, available)| Failure {
             code,
             message,
             phase,
             undo,
             autopsy: autopsy.map(Box::new),
             available,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn ledger() -> impl Strategy<Value = Ledger> {
+fn ledger() -> BoxedStrategy<Ledger> {
     let stored = (connection_id(), text(), text(), of(text()), of(text()), of(key()), any::<bool>()).prop_map(
         |(id, conn_type, url, login, description, owner, has_foreign_fields)| StoredConnection {
             id,
@@ -221,26 +225,28 @@ fn ledger() -> impl Strategy<Value = Ledger> {
     let intent = (connection_id(), of(stored)).prop_map(|(id, before)| ConnectionIntent { id, before });
     let revision = || any::<Option<u32>>().prop_map(|number| number.map(RevisionNumber));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (of(intent), flags, revision(), revision(), of(server()), texts(), any::<Option<u32>>(), of(failure())).prop_map(
-        |(connection, (connecting, writing, adopting), revision, previous, server, claims_before, replicas_before, undoing)| Ledger {
-            connection,
-            connecting,
-            revision,
-            previous,
-            writing,
-            server,
-            adopting,
-            claims_before,
-            replicas_before,
-            undoing: undoing.map(Box::new),
-        },
-    )
+    (of(intent), flags, revision(), revision(), of(server()), texts(), any::<Option<u32>>(), of(failure()))
+        .prop_map(|(connection, (connecting, writing, adopting), revision, previous, server, claims_before, replicas_before, undoing)| {
+            Ledger {
+                connection,
+                connecting,
+                revision,
+                previous,
+                writing,
+                server,
+                adopting,
+                claims_before,
+                replicas_before,
+                undoing: undoing.map(Box::new),
+            }
+        })
+        .boxed()
 }
 
-fn running() -> impl Strategy<Value = RunningOperation> {
+fn running() -> BoxedStrategy<RunningOperation> {
     let lock = (text().prop_map(HolderId), any::<u64>(), any::<bool>(), of(operation_id()));
-    (info(), task(), lock, time(), one_of(Phase::ALL), ledger(), events()).prop_map(
-        |(info, task, (holder, renewal, released, cancelled_by), started_at, phase, ledger, events)| RunningOperation {
+    (info(), task(), lock, time(), one_of(Phase::ALL), ledger(), events())
+        .prop_map(|(info, task, (holder, renewal, released, cancelled_by), started_at, phase, ledger, events)| RunningOperation {
             info,
             task,
             holder,
@@ -251,11 +257,11 @@ fn running() -> impl Strategy<Value = RunningOperation> {
             phase,
             ledger,
             events,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn success() -> impl Strategy<Value = Success> {
+fn success() -> BoxedStrategy<Success> {
     let report = || {
         (of(connection_id()), of(text()), one_of(ConnectionOutcome::ALL), of(text()))
             .prop_map(|(id, url, status, error)| ConnectionReport { id, url, status, error })
@@ -276,9 +282,10 @@ fn success() -> impl Strategy<Value = Success> {
         Just(Success::Resumed),
         Just(Success::Settled),
     ]
+    .boxed()
 }
 
-fn finished() -> impl Strategy<Value = FinishedOperation> {
+fn finished() -> BoxedStrategy<FinishedOperation> {
     let debt = prop_oneof![
         connection_id().prop_map(Debt::Connection),
         Just(Debt::OwnConnections),
@@ -287,21 +294,22 @@ fn finished() -> impl Strategy<Value = FinishedOperation> {
         release().prop_map(Debt::Replaced),
     ];
     let outcome = prop_oneof![success().prop_map(Ok), failure().prop_map(Err)];
-    (info(), optional_time(), time(), outcome, vec(debt, 0..3), events()).prop_map(
-        |(info, started_at, finished_at, outcome, debts, events)| FinishedOperation {
+    (info(), optional_time(), time(), outcome, vec(debt, 0..3), events())
+        .prop_map(|(info, started_at, finished_at, outcome, debts, events)| FinishedOperation {
             info,
             started_at,
             finished_at,
             outcome,
             debts,
             events,
-        },
-    )
+        })
+        .boxed()
 }
 
-pub(super) fn record() -> impl Strategy<Value = OperationRecord> {
+pub(super) fn record() -> BoxedStrategy<OperationRecord> {
     let queued = (info(), task()).prop_map(|(info, task)| QueuedOperation { info, task });
     let finished = finished().prop_map(Arc::new);
     (key(), of(running()), vec(queued, 0..2), vec(finished, 0..3))
         .prop_map(|(key, running, waiting, finished)| OperationRecord { key, running, waiting, finished })
+        .boxed()
 }

@@ -1,0 +1,139 @@
+//! What cannot be brought about on a real control plane: another's object that appears between the look at it and the apply.
+
+use std::sync::Mutex;
+
+use dbt_controller_domain::model::{Redactor, ReleaseStatus, RevisionHandle};
+use dbt_controller_kube_access::ObjectKey;
+use http::{Method, Request, Response};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::claim::Claim;
+use super::hand::Hand;
+use super::revision::Entry;
+use super::*;
+use crate::controller::Operation;
+use crate::manifest::ManifestObject;
+use crate::record::{Draft, Record, RecordKey, Stamp};
+
+/// An API server whose watches show nothing and whose patches are answered with this metadata. It notes what was patched.
+#[derive(Clone)]
+struct FakeApi {
+    metadata: Value,
+    patched: Arc<Mutex<Vec<Value>>>,
+}
+
+impl FakeApi {
+    fn new(metadata: Value) -> Self {
+        Self { metadata, patched: Arc::default() }
+    }
+
+    fn client(&self) -> Client {
+        let fake = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let fake = fake.clone();
+            async move { fake.answer(request).await }
+        });
+        Client::new(service, "ns")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+        let answer = match *request.method() {
+            Method::GET if request.uri().query().is_some_and(|query| query.contains("watch=true")) => std::future::pending().await,
+            Method::GET => json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": [] }),
+            Method::PATCH => {
+                let body = request.into_body().collect_bytes().await?;
+                self.patched.lock().unwrap().push(serde_json::from_slice(&body)?);
+                json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": self.metadata })
+            }
+            _ => return Err("nobody asks for this".into()),
+        };
+        Ok(Response::new(Body::from(answer.to_string().into_bytes())))
+    }
+}
+
+struct NoReads;
+
+#[async_trait]
+impl Barrier for NoReads {
+    async fn seen(&self, _: &str, _: &ObjectKey, _: &str, _: Duration) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn gone(&self, _: &str, _: &ObjectKey, _: &str, _: Duration) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct Epoch;
+
+impl Clock for Epoch {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+fn handle() -> RevisionHandle {
+    let key = ReleaseKey { namespace: "ns".parse().unwrap(), name: "dbt-server-a".parse().unwrap() };
+    RevisionHandle { key, revision: RevisionNumber(1), operation: "op-1".parse().unwrap() }
+}
+
+/// A pending record of the operation.
+fn pending(handle: &RevisionHandle) -> (RecordKey, Secret) {
+    let key = RecordKey::new(&handle.key, handle.revision);
+    let mut values = json!({});
+    Operation { id: handle.operation.clone(), revision: handle.revision }.write(&mut values);
+    let draft = Draft {
+        key: key.clone(),
+        status: ReleaseStatus::PendingInstall,
+        description: "",
+        first_deployed: Timestamp::UNIX_EPOCH,
+        last_deployed: Timestamp::UNIX_EPOCH,
+        chart: &json!({}),
+        config: &values,
+        manifest: "",
+    };
+    let secret = Record::new(&draft, &Default::default()).encode(Stamp::Created, Timestamp::UNIX_EPOCH).unwrap();
+    (key, secret)
+}
+
+/// An apply of a Service that no watch has shown.
+async fn apply_to(fake: &FakeApi) -> Result<(), InstallerError> {
+    let settings = ServerSettings::default();
+    let installer = NativeInstaller::start(fake.client(), &["ns".parse().unwrap()], settings, Arc::new(NoReads), Arc::new(Epoch));
+    while installer.synced().is_err() {
+        tokio::task::yield_now().await;
+    }
+    let handle = handle();
+    let (key, secret) = pending(&handle);
+    installer.records.show(&key, Entry::of(key.clone(), &secret));
+    let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
+    let mut hand = Hand::new(&installer, &handle.key, Leave::Write(&fence), Redactor::default());
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a", "namespace": "ns" } });
+    hand.apply(&ManifestObject::new(service).unwrap(), &Claim::of(&handle)).await.map(drop)
+}
+
+fn entry(manager: &str, operation: &str) -> Value {
+    json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {} })
+}
+
+#[tokio::test]
+async fn a_new_object_is_left_as_it_was_applied() {
+    let fake = FakeApi::new(json!({ "name": "a", "resourceVersion": "2", "managedFields": [entry("helm", "Apply")] }));
+    apply_to(&fake).await.unwrap();
+    assert_eq!(fake.patched.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn anothers_object_that_just_appeared_is_given_up_again() {
+    let entries = [entry("helm", "Apply"), entry("kubectl-create", "Update")];
+    let fake = FakeApi::new(json!({ "name": "a", "resourceVersion": "2", "managedFields": entries }));
+    let refused = apply_to(&fake).await.unwrap_err();
+    assert!(matches!(&refused, InstallerError::ForeignObject { object, .. } if object == "Service/a"), "{refused:?}");
+    let patched = fake.patched.lock().unwrap();
+    let nothing = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a", "namespace": "ns" } });
+    assert_eq!(patched[1..], [nothing], "an apply of nothing gives up every field, our annotations first of all");
+    assert!(patched[0]["metadata"]["annotations"]["meta.helm.sh/release-name"].is_string());
+}

@@ -1,0 +1,383 @@
+//! What goes wrong around the service: the cluster is away, refuses something, or holds records that nobody can read.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use dbt_controller_tests::{Helm, HelmVersion, Link, Mode, Namespace, Service, until};
+use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, FlushCompress};
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::support::site::{Site, admin, body, body_with, deploy, inventory, path, serve, settings, until_nothing_is_left};
+
+const RELEASE: &str = "dbt-server-test-project-main";
+const PROJECT: &str = "test-project";
+/// How long a caller may wait for the answer that the cluster is away, with the shortest lock.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service that reaches the cluster by a link. Its lock is the shortest, and so are the limits of its calls.
+struct Remote {
+    service: Service,
+    link: Link,
+    namespace: Namespace,
+    _files: TempDir,
+}
+
+impl Remote {
+    /// Launches it while the link is in this mode.
+    async fn launch(mode: Mode) -> Self {
+        let namespace = Namespace::create().await;
+        let direct = namespace.plane().kubeconfig();
+        let link = Link::to(direct.address());
+        link.set(mode);
+        let files = TempDir::new().unwrap();
+        let kubeconfig = link.kubeconfig(direct).write(&files);
+        let service = Service::launch(&[], &settings(&namespace, &kubeconfig, &[("LOCK_STALE_AFTER", "6s")]));
+        Self { service, link, namespace, _files: files }
+    }
+
+    /// Waits until readiness has this status, and returns the answer.
+    async fn until_readiness(&self, status: u16) -> Value {
+        let answers = async || {
+            let response = self.service.request(reqwest::Method::GET, "/health/readiness").send().await.ok()?;
+            if response.status() == status { response.json().await.ok() } else { None }
+        };
+        until(&format!("readiness is {status}"), answers).await
+    }
+
+    /// Calls that change something are refused in time.
+    async fn refuses_changes(&self) {
+        let begin = Instant::now();
+        let (changed, other) = (body_with(PROJECT, &json!({"tag": "2.0.0"})), path("dbt-server-other-main"));
+        let (posted, deleted) = tokio::join!(self.service.post("/api/v1/deployments", &changed), self.service.delete(&other));
+        for answer in [posted, deleted] {
+            assert_eq!(answer.clone().expect(503).json()["details"]["code"], "cluster_unavailable", "{}", answer.text);
+        }
+        assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    }
+}
+
+async fn away_at_the_start(mode: Mode) {
+    let remote = Remote::launch(mode).await;
+    let readiness = remote.until_readiness(503).await;
+    assert_ne!(readiness["checks"]["cluster"], "ok", "{readiness:#}");
+    assert_eq!(remote.service.get("/health/liveness").await.status, 200);
+    for path in ["/api/v1/deployments", &path(RELEASE), "/api/v1/projects/all"] {
+        drop(remote.service.get(path).await.expect(503));
+    }
+    remote.refuses_changes().await;
+    remote.link.set(Mode::Answers);
+    remote.until_readiness(200).await;
+    assert_eq!(deploy(&remote.service, &body(PROJECT)).await["revision"], 1);
+}
+
+#[tokio::test]
+async fn a_service_that_starts_without_its_cluster_waits_for_it() {
+    away_at_the_start(Mode::Down).await;
+}
+
+#[tokio::test]
+async fn a_service_that_starts_while_its_cluster_hangs_waits_for_it() {
+    away_at_the_start(Mode::Hangs).await;
+}
+
+async fn away_later(mode: Mode) {
+    let remote = Remote::launch(Mode::Answers).await;
+    remote.until_readiness(200).await;
+    drop(deploy(&remote.service, &body(PROJECT)).await);
+    let before = inventory(&remote.namespace).await;
+    remote.link.set(mode);
+    let readiness = remote.until_readiness(503).await;
+    assert_ne!(readiness["checks"]["cluster"], "ok", "{readiness:#}");
+    assert_eq!(remote.service.get("/health/liveness").await.status, 200);
+    for path in ["/api/v1/deployments", &path(RELEASE)] {
+        let answer = remote.service.get(path).await;
+        let told = answer.status == 503 || (answer.status == 200 && answer.headers.contains_key("age"));
+        assert!(told, "{path} does not tell how old it is: {answer:?}");
+    }
+    remote.refuses_changes().await;
+    assert_eq!(inventory(&remote.namespace).await, before);
+    assert_eq!(Helm::new(HelmVersion::V4, &remote.namespace).history(RELEASE).await.len(), 1, "something was half done");
+
+    remote.link.set(Mode::Answers);
+    remote.until_readiness(200).await;
+    // Each watch comes back in its own time.
+    let current = async || {
+        let shown = remote.service.get(&path(RELEASE)).await.expect(200);
+        (!shown.headers.contains_key("age")).then_some(shown)
+    };
+    assert_eq!(until("reads are current", current).await.json()["server"]["phase"], "ready");
+    assert_eq!(deploy(&remote.service, &body_with(PROJECT, &json!({"tag": "2.0.0"}))).await["revision"], 2);
+    drop(remote.service.delete(&path(RELEASE)).await.expect(200));
+}
+
+#[tokio::test]
+async fn a_cluster_that_goes_down_is_told_and_found_again() {
+    away_later(Mode::Down).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_hangs_is_told_and_found_again() {
+    away_later(Mode::Hangs).await;
+}
+
+/// What must come out nowhere: neither in logs nor in answers.
+const CANARIES: [&str; 4] = ["CANARY-git-password", "CANARY-package-token", "CANARY-login-password", "CANARY-env-value"];
+
+/// A body that holds all canaries.
+fn body_with_secrets(tag: &str) -> Value {
+    let [git, token, password, env] = CANARIES;
+    body_with(
+        PROJECT,
+        &json!({
+            "tag": tag,
+            "gitlink_secret": format!("https://bot:{git}@git.example.com/team/project.git"),
+            "secret_dbt_package_repo_token": token,
+            "basic_auth_user": "somebody",
+            "basic_auth_password": password,
+            "cicd_env_value": env,
+        }),
+    )
+}
+
+/// No text shows a canary, neither as it is nor in base64.
+#[track_caller]
+fn assert_discreet(texts: &[&str]) {
+    for canary in CANARIES {
+        for shown in [canary.to_owned(), BASE64.encode(canary)] {
+            let leak = texts.iter().find_map(|text| text.lines().find(|line| line.contains(&shown)));
+            assert_eq!(leak, None, "{canary} is shown");
+        }
+    }
+}
+
+/// Refuses new objects of a kind whose names begin with `dbt-server-`, in one namespace, as an admission webhook would. `message` is an
+/// expression that can quote the object. Goes with the namespace.
+async fn refuse(namespace: &Namespace, group: &str, resource: &str, message: &str) {
+    let (api, name) = ("admissionregistration.k8s.io/v1", namespace.name());
+    let owner = namespace.get("namespace", name).await;
+    let owner = json!({"apiVersion": "v1", "kind": "Namespace", "name": name, "uid": owner["metadata"]["uid"]});
+    let metadata = json!({"name": name, "ownerReferences": [owner]});
+    let rule = json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [resource]});
+    let validation = json!({"expression": "!object.metadata.name.startsWith('dbt-server-')", "messageExpression": message});
+    namespace
+        .apply(&json!({
+            "apiVersion": api, "kind": "ValidatingAdmissionPolicy", "metadata": metadata,
+            "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": [validation]},
+        }))
+        .await;
+    let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}});
+    namespace
+        .apply(&json!({
+            "apiVersion": api, "kind": "ValidatingAdmissionPolicyBinding", "metadata": metadata,
+            "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": here},
+        }))
+        .await;
+    // It is in force a moment later.
+    let kind = if resource == "secrets" { ["secret", "generic"].as_slice() } else { &["configmap"] };
+    let probe = [&["create"], kind, &["dbt-server-probe", "--from-literal=GITLINK_SECRET=x", "--dry-run=server"]].concat();
+    until("the policy is in force", async || namespace.run(&probe).await.is_err().then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_object_that_admission_refuses_is_told_and_all_is_undone() {
+    let site = Site::open().await;
+    let before = inventory(&site.namespace).await;
+    refuse(&site.namespace, "", "configmaps", "'not on ' + 'Fridays'").await;
+    let failed = site.service.post("/api/v1/deployments", &body(PROJECT)).await.expect(500).json();
+    assert_eq!((&failed["details"]["code"], &failed["details"]["undo"]), (&json!("admission_refused"), &json!("undone")), "{failed:#}");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains("not on Fridays") && message.contains(&format!("ConfigMap/{RELEASE}-nginx-cm")), "{message}");
+    until_nothing_is_left(&site.namespace, &before).await;
+}
+
+#[tokio::test]
+async fn a_quota_is_told_and_all_is_undone() {
+    let site = Site::open().await;
+    let before = inventory(&site.namespace).await;
+    for (hard, named) in [("pods=0", "pods"), ("count/services=0", &*format!("Service/{RELEASE}"))] {
+        site.namespace.run(&["create", "quota", "little", "--hard", hard]).await.unwrap();
+        let counted = |quota: &Value| quota["status"]["hard"].is_object().then_some(());
+        site.namespace.until("resourcequota", "little", "counted", counted).await;
+        let failed = site.service.post("/api/v1/deployments", &body(PROJECT)).await.expect(500).json();
+        let details = &failed["details"];
+        assert_eq!((&details["code"], &details["undo"]), (&json!("quota_exceeded"), &json!("undone")), "{failed:#}");
+        let message = failed["message"].as_str().unwrap();
+        assert!(message.contains("exceeded quota: little") && message.contains(named), "{message}");
+        until_nothing_is_left(&site.namespace, &before).await;
+        site.namespace.delete("resourcequota", "little").await;
+    }
+    // The quota stays in force for a moment after its end.
+    let deployed = async || (site.service.post("/api/v1/deployments", &body(PROJECT)).await.status == 200).then_some(());
+    until("without the quota it works", deployed).await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_missing_ends_or_is_not_allowed_is_told() {
+    let [home, ending] = [Namespace::create().await, Namespace::create().await];
+    // What has a finalizer holds its namespace.
+    let metadata = json!({"name": "anchor", "finalizers": ["tests.example.com/anchor"]});
+    ending.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})).await;
+    let files = TempDir::new().unwrap();
+    let allowed = format!("{},{}-absent", ending.name(), home.name());
+    let service = serve(&home, &admin(&home, &files), &[("ALLOWED_NAMESPACES", &allowed)]).await;
+    ending.run(&["delete", "namespace", ending.name(), "--wait=false"]).await.unwrap();
+    let terminating = |namespace: &Value| (namespace["status"]["phase"] == "Terminating").then_some(());
+    ending.until("namespace", ending.name(), "ends", terminating).await;
+
+    let absent = format!("{}-absent", home.name());
+    for (namespace, status, code) in
+        [(ending.name(), 500, "namespace_missing"), (&absent, 500, "namespace_missing"), ("kube-system", 422, "validation_failed")]
+    {
+        let failed = service.post("/api/v1/deployments", &body_with(PROJECT, &json!({"namespace": namespace}))).await;
+        let failed = failed.expect(status).json();
+        assert_eq!(failed["details"]["code"], code, "{failed:#}");
+        assert!(status == 422 || failed["message"].as_str().unwrap().contains(namespace), "{failed:#}");
+    }
+    assert_eq!(service.get("/api/v1/deployments").await.expect(200).json(), json!([]));
+    // None of it stands in the way of the identity.
+    assert_eq!(deploy(&service, &body(PROJECT)).await["revision"], 1);
+    ending.patch("configmap", "anchor", &json!({"metadata": {"finalizers": null}})).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_log_or_an_error() {
+    let site = Site::open_with(&[("LOG_LEVEL", "trace")]).await;
+    let post = async |body: &Value, status: u16| site.service.post("/api/v1/deployments", body).await.expect(status).text;
+    let mut answers = vec![post(&body_with_secrets("missing-1"), 500).await, post(&body_with_secrets("crash-1"), 500).await];
+    // An object quoted by who refuses it.
+    refuse(&site.namespace, "", "secrets", "'no: ' + string(object.data.GITLINK_SECRET)").await;
+    let refused = post(&body_with_secrets("1.0.0"), 500).await;
+    assert!(refused.contains("no: "), "{refused}");
+    answers.push(refused);
+    let mut invalid = body_with_secrets("1.0.0");
+    for field in ["gitlink_secret", "secret_dbt_package_repo_token", "cicd_env_value"] {
+        invalid[field] = json!(invalid[field].as_str().unwrap().repeat(200));
+    }
+    answers.push(post(&invalid, 422).await);
+    answers.push(site.service.get("/api/v1/operations").await.expect(200).text);
+    let logs = site.service.logs();
+    assert!(logs.contains(r#""level":"DEBUG""#), "the logs are not as talkative as they can be: {logs}");
+    let texts: Vec<&str> = answers.iter().map(String::as_str).chain([logs.as_str()]).collect();
+    assert_discreet(&texts);
+}
+
+/// A record of Helm in a Secret, of revision 1. Made as a file, because it may be too large for a command line.
+async fn record(namespace: &Namespace, release: &str, kind: &str, payload: &[u8]) {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": kind,
+        "metadata": {
+            "name": format!("sh.helm.release.v1.{release}.v1"),
+            "labels": {"name": release, "owner": "helm", "status": "deployed", "version": "1"},
+        },
+        "data": {"release": BASE64.encode(BASE64.encode(payload))},
+    });
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), secret.to_string()).unwrap();
+    namespace.run(&["create", "--filename", file.path().to_str().unwrap()]).await.unwrap();
+}
+
+fn packed(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Unpacks to 256 MiB. The parts of a stream of deflate that end in a full flush stand for themselves, so one can be repeated; the sum at
+/// the end of gzip is missing, but who looks for it has unpacked all.
+fn bomb() -> Vec<u8> {
+    let mut part = Vec::with_capacity(1 << 20);
+    Compress::new(Compression::best(), false).compress_vec(&[b' '; 1 << 20], &mut part, FlushCompress::Full).unwrap();
+    let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    [header.as_slice(), &part.repeat(256)].concat()
+}
+
+/// The largest release that somebody's chart can have, just below the limit of a Secret: values that cannot be packed.
+fn giant(namespace: &Namespace) -> Vec<u8> {
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        // A generator of pseudorandom numbers; <https://en.wikipedia.org/wiki/Xorshift>.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    });
+    let noise: Vec<u8> = noise.take(740_000).collect();
+    let at = "2026-01-01T00:00:00Z";
+    let release = json!({
+        "name": "giant", "namespace": namespace.name(), "version": 1, "manifest": "",
+        "info": {"first_deployed": at, "last_deployed": at, "deleted": "", "description": "Install complete", "status": "deployed"},
+        "chart": {"metadata": {"name": "giant", "version": "1.0.0", "apiVersion": "v2"}, "templates": [], "values": {}},
+        "config": {"noise": BASE64.encode(noise)},
+    });
+    packed(&release.to_string())
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_told_one_by_one_and_cost_no_memory() {
+    let site = Site::open().await;
+    drop(site.deploy(&body("healthy")).await);
+    let (namespace, service) = (&site.namespace, &site.service);
+    let before = service.peak_memory();
+    let kind = "helm.sh/release.v1";
+    record(namespace, RELEASE, kind, &[1, 2, 3]).await;
+    record(namespace, "dbt-server-future-main", "helm.sh/release.v2", &packed("{}")).await;
+    record(namespace, "dbt-server-other-main", kind, &packed(r#"{"name": 1}"#)).await;
+    let bomb = bomb();
+    for number in 1..=2 {
+        record(namespace, &format!("dbt-server-bomb-{number}"), kind, &bomb).await;
+    }
+    record(namespace, "giant", kind, &giant(namespace)).await;
+    // The watch shows them in their order.
+    let all = async || {
+        let all = service.get("/api/v1/projects/all").await.expect(200).json();
+        let of = |name: &str| all.as_array().unwrap().iter().find(|release| release["name"] == name).cloned();
+        of("giant")
+    };
+    let giant = until("the largest release is listed", all).await;
+    assert_eq!((&giant["status"], &giant["chart"]), (&json!("deployed"), &json!("giant-1.0.0")), "{giant:#}");
+
+    for (release, project, branch, reason) in [
+        (RELEASE, PROJECT, Some("main"), "cannot be read"),
+        ("dbt-server-future-main", "future", Some("main"), "helm.sh/release.v2"),
+        ("dbt-server-other-main", "other", Some("main"), "cannot be read"),
+        ("dbt-server-bomb-1", "bomb-1", None, "unpacks to more than"),
+    ] {
+        let body = json!({"project_name": project, "git_branch": branch});
+        for answer in [service.get(&path(release)).await, service.post("/api/v1/deployments", &body).await] {
+            let failed = answer.expect(500).json();
+            assert_eq!(failed["details"]["code"], "release_unreadable", "{failed:#}");
+            let message = failed["message"].as_str().unwrap();
+            assert!(message.contains(release) && message.contains(reason), "{message}");
+        }
+    }
+    // The others are as they were.
+    let listed = service.get("/api/v1/deployments").await.expect(200).json();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["name"]), (1, &json!("dbt-server-healthy-main")), "{listed:#}");
+    assert_eq!(site.deploy(&body_with("healthy", &json!({"tag": "2.0.0"}))).await["revision"], 2);
+    drop(service.delete(&path("dbt-server-healthy-main")).await.expect(200));
+    let grown = (service.peak_memory() - before) >> 20;
+    println!("the service has grown by {grown} MiB");
+    assert!(grown < 128, "{grown} MiB");
+}
+
+#[tokio::test]
+async fn a_deployment_whose_record_was_broken_can_be_deleted() {
+    let site = Site::open().await;
+    let before = inventory(&site.namespace).await;
+    drop(site.deploy(&body(PROJECT)).await);
+    let secret = format!("sh.helm.release.v1.{RELEASE}.v1");
+    site.namespace.patch("secret", &secret, &json!({"data": {"release": BASE64.encode("broken")}})).await;
+    let told = async || (site.service.get(&path(RELEASE)).await.status == 500).then_some(());
+    until("GET tells that the record cannot be read", told).await;
+    // A second server for the same project would be worse than none.
+    let failed = site.service.post("/api/v1/deployments", &body(PROJECT)).await.expect(500).json();
+    assert_eq!(failed["details"]["code"], "release_unreadable", "{failed:#}");
+    let deleted = site.service.delete(&path(RELEASE)).await.expect(200).json();
+    assert_eq!(deleted["details"]["pvc_deleted"].as_array().unwrap().len(), 1, "{deleted:#}");
+    until_nothing_is_left(&site.namespace, &before).await;
+    assert_eq!(site.deploy(&body(PROJECT)).await["revision"], 1);
+}

@@ -1,0 +1,104 @@
+//! A human's Helm in the middle of our operations: it wins, and nothing is in the way afterwards.
+
+use std::sync::Arc;
+
+use dbt_controller_domain::model::*;
+use dbt_controller_tests::{HelmVersion, until};
+use futures_util::future::join_all;
+
+use crate::support::interloper::{Act, Interloper, Step};
+use crate::support::replaced::{Maker, SecretField};
+use crate::support::stage::{Setup, Stage, failure, name, revision};
+
+/// A stage with somebody between the service and its ports.
+async fn stage_with_interloper() -> (Stage, Arc<Interloper>) {
+    let mut interloper = None;
+    let stage = Stage::wrapped(Setup::default(), |ports, namespace| {
+        let (human, ports) = Interloper::between(ports, namespace);
+        interloper = Some(human);
+        ports
+    })
+    .await;
+    (stage, interloper.unwrap())
+}
+
+/// The number of workers in the live StatefulSet, which tells whose revision it is of.
+async fn live_workers(stage: &Stage, server: &str) -> Option<String> {
+    let set = stage.namespace.find("statefulset", server).await?;
+    let variables = set["spec"]["template"]["spec"]["containers"][0]["env"].as_array()?;
+    let workers = variables.iter().find(|variable| variable["name"] == "DBT_SERVER_WORKER_NUM")?;
+    workers["value"].as_str().map(str::to_owned)
+}
+
+/// A human acts before a step of a changed POST.
+async fn check(stage: &Stage, interloper: &Interloper, helm: HelmVersion, step: Step, act: Act) {
+    let case = format!("{act:?} by {} before {step:?}", helm.as_str());
+    let project = format!("{act:?}-{step:?}-{}", helm.as_str()).to_lowercase();
+    let server = name(&project);
+    let wished = |workers| stage.request(&project).worker_num(workers);
+    assert_eq!(revision(stage.deploy(wished(1)).await), 1, "{case}");
+    let id = wished(1).build().identity.connection_ids()[0].clone();
+    let login = stage.airflow.login(&id);
+
+    interloper.plan(&server, step, helm, act);
+    let failure = failure(stage.deploy(wished(2)).await, FailureCode::ReleaseChanged, &["the release was changed by somebody else"]);
+    let undo = if step == Step::Record { UndoOutcome::NothingToUndo } else { UndoOutcome::LeftAsIs };
+    assert_eq!(failure.undo, undo, "{case}: {failure}");
+    assert_eq!(stage.airflow.login(&id), login, "{case}");
+    let next = match act {
+        Act::RollBack => {
+            let lines = stage.history(&server).await;
+            let (revision, status, description) = lines.last().unwrap();
+            assert_eq!((status.as_str(), description.as_str()), ("deployed", "Rollback to 1"), "{case}: {lines:?}");
+            assert_eq!(*revision, if step == Step::Record { 2 } else { 3 }, "{case}: {lines:?}");
+            assert_eq!(live_workers(stage, &server).await.as_deref(), Some("1"), "{case}");
+            stage.namespace.until_ready(&server).await;
+            u32::try_from(*revision).unwrap() + 1
+        }
+        Act::Uninstall => {
+            assert_eq!(live_workers(stage, &server).await, None, "{case}");
+            let records = format!("owner=helm,name={server}");
+            assert_eq!(stage.namespace.list("secrets", &records).await.len(), 0, "{case}");
+            1
+        }
+    };
+
+    assert_eq!(revision(stage.deploy(wished(3)).await), next, "{case}");
+    assert_eq!(live_workers(stage, &server).await.as_deref(), Some("3"), "{case}");
+    let lines = stage.history(&server).await;
+    let is_over = |(revision, status, _): &(u64, String, String)| {
+        *revision == u64::from(next) || status != "deployed" && !status.starts_with("pending")
+    };
+    assert!(lines.iter().all(is_over), "{case}: {lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_human_wins_at_every_step_and_the_next_post_works() {
+    let (stage, interloper) = stage_with_interloper().await;
+    let steps = HelmVersion::ALL.into_iter().flat_map(|helm| Step::ALL.map(|step| (helm, step)));
+    let cases = steps.flat_map(|(helm, step)| Act::ALL.map(|act| (helm, step, act)));
+    join_all(cases.map(|(helm, step, act)| check(&stage, &interloper, helm, step, act))).await;
+}
+
+#[tokio::test]
+async fn a_delete_finishes_what_a_humans_uninstall_began() {
+    let (stage, interloper) = stage_with_interloper().await;
+    for helm in HelmVersion::ALL {
+        let server = name("shop");
+        revision(stage.deploy(stage.request("shop")).await);
+        interloper.act(&server, helm, Act::Uninstall).await;
+        let Ok(Success::Deleted { claims, connection }) = stage.delete(&server).await else { panic!("not deleted") };
+        assert_eq!((claims, connection.status), (vec![format!("{server}-{server}-0")], ConnectionOutcome::Deleted));
+        stage.assert_nothing_left().await;
+    }
+    // The same for one that was adopted: its server is not called as its release.
+    let maker = Maker { helm: HelmVersion::V3, secret: SecretField::Data };
+    let old = maker.deploy(&stage, &stage.request("market").build()).await;
+    stage.namespace.until_ready(&old.server).await;
+    until("it is seen", async || stage.controller.find(&crate::support::stage::target(old.key.name.as_str())).await.ok()).await;
+    assert_eq!(revision(stage.deploy(stage.request("market")).await), 2);
+    interloper.act(old.key.name.as_str(), HelmVersion::V4, Act::Uninstall).await;
+    let Ok(Success::Deleted { claims, connection }) = stage.delete(old.key.name.as_str()).await else { panic!("not deleted") };
+    assert_eq!((claims, connection.id), (vec![format!("{0}-{0}-0", old.server)], Some(old.connection)));
+    stage.assert_nothing_left().await;
+}
