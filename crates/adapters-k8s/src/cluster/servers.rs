@@ -187,17 +187,23 @@ impl Server {
         });
     }
 
-    /// The status counts no pods but those that were seen: StatefulSets and pods come by different watches, and a server must not be
-    /// called ready beside a pod that is shown as it was before.
+    /// The status counts no pods but those that were seen so: StatefulSets, pods and claims come by different watches, and a server
+    /// must not be called ready beside a pod or a claim that is shown as it was before.
     fn stateful_set(&self, set: &SetView) -> StatefulSetState {
-        let count = |is_meant: &dyn Fn(&PodState) -> bool| {
-            let pods = self.pods.values().filter(|view| is_meant(&view.state)).count();
+        let count = |is_meant: &dyn Fn(u32, &PodView) -> bool| {
+            let pods = self.pods.iter().filter(|(ordinal, view)| is_meant(**ordinal, view)).count();
             u32::try_from(pods).unwrap_or(u32::MAX)
         };
+        let is_ready = |ordinal, view: &PodView| view.state.ready && (!view.has_claim || self.has_bound_claim(ordinal));
+        let is_updated = |_, view: &PodView| view.state.revision == set.state.update_revision;
         let mut state = set.state.clone();
-        state.ready_replicas = state.ready_replicas.min(count(&|pod| pod.ready));
-        state.updated_replicas = state.updated_replicas.min(count(&|pod| pod.revision == set.state.update_revision));
+        state.ready_replicas = state.ready_replicas.min(count(&is_ready));
+        state.updated_replicas = state.updated_replicas.min(count(&is_updated));
         state
+    }
+
+    fn has_bound_claim(&self, ordinal: u32) -> bool {
+        self.claims.get(&ordinal).is_some_and(|view| view.claim.phase != "Pending")
     }
 
     fn pod(&self, ordinal: u32, view: &PodView) -> PodState {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{count, created_at, server_of_pod, time, uid_of};
+use super::{count, created_at, server_of_claim, server_of_pod, time, uid_of};
 
 /// The label that the StatefulSet controller gives each pod; an orphan keeps it.
 const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
@@ -19,6 +19,8 @@ pub(in crate::cluster) struct PodView {
     pub(in crate::cluster) owner: Option<String>,
     /// A node has taken it, and its volumes and network are not there yet.
     pub(in crate::cluster) preparing: bool,
+    /// It uses a claim of its server's own template.
+    pub(in crate::cluster) has_claim: bool,
     pub(in crate::cluster) state: PodState,
 }
 
@@ -27,13 +29,16 @@ pub(in crate::cluster) fn pod(pod: Pod, now: Timestamp) -> Option<PodView> {
     let Pod { metadata: meta, spec, status } = pod;
     let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
     let name = meta.name.clone()?;
-    let (server, _) = server_of_pod(meta.namespace.as_deref()?, &name)?;
+    let namespace = meta.namespace.as_deref()?;
+    let (server, ordinal) = server_of_pod(namespace, &name)?;
     let owner = owner(&meta, server.name.as_str());
     if owner.is_none() && label(&meta, POD_NAME_LABEL) != Some(&name) {
         return None;
     }
     let is = |condition, wanted| condition_status(&status, condition) == Some(wanted);
+    let mut claims = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
     Some(PodView {
+        has_claim: claims.any(|claim| server_of_claim(namespace, &claim.claim_name).is_some_and(|own| own == (server.clone(), ordinal))),
         owner,
         preparing: is("PodScheduled", "True") && !is("PodReadyToStartContainers", "True") && !is("ContainersReady", "True"),
         state: PodState {

@@ -26,6 +26,10 @@ fn pod_with(status: Value) -> Value {
         },
         "spec": {
             "initContainers": [{ "name": "prepare" }],
+            "volumes": [
+                { "name": "conf", "emptyDir": {} },
+                { "name": "dbt-server-a", "persistentVolumeClaim": { "claimName": "dbt-server-a-dbt-server-a-0" } },
+            ],
             "containers": [{ "name": "dbt-server" }, { "name": "dbt-server-nginx-proxy" }],
         },
         "status": status,
@@ -81,7 +85,7 @@ fn a_pod_that_is_well_is_told_in_the_order_of_its_spec() {
         "initContainerStatuses": [done],
         "containerStatuses": [running("dbt-server-nginx-proxy", "2026-11-21T10:00:05Z"), running("dbt-server", "2026-11-21T10:00:09Z")],
     })));
-    assert_eq!((view.owner.as_deref(), view.preparing), (Some("set-uid"), false));
+    assert_eq!((view.owner.as_deref(), view.preparing, view.has_claim), (Some("set-uid"), false, true));
     let state = &view.state;
     assert_eq!((state.name.as_str(), state.uid.as_str(), state.revision.as_str()), ("dbt-server-a-0", "pod-uid", "dbt-server-a-5d4"));
     assert!(state.ready && !state.terminating && state.unschedulable.is_none() && state.volume_failure.is_none());

@@ -35,6 +35,7 @@ fn pod(uid: &str, preparing: bool, containers: Vec<ContainerState>) -> PodView {
     PodView {
         owner: Some("set".to_owned()),
         preparing,
+        has_claim: false,
         state: PodState {
             name: "dbt-server-a-0".to_owned(),
             uid: uid.to_owned(),
@@ -88,7 +89,7 @@ fn a_server_is_put_together_from_its_objects_and_goes_with_them() {
 }
 
 #[test]
-fn a_server_is_ready_only_when_its_new_pod_was_seen_ready() {
+fn a_server_is_ready_only_when_its_new_pod_was_seen_ready_and_its_claim_bound() {
     let servers = Servers::new();
     let see = |uid: &str, revision: &str, ready| {
         let mut view = pod(uid, false, Vec::new());
@@ -108,6 +109,15 @@ fn a_server_is_ready_only_when_its_new_pod_was_seen_ready() {
     assert_eq!(told(), Some((0, 1)));
     see("new", "r", true);
     assert_eq!(told(), Some((1, 1)));
+
+    let mut with_claim = pod("new", false, Vec::new());
+    (with_claim.has_claim, with_claim.state.ready) = (true, true);
+    servers.pod_changed(&object("dbt-server-a-0"), Some(&with_claim));
+    assert_eq!(told(), Some((0, 1)), "no claim was seen yet");
+    for (phase, promised) in [("Pending", 0), ("Bound", 1), ("Lost", 1)] {
+        servers.claim_changed(&object("dbt-server-a-dbt-server-a-0"), Some(&claim(phase)));
+        assert_eq!(told(), Some((promised, 1)), "{phase}");
+    }
 }
 
 #[test]
