@@ -48,7 +48,7 @@ const TRAPS: &[Trap] = &[
         code: FailureCode::ImagePullFailed,
         window: AT_ONCE,
         message: &["the image of container `dbt-server` cannot be used (InvalidImageName)", "correct `repository`, `image` or `tag`"],
-        event: "could not parse image name",
+        event: "parse image name",
         container: ("waiting", &["InvalidImageName"], None),
         log: None,
     },
@@ -101,8 +101,11 @@ impl Trap {
 
         let autopsy = failure.autopsy.as_deref().unwrap();
         // The cluster writes its events a moment after the status; a verdict at first sight can be faster.
-        let told = autopsy.events.iter().any(|event| event.message.contains(self.event));
-        assert!(told || self.window == AT_ONCE, "{:#?}", autopsy.events);
+        // The container's own message then has to tell it.
+        let in_event = autopsy.events.iter().any(|event| event.message.contains(self.event));
+        let in_container =
+            autopsy.containers.iter().any(|container| container.message.as_deref().is_some_and(|text| text.contains(self.event)));
+        assert!(in_event || (self.window == AT_ONCE && in_container), "{autopsy:#?}");
         assert!(autopsy.volumes.iter().all(|volume| volume.phase == "Bound") && autopsy.volumes.len() == 1, "{:#?}", autopsy.volumes);
         assert_eq!(autopsy.gaps, Vec::<String>::new());
         let names: Vec<_> = autopsy.containers.iter().map(|container| container.container.as_str()).collect();

@@ -11,6 +11,8 @@ words! {
     pub enum Call {
         /// `ChartInstaller::list`
         InstallerList = "installer.list",
+        /// `ChartInstaller::summary`
+        InstallerSummary = "installer.summary",
         /// `ChartInstaller::get`
         InstallerGet = "installer.get",
         /// `ChartInstaller::manifest_hash`

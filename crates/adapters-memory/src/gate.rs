@@ -142,6 +142,7 @@ impl Call {
     fn path(self) -> Path {
         match self {
             Self::InstallerList
+            | Self::InstallerSummary
             | Self::InstallerObjects
             | Self::ClusterServer
             | Self::ClusterWatch

@@ -109,6 +109,10 @@ impl ChartInstaller for Interloper {
         self.installer.list().await
     }
 
+    async fn summary(&self, key: &ReleaseKey) -> Result<Option<Arc<ReleaseSummary>>, InstallerError> {
+        self.installer.summary(key).await
+    }
+
     fn behind(&self) -> Option<Duration> {
         self.installer.behind()
     }

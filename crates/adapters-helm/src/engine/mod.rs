@@ -97,6 +97,11 @@ impl ChartInstaller for NativeInstaller {
         Ok(self.records.list())
     }
 
+    async fn summary(&self, key: &ReleaseKey) -> Result<Option<Arc<ReleaseSummary>>, InstallerError> {
+        self.records.synced().map_err(|fault| fault.of_installer("release records"))?;
+        Ok(self.records.summary(key))
+    }
+
     fn behind(&self) -> Option<Duration> {
         self.records.behind().into_iter().chain(self.objects.behind()).map(|(since, _)| since).max()
     }

@@ -105,6 +105,10 @@ impl Records {
         self.table.list()
     }
 
+    pub(super) fn summary(&self, key: &ReleaseKey) -> Option<Arc<ReleaseSummary>> {
+        self.table.summary(key)
+    }
+
     /// The revisions that the watch shows, oldest first.
     pub(super) fn shown(&self, key: &ReleaseKey) -> Vec<(RevisionNumber, Arc<Entry>)> {
         self.table.revisions(key)

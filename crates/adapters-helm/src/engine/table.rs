@@ -25,6 +25,11 @@ impl Table {
         self.read(|releases| releases.values().map(|kept| Arc::clone(&kept.summary)).collect())
     }
 
+    /// What the list has of a release.
+    pub(super) fn summary(&self, key: &ReleaseKey) -> Option<Arc<ReleaseSummary>> {
+        self.read(|releases| releases.get(key).map(|kept| Arc::clone(&kept.summary)))
+    }
+
     /// The revisions of a release, oldest first.
     pub(super) fn revisions(&self, key: &ReleaseKey) -> Vec<(RevisionNumber, Arc<Entry>)> {
         self.read(|releases| {

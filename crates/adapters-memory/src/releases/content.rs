@@ -187,7 +187,7 @@ impl Content {
     pub(crate) fn facts(&self, key: &ReleaseKey, operation: Option<&OperationId>) -> Option<DeploymentFacts> {
         match self {
             Self::Ours(ours) => Some(ours.facts(key, operation)),
-            Self::Foreign(release) => Some(release.server.as_ref()?.facts.clone()),
+            Self::Foreign(release) => Some(DeploymentFacts { operation: operation.cloned(), ..release.server.as_ref()?.facts.clone() }),
         }
     }
 

@@ -24,6 +24,10 @@ impl ChartInstaller for MemoryInstaller {
         self.0.call(Call::InstallerList, None, |scene| Ok(scene.state.releases.summaries().cloned().collect())).await
     }
 
+    async fn summary(&self, key: &ReleaseKey) -> Result<Option<Arc<ReleaseSummary>>, InstallerError> {
+        self.0.call(Call::InstallerSummary, None, |scene| Ok(scene.state.releases.summary(key).cloned())).await
+    }
+
     fn behind(&self) -> Option<Duration> {
         None
     }

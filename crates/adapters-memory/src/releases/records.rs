@@ -61,6 +61,10 @@ impl ReleaseTable {
         self.0.values().map(|history| &history.summary)
     }
 
+    pub(super) fn summary(&self, key: &ReleaseKey) -> Option<&Arc<ReleaseSummary>> {
+        self.0.get(key).map(|history| &history.summary)
+    }
+
     pub(super) fn records(&self, key: &ReleaseKey) -> &[Record] {
         self.0.get(key).map(|history| history.records.as_slice()).unwrap_or_default()
     }

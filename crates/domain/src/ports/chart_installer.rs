@@ -21,6 +21,12 @@ pub trait ChartInstaller: Send + Sync {
     /// `Unavailable` before the first synchronisation.
     async fn list(&self) -> Result<Vec<Arc<ReleaseSummary>>, InstallerError>;
 
+    /// What `list` shows of one release. Answered from memory.
+    ///
+    /// # Errors
+    /// `Unavailable` before the first synchronisation.
+    async fn summary(&self, key: &ReleaseKey) -> Result<Option<Arc<ReleaseSummary>>, InstallerError>;
+
     /// For how long what is answered from memory may have been out of date, because a watch is broken; none while it is current.
     fn behind(&self) -> Option<Duration>;
 

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::call::{Halt, call};
 use super::{Workflows, faults};
-use crate::model::{Failure, FailureCode, Phase, ServerKey, ServerState};
+use crate::model::{Failure, FailureCode, Phase, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState};
 use crate::operations::Run;
+use crate::ports::InstallerError;
 use crate::readiness::{Verdict, Waiting, judge, refused};
 
 /// How a wait ended that did not fail.
@@ -21,9 +22,50 @@ pub(super) enum Awake {
     PutToSleep,
 }
 
+/// Whose server is waited for. Helm's rollback and uninstall go through beside an operation of ours; then the server of that revision
+/// will never come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Awaited<'a> {
+    /// That of a revision which this operation writes.
+    Own(&'a RevisionHandle),
+    /// That of the revision in force.
+    InForce(RevisionNumber),
+    /// That of whatever revision the release has.
+    Newest,
+}
+
+/// How often the release is looked at during a wait, in memory; a change of the server is an occasion too.
+const LOOK_AT_RELEASE: Duration = Duration::from_secs(1);
+
+impl Awaited<'_> {
+    /// What happened to the release, when it was something that makes the wait pointless.
+    fn overtaken(self, release: Option<&ReleaseSummary>) -> Option<String> {
+        let Some(release) = release.filter(|release| release.is_present() && release.status != ReleaseStatus::Uninstalling) else {
+            return Some("it was uninstalled while its server was waited for".to_owned());
+        };
+        let (awaited, operation) = match self {
+            Self::Newest => return None,
+            Self::InForce(revision) => (revision, None),
+            Self::Own(handle) => (handle.revision, Some(&handle.operation)),
+        };
+        let (newest, status) = (release.revision, release.status);
+        // A record that cannot be read does not say who wrote it; the commit will.
+        let is_known = release.unreadable.is_none();
+        let writer = release.deployment.as_ref().and_then(|facts| facts.operation.as_ref());
+        if newest != awaited {
+            return Some(format!("its newest revision is {newest} ({status}), not revision {awaited}"));
+        }
+        if is_known && operation.is_some() && writer != operation {
+            return Some(format!("revision {awaited} was written by somebody else"));
+        }
+        let is_open = status == ReleaseStatus::Deployed || (operation.is_some() && status.is_pending());
+        (!is_open).then(|| format!("revision {awaited} is {status}"))
+    }
+}
+
 impl Workflows {
     /// Waits until the server is ready. A broken pod of an older revision is deleted on the way.
-    pub(super) async fn await_ready(&self, run: &Run, server: &ServerKey, deadline: Instant) -> Result<Awake, Halt> {
+    pub(super) async fn await_ready(&self, run: &Run, server: &ServerKey, awaited: Awaited<'_>, deadline: Instant) -> Result<Awake, Halt> {
         loop {
             let mut states = call(run, deadline, || self.ports.cluster.watch(server))
                 .await
@@ -34,12 +76,20 @@ impl Workflows {
                     Verdict::Ready => return Ok(Awake::Ready),
                     // Every caller has seen to it that the server is awake, and a write is followed by a watch that shows it.
                     Verdict::Asleep => return Ok(Awake::PutToSleep),
-                    Verdict::Hopeless { code, message } => return Err(Failure::new(code, message).into()),
+                    Verdict::Hopeless { code, message } => {
+                        // Of another revision's server it says nothing about ours.
+                        let overtaken = self.look_at_release(run, awaited).await;
+                        return Err(overtaken.unwrap_or_else(|| Failure::new(code, message)).into());
+                    }
                     Verdict::Waiting(waiting) => waiting,
                 };
                 run.progress(waiting.message.clone());
                 self.help_along(run, server, &waiting, deadline).await?;
-                if !self.next_state(run, &mut states, waiting.look_again_in, deadline).await? {
+                let stands = tokio::select! {
+                    stands = self.next_state(run, &mut states, waiting.look_again_in, deadline) => stands?,
+                    overtaken = self.overtaken(run, awaited) => return Err(overtaken.into()),
+                };
+                if !stands {
                     break;
                 }
                 if Instant::now() >= deadline {
@@ -73,6 +123,24 @@ impl Workflows {
                     return Err(Failure::new(FailureCode::PodsNotGone, message).into());
                 }
             }
+        }
+    }
+
+    /// Resolves when the release is no longer as it has to be for the wait to make sense.
+    async fn overtaken(&self, run: &Run, awaited: Awaited<'_>) -> Failure {
+        loop {
+            if let Some(failure) = self.look_at_release(run, awaited).await {
+                return failure;
+            }
+            tokio::time::sleep(LOOK_AT_RELEASE).await;
+        }
+    }
+
+    async fn look_at_release(&self, run: &Run, awaited: Awaited<'_>) -> Option<Failure> {
+        match self.ports.installer.summary(&run.info.key).await {
+            Ok(release) => awaited.overtaken(release.as_deref()).map(|what| faults::of_installer(&InstallerError::Changed(what))),
+            // Nothing is known at the moment. Whether the revision is still there is looked at again before it is committed.
+            Err(_) => None,
         }
     }
 

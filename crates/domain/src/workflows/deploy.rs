@@ -4,7 +4,7 @@
 
 use tokio::time::Instant;
 
-use super::await_server::Awake;
+use super::await_server::{Awaited, Awake};
 use super::call::{Broken, Halt, call, insist};
 use super::{Reserved, Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
@@ -210,7 +210,7 @@ impl<'a> Deploy<'a> {
         if slept {
             self.wake().await?;
         }
-        let awake = self.ready().await?;
+        let awake = self.ready(Awaited::Own(&revision)).await?;
         self.finish(&revision, &prepared.desired.credentials, intent, awake).await
     }
 
@@ -282,9 +282,9 @@ impl<'a> Deploy<'a> {
         woken.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
     }
 
-    async fn ready(&self) -> Result<Awake, Halt> {
+    async fn ready(&self, awaited: Awaited<'_>) -> Result<Awake, Halt> {
         self.run.phase(Phase::Ready, "waiting for the server to be ready");
-        match self.workflows.await_ready(self.run, &self.server, self.deadline).await {
+        match self.workflows.await_ready(self.run, &self.server, awaited, self.deadline).await {
             Err(Halt::Failed(failure)) => Err(Halt::Failed(Box::new(failure.at(Phase::Ready)))),
             other => other,
         }
@@ -351,7 +351,7 @@ impl<'a> Deploy<'a> {
         if self.look_around(Some(revision)).await? {
             self.wake().await?;
         }
-        let awake = match self.ready().await {
+        let awake = match self.ready(Awaited::InForce(revision)).await {
             Err(Halt::Failed(failure)) => return Err(self.unchanged_but_broken(*failure).await),
             other => other?,
         };

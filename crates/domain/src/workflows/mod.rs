@@ -46,8 +46,8 @@ impl Workflows {
             return ServerKey { namespace: key.namespace.clone(), name };
         }
         // What cannot be read now is asked for again, and answered for, by the first step.
-        let releases = self.ports.installer.list().await.unwrap_or_default();
-        server_of(key, releases.iter().find(|release| release.key == *key && release.is_present()))
+        let release = self.ports.installer.summary(key).await.unwrap_or_default();
+        server_of(key, release.filter(|release| release.is_present()).as_ref())
     }
 
     /// Reserves a connection id for a release until the guard is dropped; none when another release has it.

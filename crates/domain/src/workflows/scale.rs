@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::await_server::Awake;
+use super::await_server::{Awaited, Awake};
 use super::call::{Halt, call};
 use super::{Workflows, faults, server_of};
 use crate::model::{Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
@@ -35,7 +35,7 @@ async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 1, deadline).await?;
     run.phase(Phase::Ready, "waiting for the server to be ready");
-    match workflows.await_ready(run, &server, deadline).await {
+    match workflows.await_ready(run, &server, Awaited::Newest, deadline).await {
         Ok(Awake::Ready) => Ok(Success::Resumed),
         Ok(Awake::PutToSleep) => {
             Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::await_server::Awake;
+use super::await_server::{Awaited, Awake};
 use super::call::{Broken, Halt, insist};
 use super::deploy::{Deploy, stop_of};
 use crate::model::{
@@ -170,7 +170,7 @@ impl Deploy<'_> {
                 return Ok(());
             }
         };
-        if let Err(halt) = self.old_server_runs(ledger, deadline).await {
+        if let Err(halt) = self.old_server_runs(ledger, &back, deadline).await {
             let failure = match halt {
                 Halt::Stop(stop) => return Err(stop),
                 Halt::Failed(failure) => self.run.redact_failure(*failure),
@@ -189,12 +189,12 @@ impl Deploy<'_> {
     }
 
     /// Waits for the server of the previous revision, or puts it back to sleep when it slept.
-    async fn old_server_runs(&self, ledger: &Ledger, deadline: Instant) -> Result<(), Halt> {
+    async fn old_server_runs(&self, ledger: &Ledger, back: &RevisionHandle, deadline: Instant) -> Result<(), Halt> {
         if ledger.replicas_before == Some(0) {
             let slept = insist(self.run, deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 0, &self.run.fence)).await;
             return slept.map_err(|broken| broken.or_fail(|error| super::faults::of_cluster(&error)));
         }
-        match self.workflows.await_ready(self.run, &self.server, deadline).await? {
+        match self.workflows.await_ready(self.run, &self.server, Awaited::Own(back), deadline).await? {
             Awake::Ready | Awake::PutToSleep => Ok(()),
         }
     }

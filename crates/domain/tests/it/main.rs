@@ -5,6 +5,7 @@
 mod adoption;
 mod faults;
 mod freezing;
+mod interference;
 mod life;
 mod names;
 mod queue;

@@ -14,6 +14,7 @@ pub(super) async fn an_unknown_release_is_none(harness: &dyn InstallerHarness) -
     ensure!(played.get(None).await?.is_none(), "a release that was never made is returned");
     ensure!(played.get(Some(1)).await?.is_none(), "revision 1 of a release that was never made is returned");
     ensure!(played.listed().await?.is_none(), "a release that was never made is listed");
+    ensure!(played.installer.summary(played.key()).await?.is_none(), "a release that was never made has a summary");
     played.begin().await?;
     ensure!(played.get(Some(2)).await?.is_none(), "a revision that was never made is returned");
     Ok(())
@@ -32,6 +33,7 @@ pub(super) async fn every_release_is_listed_once_and_by_key(harness: &dyn Instal
     let Some(listed) = one.listed().await? else { return Err(Stopped::broken("the release is not listed")) };
     ensure_eq!(listed.revision, RevisionNumber(2), "the listed revision");
     ensure_eq!(*listed, one.newest().await?.summary, "the listed summary, compared with the newest revision's");
+    ensure_eq!(one.installer.summary(one.key()).await?, Some(listed), "the summary of the one release, compared with the listed one");
     Ok(())
 }
 

@@ -104,6 +104,7 @@ impl Stage {
         let reading = [
             "get",
             "list",
+            "summary",
             "manifest_hash",
             "server",
             "watch",
@@ -176,6 +177,22 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
     mock.expect_get().returning(move |_, _| get().map(|()| newest.clone()));
     let list = play("installer.list");
     mock.expect_list().returning(move || list().map(|()| Vec::new()));
+    // As if nobody else wrote: what was in force, or what the operation has recorded since.
+    let (summary, recorded, newest) = (play("installer.summary"), Arc::clone(story), script.newest.clone());
+    mock.expect_summary().returning(move |_| {
+        let done = |call: &str| recorded.lock().unwrap().calls.iter().any(|made| made == call);
+        let own = |revision, status| {
+            let mut release = release(revision, status);
+            release.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
+            release
+        };
+        let shown = match (done("installer.roll_back"), done("installer.begin")) {
+            (true, _) => Some(own(next + 1, ReleaseStatus::PendingRollback)),
+            (false, true) => Some(own(next, ReleaseStatus::PendingUpgrade)),
+            (false, false) => newest.clone(),
+        };
+        summary().map(|()| shown.map(|release| Arc::new(release.summary)))
+    });
     let hash = play("installer.manifest_hash");
     mock.expect_manifest_hash().returning(move |_| hash().map(|()| ManifestHash("new".to_owned())));
     let begin = play("installer.begin");

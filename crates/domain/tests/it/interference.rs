@@ -1,0 +1,74 @@
+//! Somebody's Helm at work while an operation of ours waits for its server.
+
+use std::time::Duration;
+
+use dbt_controller_adapters_memory::Hindrance;
+use dbt_controller_domain::model::*;
+
+use crate::stage::{NAME, Stage, code, key, main_request, revision, server, target};
+
+/// A deployment whose next server takes long to get ready.
+async fn deployed() -> Stage {
+    let stage = Stage::new();
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    stage
+}
+
+/// What became of an operation in whose wait somebody acted; it has to end long before its own time is over.
+async fn interfered(
+    stage: &Stage,
+    operation: impl Future<Output = Result<Success, Failure>>,
+    act: impl FnOnce(),
+) -> Result<Success, Failure> {
+    let interferer = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        act();
+    };
+    let both = async { tokio::join!(operation, interferer).0 };
+    let limit = stage.controller.settings().deploy_timeout / 10;
+    tokio::time::timeout(limit, both).await.expect("the wait ends when there is nothing to wait for")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uninstall_during_the_wait_of_a_first_deploy_ends_it() {
+    let stage = Stage::new();
+    let act = || assert!(stage.world.releases().uninstall(&key(NAME), false));
+    let failure = interfered(&stage, stage.deploy(main_request("missing-1")), act).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    assert!(failure.message.contains("it was uninstalled while its server was waited for"), "{failure}");
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uninstall_during_the_wait_of_a_changed_deploy_ends_it() {
+    let stage = deployed().await;
+    let act = || assert!(stage.world.releases().uninstall(&key(NAME), false));
+    let failure = interfered(&stage, stage.deploy(main_request("missing-1")), act).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_during_the_wait_wins() {
+    let stage = deployed().await;
+    let act = || assert_eq!(stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap(), RevisionNumber(3));
+    let failure = interfered(&stage, stage.deploy(main_request("missing-1")), act).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    let release = stage.controller.find(&target(NAME)).await.unwrap();
+    assert_eq!((release.revision, release.status), (RevisionNumber(3), ReleaseStatus::Deployed));
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uninstall_during_the_wait_of_a_resume_ends_it() {
+    let stage = deployed().await;
+    let asleep = stage.controller.suspend(&target(NAME), false, crate::stage::caller()).await.unwrap();
+    assert_eq!(stage.controller.wait(&asleep).await.unwrap().outcome.clone().unwrap(), Success::Suspended);
+    stage.world.servers().hinder(&server(NAME), Some(Hindrance::Unschedulable("0/1 nodes are available".to_owned())));
+    let resume = async {
+        let ticket = stage.controller.resume(&target(NAME), crate::stage::caller()).await?;
+        stage.controller.wait(&ticket).await?.outcome.clone()
+    };
+    let act = || assert!(stage.world.releases().uninstall(&key(NAME), false));
+    assert_eq!(code(interfered(&stage, resume, act).await), FailureCode::ReleaseChanged);
+}
