@@ -1,6 +1,7 @@
 //! A human's Helm in the middle of our operations: it wins, and nothing is in the way afterwards.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dbt_controller_domain::model::*;
 use dbt_controller_tests::{HelmVersion, until};
@@ -78,6 +79,66 @@ async fn a_human_wins_at_every_step_and_the_next_post_works() {
     let steps = HelmVersion::ALL.into_iter().flat_map(|helm| Step::ALL.map(|step| (helm, step)));
     let cases = steps.flat_map(|(helm, step)| Act::ALL.map(|act| (helm, step, act)));
     join_all(cases.map(|(helm, step, act)| check(&stage, &interloper, helm, step, act))).await;
+}
+
+/// A human uninstalls before a step of a first POST.
+async fn check_first(stage: &Stage, interloper: &Interloper, helm: HelmVersion, step: Step) {
+    let case = format!("uninstall by {} before {step:?} of a first POST", helm.as_str());
+    let project = format!("first-{step:?}-{}", helm.as_str()).to_lowercase();
+    let server = name(&project);
+    interloper.plan(&server, step, helm, Act::Uninstall);
+    let failure = failure(stage.deploy(stage.request(&project)).await, FailureCode::ReleaseChanged, &["changed by somebody else"]);
+    assert_eq!(failure.undo, UndoOutcome::LeftAsIs, "{case}: {failure}");
+    assert_eq!(live_workers(stage, &server).await, None, "{case}");
+    let records = format!("owner=helm,name={server}");
+    assert_eq!(stage.namespace.list("secrets", &records).await.len(), 0, "{case}");
+    let id = stage.request(&project).build().identity.connection_ids()[0].clone();
+    assert_eq!(stage.airflow.login(&id), None, "{case}");
+    assert_eq!(revision(stage.deploy(stage.request(&project)).await), 1, "{case}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_uninstall_in_a_first_post_wins_and_the_next_post_works() {
+    let (stage, interloper) = stage_with_interloper().await;
+    let steps = [Step::Apply, Step::Connect, Step::Commit];
+    let cases = HelmVersion::ALL.into_iter().flat_map(|helm| steps.map(|step| (helm, step)));
+    join_all(cases.map(|(helm, step)| check_first(&stage, &interloper, helm, step))).await;
+}
+
+/// A human acts while a POST waits for a server that never gets ready.
+async fn check_wait(stage: &Stage, interloper: &Interloper, helm: HelmVersion, act: Option<Act>) {
+    let case = format!("{act:?} by {} during the wait", helm.as_str());
+    let is_first = act.is_none();
+    let project = format!("wait-{}-{}", act.map_or("first".to_owned(), |act| format!("{act:?}")), helm.as_str()).to_lowercase();
+    let server = name(&project);
+    if !is_first {
+        assert_eq!(revision(stage.deploy(stage.request(&project)).await), 1, "{case}");
+    }
+    let interfere = async {
+        let pod = format!("{server}-0");
+        until("the pod runs that never gets ready", async || {
+            let pod = stage.namespace.find("pod", &pod).await?;
+            let image = pod["spec"]["containers"][0]["image"].as_str()?;
+            (image.ends_with(":unready-1") && pod["status"]["phase"] == "Running").then_some(())
+        })
+        .await;
+        interloper.act(&server, helm, act.unwrap_or(Act::Uninstall)).await;
+        Instant::now()
+    };
+    let (outcome, acted) = tokio::join!(stage.deploy(stage.request(&project).tag("unready-1")), interfere);
+    assert!(acted.elapsed() < Duration::from_secs(20), "{case}: the wait went on for {:?}", acted.elapsed());
+    let failure = failure(outcome, FailureCode::ReleaseChanged, &["the release was changed by somebody else"]);
+    assert_eq!(failure.undo, UndoOutcome::LeftAsIs, "{case}: {failure}");
+    let next = if act == Some(Act::RollBack) { 4 } else { 1 };
+    assert_eq!(revision(stage.deploy(stage.request(&project).worker_num(3)).await), next, "{case}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_human_ends_the_wait_for_a_server() {
+    let (stage, interloper) = stage_with_interloper().await;
+    let acts = [None, Some(Act::Uninstall), Some(Act::RollBack)];
+    let cases = HelmVersion::ALL.into_iter().flat_map(|helm| acts.map(|act| (helm, act)));
+    join_all(cases.map(|(helm, act)| check_wait(&stage, &interloper, helm, act))).await;
 }
 
 #[tokio::test]

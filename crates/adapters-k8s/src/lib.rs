@@ -21,7 +21,7 @@ mod rights;
 
 pub use cluster::KubeCluster;
 pub use operations::{KubeOperationStore, StoreSettings};
-pub use rights::{MissingRight, Right, missing_rights, needed_rights};
+pub use rights::{HTTP_ROUTES, INGRESS_ROUTES, MissingRight, Right, missing_rights, needed_rights};
 
 /// Under this name our writes to objects stand in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "dbt-controller";

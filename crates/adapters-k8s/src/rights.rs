@@ -103,27 +103,32 @@ const RIGHTS: &[Right] = &[
     },
 ];
 
-/// Everything that the account must or should be allowed to do.
+/// What a service needs whose servers are published by Traefik's IngressRoutes.
+pub const INGRESS_ROUTES: Right = essential("traefik.io", "ingressroutes", WRITTEN, "servers cannot be published");
+/// What a service needs whose servers are published by the HTTPRoutes of the Gateway API.
+pub const HTTP_ROUTES: Right = essential("gateway.networking.k8s.io", "httproutes", WRITTEN, "servers cannot be published");
+
+/// Everything that the account must or should be allowed to do, whatever publishes the servers.
 pub fn needed_rights() -> &'static [Right] {
     RIGHTS
 }
 
-/// Asks the cluster what of [`needed_rights`] our account lacks: one question per verb, kind and namespace, the first of which is the
-/// service's own.
+/// Asks the cluster what of [`needed_rights`] and `more` our account lacks: one question per verb, kind and namespace, the first of
+/// which is the service's own.
 ///
 /// # Errors
 /// If the cluster does not answer, or does not let us ask.
-pub async fn missing_rights(client: Client, namespaces: &[Namespace]) -> Result<Vec<MissingRight>, Fault> {
+pub async fn missing_rights(client: Client, namespaces: &[Namespace], more: &[Right]) -> Result<Vec<MissingRight>, Fault> {
     let api = Api::<SelfSubjectAccessReview>::all(client);
-    let questions = questions(namespaces).into_iter().map(|question| ask(&api, question));
+    let questions = questions(namespaces, more).into_iter().map(|question| ask(&api, question));
     let answers: Vec<Option<MissingRight>> = stream::iter(questions).buffered(AT_A_TIME).try_collect().await?;
     Ok(answers.into_iter().flatten().collect())
 }
 
 /// Every verb of every right, in every namespace where it is needed.
-fn questions(namespaces: &[Namespace]) -> Vec<MissingRight> {
+fn questions(namespaces: &[Namespace], more: &[Right]) -> Vec<MissingRight> {
     let in_namespaces = |right: &Right| if right.home_only { 1 } else { usize::MAX };
-    let verbs = RIGHTS.iter().flat_map(|right| right.verbs.iter().map(move |verb| (*right, *verb)));
+    let verbs = RIGHTS.iter().chain(more).flat_map(|right| right.verbs.iter().map(move |verb| (*right, *verb)));
     verbs
         .flat_map(|(right, verb)| {
             let namespaces = namespaces.iter().take(in_namespaces(&right));
@@ -187,7 +192,8 @@ mod tests {
 
     #[test]
     fn every_verb_is_asked_for_in_every_namespace_where_it_is_needed() {
-        let questions = questions(&namespaces());
+        let questions = questions(&namespaces(), &[INGRESS_ROUTES]);
+        assert!(questions.iter().any(|question| question.right == INGRESS_ROUTES));
         let count = |resource: &str| questions.iter().filter(|question| question.right.resource == resource).count();
         assert_eq!(count("statefulsets"), 12);
         assert_eq!(count("pods"), 12, "five verbs and the log, in two namespaces");
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     fn a_missing_right_says_what_it_is_and_what_it_is_for() {
         let sentence = |resource: &str| {
-            let questions = questions(&namespaces());
+            let questions = questions(&namespaces(), &[]);
             questions.iter().rfind(|question| question.right.to_string() == resource).unwrap().to_string()
         };
         assert_eq!(sentence("statefulsets.apps"), "delete `statefulsets.apps` in namespace `other` (without it, servers cannot be made)");
@@ -217,7 +223,7 @@ mod tests {
             verbs: right.verbs.iter().map(|verb| (*verb).to_owned()).collect(),
             ..PolicyRule::default()
         };
-        RIGHTS.iter().map(rule).collect()
+        RIGHTS.iter().chain(&[INGRESS_ROUTES, HTTP_ROUTES]).map(rule).collect()
     }
 
     #[test]

@@ -177,6 +177,14 @@ impl<V: Send + Sync + 'static> Cache<V> {
         self.read(|state| state.entries.iter().map(|(key, entry)| (key.clone(), Arc::clone(&entry.value))).collect())
     }
 
+    /// What is kept of the objects that are asked for, in no order.
+    pub fn select(&self, is_wanted: impl Fn(&ObjectKey, &V) -> bool) -> Vec<(ObjectKey, Arc<V>)> {
+        self.read(|state| {
+            let wanted = state.entries.iter().filter(|(key, entry)| is_wanted(key, &entry.value));
+            wanted.map(|(key, entry)| (key.clone(), Arc::clone(&entry.value))).collect()
+        })
+    }
+
     /// Whether every namespace was read once. One that our account may not read counts, unless it is the first.
     ///
     /// # Errors

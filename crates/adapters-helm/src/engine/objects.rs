@@ -141,9 +141,10 @@ impl Objects {
     /// What carries this release's annotations, in the order in which Helm installs it. What is leaving does not count.
     pub(super) fn of(&self, release: &ReleaseKey) -> Vec<Owned> {
         let owned = self.kinds.iter().flat_map(|kind| {
-            let of_release = kind.cache.entries().into_iter().filter(|(_, live)| live.is_of(release) && !live.is_leaving);
+            let is_wanted =
+                |key: &ObjectKey, live: &Live| key.namespace == release.namespace.as_str() && live.is_of(release) && !live.is_leaving;
             // By name, so that the order is always the same.
-            let by_name: BTreeMap<_, _> = of_release.filter(|(key, _)| key.namespace == release.namespace.as_str()).collect();
+            let by_name: BTreeMap<_, _> = kind.cache.select(is_wanted).into_iter().collect();
             by_name.into_iter().map(|(key, live)| Owned { resource: kind.resource.clone(), key, live: (*live).clone() })
         });
         owned.collect()

@@ -55,15 +55,26 @@ fn filter(level: LogLevel) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     let spans = level.max(LogLevel::INFO);
     let enabled = move |metadata: &Metadata<'_>| {
         let limit = if metadata.is_span() { spans } else { level };
-        *metadata.level() <= if is_ours(metadata.target()) { limit } else { limit.min(LogLevel::INFO) }
+        *metadata.level() <= limit.min(most_of(metadata.target()))
     };
     FilterFn::new(enabled).with_max_level_hint(LevelFilter::from_level(spans))
 }
 
-/// Libraries say too much below `info`, and some of it is what was sent and received.
-fn is_ours(target: &str) -> bool {
-    target.starts_with("dbt_controller_") || target.starts_with("dbt_api_service_controller")
+/// The lowest level that is written of a target.
+fn most_of(target: &str) -> LogLevel {
+    let is_ours = target.starts_with("dbt_controller_") || target.starts_with("dbt_api_service_controller");
+    if is_ours {
+        LogLevel::TRACE
+    } else if TELLTALES.contains(&target) {
+        LogLevel::ERROR
+    } else {
+        // Libraries say too much below `info`, and some of it is what was sent and received.
+        LogLevel::INFO
+    }
 }
+
+/// What these warn of is the text of answers that they do not understand, and that may be a Secret; or a refusal that we tell ourselves.
+const TELLTALES: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
 
 #[cfg(test)]
 mod tests;

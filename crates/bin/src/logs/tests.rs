@@ -94,6 +94,18 @@ fn libraries_never_speak_below_info() {
 }
 
 #[test]
+fn answers_that_a_library_does_not_understand_are_not_told() {
+    let lines = logged(LogLevel::TRACE, false, || {
+        tracing::warn!(target: "kube_client::client", "{{\"kind\":\"Secret\"}}, missing field");
+        tracing::warn!(target: "kube_runtime::watcher", "watch list error with 403");
+        tracing::error!(target: "kube_client::client", "failed with error");
+        tracing::warn!(target: "kube_client::client::tls", "failed to reload CA bundle");
+    });
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert!(!lines.contains("Secret") && !lines.contains("403"), "{lines}");
+}
+
+#[test]
 fn a_readable_line_is_text_with_the_same_fields() {
     let line = logged(LogLevel::INFO, true, speak_in_spans);
     assert!(serde_json::from_str::<Value>(&line).is_err(), "{line}");

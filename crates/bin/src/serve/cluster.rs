@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dbt_controller_adapters_helm::NativeInstaller;
-use dbt_controller_adapters_k8s::{KubeCluster, KubeOperationStore, StoreSettings, missing_rights};
+use dbt_controller_adapters_helm::{Gateway, NativeInstaller};
+use dbt_controller_adapters_k8s::{HTTP_ROUTES, INGRESS_ROUTES, KubeCluster, KubeOperationStore, Right, StoreSettings, missing_rights};
 use dbt_controller_domain::Ports;
 use dbt_controller_domain::model::Namespace;
 use dbt_controller_domain::ports::Clock;
@@ -37,19 +37,29 @@ pub(super) async fn connected(settings: &Settings) -> anyhow::Result<Cluster> {
     // Whoever writes objects waits until the adapter that answers reads has seen them.
     let barrier = Arc::clone(&cluster) as Arc<dyn Barrier>;
     let server = settings.cluster.server.clone();
+    let gateway_rights = rights_of(server.gateway);
     let installer = Arc::new(NativeInstaller::start(client.clone(), namespaces, server, barrier, Arc::clone(&clock)));
     let store = StoreSettings::new(settings.workflows.lock_stale_after);
     let operations = Arc::new(KubeOperationStore::start(client.clone(), settings.workflows.home(), store));
-    tokio::spawn(tell_missing_rights(client, namespaces.clone()));
+    tokio::spawn(tell_missing_rights(client, namespaces.clone(), gateway_rights));
     let ports =
         Ports { installer, cluster, connections: None, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
     Ok(Cluster { ports, operations })
 }
 
+/// What is needed beside the rights that every service needs.
+fn rights_of(gateway: Gateway) -> &'static [Right] {
+    match gateway {
+        Gateway::Ingress => &[],
+        Gateway::IngressRoute => &[INGRESS_ROUTES],
+        Gateway::HttpRoute => &[HTTP_ROUTES],
+    }
+}
+
 /// Says once what the service's account may not do, and what does not work without it.
-async fn tell_missing_rights(client: Client, namespaces: Vec<Namespace>) {
+async fn tell_missing_rights(client: Client, namespaces: Vec<Namespace>, more: &[Right]) {
     let missing = loop {
-        match missing_rights(client.clone(), &namespaces).await {
+        match missing_rights(client.clone(), &namespaces, more).await {
             Ok(missing) => break missing,
             Err(fault) => {
                 tracing::debug!(%fault, "the rights of the service's account cannot be read yet");
