@@ -14,16 +14,16 @@ use crate::client::WallClock;
 #[tokio::test]
 async fn nothing_is_missing_with_the_shipped_role() {
     let site = Site::new().await;
-    let missing = missing_rights(site.client.clone(), &[site.name()]).await.unwrap();
+    let missing = missing_rights(site.client.clone(), &[site.name()], &[]).await.unwrap();
     assert_eq!(missing, []);
 
     let other = Namespace::create().await;
     let names = [site.name(), other.name().parse().unwrap()];
-    let missing = missing_rights(site.client.clone(), &names).await.unwrap();
+    let missing = missing_rights(site.client.clone(), &names, &[]).await.unwrap();
     assert!(missing.iter().all(|missing| missing.namespace == names[1]), "{missing:?}");
     assert!(missing.len() > 40 && missing.iter().any(|missing| missing.essential), "{missing:?}");
     site.account.allow(&site.namespace, &other, &without(&shipped_rules(&other).await, "leases")).await;
-    assert_eq!(missing_rights(site.client.clone(), &names).await.unwrap(), []);
+    assert_eq!(missing_rights(site.client.clone(), &names, &[]).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn what_is_missing_is_named() {
     let namespace = Namespace::create().await;
     let rules = without(&without(&shipped_rules(&namespace).await, "pods/log"), "statefulsets");
     let site = Site::with_rules(namespace, &rules).await;
-    let missing = missing_rights(site.client.clone(), &[site.name()]).await.unwrap();
+    let missing = missing_rights(site.client.clone(), &[site.name()], &[]).await.unwrap();
     let names: Vec<_> = missing.iter().map(|missing| format!("{} {} {}", missing.verb, missing.right, missing.essential)).collect();
     let sets = ["get", "list", "watch", "create", "patch", "delete"].map(|verb| format!("{verb} statefulsets.apps true"));
     assert_eq!(names, [sets.as_slice(), &["get pods/log false".to_owned()]].concat());

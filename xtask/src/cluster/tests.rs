@@ -27,7 +27,8 @@ pub(super) fn run(arguments: &[String], interrupt: &Interrupt) -> anyhow::Result
     println!("The control plane is up after {:.1} s.", begin.elapsed().as_secs_f32());
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(project::root());
-    cargo.args(["test", "--locked", "--package", "dbt-controller-tests", "--features", "cluster"]).args(arguments);
+    // Of the whole workspace, so that dependencies have the features with which its tests have built them already.
+    cargo.args(["test", "--locked", "--workspace", "--features", "dbt-controller-tests/cluster", "--test", "cluster"]).args(arguments);
     // Most of their time they wait. `-- --test-threads` wins.
     cargo.envs(instance.environment()).env("CLUSTER_TIER_SERVICE", service).env("RUST_TEST_THREADS", "6");
     let status = process::run(&mut cargo, "the tests", interrupt)?;
