@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dbt_controller_domain::model::{OperationRecord, ReleaseKey, ReleaseStatus};
 use secrecy::ExposeSecret as _;
 
-use super::sight::{Seen, Sight};
+use super::sight::{Row, Seen, Sight};
 
 /// A part of a deployment, for which there can be an excuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,9 +88,13 @@ fn history(seen: &Seen, note: &mut impl FnMut(Part, String)) {
         note(Part::Record, format!("not exactly one revision is in force: {}", rows()));
         return;
     };
-    let is_over = |status| matches!(status, ReleaseStatus::Superseded | ReleaseStatus::Failed);
+    // What was uninstalled with `--keep-history` stays in the history of the next installation.
+    let is_over = |status| matches!(status, ReleaseStatus::Superseded | ReleaseStatus::Failed | ReleaseStatus::Uninstalled);
+    // Somebody overtook it, so it is dead. Our next revision calls it failed; Helm looks at the newest one only.
+    let is_dead =
+        |row: &Row| row.status.is_pending() && seen.history.iter().all(|later| later.revision <= row.revision || later.operation.is_none());
     let fits = seen.history.iter().all(|row| match row.revision.cmp(&in_force.revision) {
-        std::cmp::Ordering::Less => is_over(row.status),
+        std::cmp::Ordering::Less => is_over(row.status) || is_dead(row),
         std::cmp::Ordering::Equal => true,
         std::cmp::Ordering::Greater => row.status == ReleaseStatus::Failed,
     });
@@ -150,4 +154,3 @@ pub(super) fn of_record(record: &OperationRecord) -> Option<String> {
     let is_small = without_debts <= OperationRecord::MAX_FINISHED && record.waiting.len() <= OperationRecord::MAX_WAITING;
     (!is_small).then(|| format!("the record of `{}` has {without_debts} ended operations", record.key.name))
 }
-

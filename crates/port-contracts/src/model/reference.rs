@@ -25,6 +25,8 @@ pub(super) struct Reference {
     touched: BTreeMap<ReleaseKey, BTreeSet<Part>>,
     counted: BTreeSet<OperationId>,
     strangers: BTreeMap<ConnectionId, SeenConnection>,
+    /// Where a human deleted the claims. They go when no pod uses them any more, and come back with the next pod.
+    doomed: BTreeSet<ReleaseKey>,
 }
 
 /// What makes a deployment this one and no other. The number of its revision does not: an undo writes a new one.
@@ -91,6 +93,9 @@ impl Reference {
                 keys.extend(sight.deployment_of(&who.identity()).cloned());
             }
         }
+        if let Human::DeleteClaim(_) = human {
+            self.doomed.extend(sight.deployment_of(&who.identity()).cloned());
+        }
         for key in keys {
             self.touched.entry(key).or_default().extend(parts);
         }
@@ -134,6 +139,12 @@ impl Reference {
             let mut excuses = self.excuses.remove(&key).unwrap_or_default();
             if promise.shown != Shown::Unknown && promise.shown != Shown::Same {
                 excuses.clear();
+            }
+            if promise.shown == Shown::Nothing {
+                self.doomed.remove(&key);
+            }
+            if self.doomed.contains(&key) {
+                excuses.insert(Part::Claims);
             }
             excuses.extend(trouble);
             excuses.extend(human.into_iter().flatten());
@@ -239,10 +250,7 @@ fn fold(ended: &[Arc<FinishedOperation>]) -> (Promise, BTreeSet<Part>) {
 }
 
 fn story(ended: &[Arc<FinishedOperation>]) -> String {
-    let outcome = |operation: &FinishedOperation| match &operation.outcome {
-        Ok(success) => format!("{success:?}"),
-        Err(failure) => format!("{failure} [{}]", failure.undo),
-    };
+    let outcome = |operation: &FinishedOperation| format!("{:?}", super::rig::Answer::Given(operation.outcome.clone()));
     let tell = |operation: &Arc<FinishedOperation>| format!("{} {}: {}", operation.info.kind, operation.info.id, outcome(operation));
     if ended.is_empty() { "no operation".to_owned() } else { ended.iter().map(tell).collect::<Vec<_>>().join("; then ") }
 }

@@ -15,7 +15,6 @@ use super::world::{Links, World};
 use crate::fixtures;
 
 /// What a caller got.
-#[derive(Debug)]
 pub(super) enum Answer {
     /// How it ended.
     Given(Result<Success, Failure>),
@@ -23,6 +22,20 @@ pub(super) enum Answer {
     Lost,
     /// Nothing, although the replica ran.
     None,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Given(Ok(Success::Deployed { revision, unchanged, connection, notes, .. })) => {
+                write!(f, "revision {revision}, unchanged: {unchanged}, {} {:?} {notes:?}", connection.status, connection.id)
+            }
+            Self::Given(Ok(success)) => write!(f, "{success:?}"),
+            Self::Given(Err(failure)) => write!(f, "{failure} [{}]", failure.undo),
+            Self::Lost => f.write_str("the replica stood still"),
+            Self::None => f.write_str("nothing"),
+        }
+    }
 }
 
 /// The longest that a caller may wait for an operation among others: some deploys that end by their timeout.

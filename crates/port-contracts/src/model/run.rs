@@ -168,7 +168,7 @@ impl Stage {
         let mut answers = self.rig.play(&step, async |_| {}).await;
         match answers.pop() {
             Some((_, Answer::Given(outcome))) => {
-                self.told.log.push(format!("end. {request:?}: {outcome:?}"));
+                self.told.log.push(format!("end. {request:?}: {:?}", Answer::Given(outcome.clone())));
                 Ok(outcome)
             }
             other => Err(format!("{request:?}: {other:?}")),
@@ -209,4 +209,3 @@ impl From<Vec<Vec<Event>>> for Story {
         Self(steps.into_iter().map(step).collect())
     }
 }
-

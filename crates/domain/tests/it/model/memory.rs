@@ -97,7 +97,8 @@ impl World for Memory {
 impl Memory {
     fn see(&self, summary: &Arc<ReleaseSummary>) -> Seen {
         let (key, releases) = (&summary.key, self.0.releases());
-        let row = |row: dbt_controller_adapters_memory::HistoryRow| Row { revision: row.revision, status: row.status, operation: row.operation };
+        let row =
+            |row: dbt_controller_adapters_memory::HistoryRow| Row { revision: row.revision, status: row.status, operation: row.operation };
         Seen {
             summary: Arc::clone(summary),
             in_force: summary.deployed_revision.and_then(|revision| releases.revision(key, revision)),
