@@ -31,6 +31,10 @@ mod record;
 mod settings;
 mod yaml;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use engine::NativeInstaller;
 pub use overlay::{Overlay, OverlayError};
 pub use settings::{Gateway, PullPolicy, Security, ServerSettings};

@@ -397,3 +397,11 @@ fn debug_shows_no_secret() {
     let manifest = config_map(json!({ "password": "canary" }));
     assert_eq!(format!("{manifest:?}"), "Manifest { objects: [ConfigMap/a] }");
 }
+
+#[test]
+fn an_alias_of_a_long_text_does_not_multiply_it() {
+    let text = "x".repeat(500_000);
+    let aliases = "*a, ".repeat(40_000);
+    let bomb = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\na: &a {text}\nb: [{aliases}]\n");
+    assert!(Manifest::from_text(&bomb).is_err());
+}

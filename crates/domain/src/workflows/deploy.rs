@@ -2,6 +2,8 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake};
@@ -135,6 +137,9 @@ impl<'a> Deploy<'a> {
         let recorded = recorded.and_then(|facts| facts.connection_id.clone());
         let mut candidates: Vec<ConnectionId> = recorded.into_iter().collect();
         candidates.extend(self.request.identity.connection_ids());
+        // The recorded one is tried first and named once.
+        let mut named = BTreeSet::new();
+        candidates.retain(|id| named.insert(id.clone()));
         let mut holders = Vec::new();
         for id in candidates {
             let Some(reserved) = self.workflows.reserve(&id, &self.run.info.key) else {

@@ -124,7 +124,7 @@ impl Stage {
             let place = self.reference.before.deployment_of(&who.identity()).map(|key| key.namespace.as_str() == Place(true).name());
             let request = Request::Deploy(who, Tag::Good(0), Size::Large, Login::Kept, Place(place.unwrap_or_default()));
             let outcome = self.ask(&request).await?;
-            let is_locked_out = who.identity().connection_ids().iter().all(|id| self.reference.is_strangers(id));
+            let is_locked_out = self.is_locked_out(who);
             match outcome {
                 Ok(Success::Deployed { .. }) if !is_locked_out => {}
                 Err(failure) if failure.code == FailureCode::ConnectionTaken && is_locked_out => {}
@@ -133,6 +133,14 @@ impl Stage {
             self.rest().await?;
         }
         self.remove_all().await
+    }
+
+    /// Whether every connection id of an identity is a stranger's or another deployment's.
+    fn is_locked_out(&self, who: Who) -> bool {
+        let sight = &self.reference.before;
+        let own = sight.deployment_of(&who.identity());
+        let is_others = |id| sight.connections.get(id).is_some_and(|found| own.is_none() || found.stored.owner.as_ref() != own);
+        who.identity().connection_ids().iter().all(is_others)
     }
 
     async fn remove_all(&mut self) -> Result<(), String> {
