@@ -5,6 +5,7 @@
 mod bench;
 mod cluster;
 mod project;
+mod prove;
 mod schemathesis;
 mod service;
 
@@ -33,6 +34,11 @@ enum Command {
         #[command(subcommand)]
         subject: BenchSubject,
     },
+    /// Long runs that look for what the tests have not found yet
+    Prove {
+        #[command(subcommand)]
+        command: prove::Command,
+    },
     /// Runs a real control plane on this machine, and tests against it
     Cluster {
         #[command(subcommand)]
@@ -53,6 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Schemathesis { arguments } => schemathesis::run(&arguments)?,
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
         Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
+        Command::Prove { command } => prove::run(&command)?,
         Command::Cluster { command } => return cluster::run(&command),
     }
     Ok(ExitCode::SUCCESS)
