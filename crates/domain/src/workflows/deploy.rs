@@ -51,6 +51,8 @@ enum Rebuild<'a> {
 struct Prepared {
     desired: DesiredRelease,
     plan: Plan,
+    /// Whether the newest revision is somebody else's Helm's.
+    is_humans: bool,
 }
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
@@ -129,7 +131,8 @@ impl<'a> Deploy<'a> {
         newest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
     }
 
-    /// Reads the connection once and fixes its id: the recorded one, else the first that is free or ours already.
+    /// Reads the connection once and fixes its id: the first that is ours already, else the first that is free; the recorded one comes before
+    /// the others.
     async fn name(&self, newest: Option<&Release>) -> Result<Named<'a>, Halt> {
         let Some(store) = &self.workflows.ports.connections else { return Ok(Named { intent: None, _reserved: None }) };
         self.run.phase(Phase::Name, "choosing the Airflow connection id");
@@ -141,6 +144,7 @@ impl<'a> Deploy<'a> {
         let mut named = BTreeSet::new();
         candidates.retain(|id| named.insert(id.clone()));
         let mut holders = Vec::new();
+        let mut free = None;
         for id in candidates {
             let Some(reserved) = self.workflows.reserve(&id, &self.run.info.key) else {
                 holders.push(format!("`{id}`: a deployment under way"));
@@ -152,18 +156,27 @@ impl<'a> Deploy<'a> {
                 Some(connection) if connection.owner.as_ref() != Some(&self.run.info.key) => {
                     holders.push(format!("`{id}`: {}", whose(&connection)));
                 }
-                before => {
-                    let intent = ConnectionIntent { id, before };
-                    self.run.note(|ledger| ledger.connection = Some(intent.clone()));
-                    return Ok(Named { intent: Some(intent), _reserved: Some(reserved) });
+                // One of ours may be left under a later id, by a human's uninstall. It would stay for ever beside a new one.
+                None => {
+                    free.get_or_insert((id, reserved));
                 }
+                before => return Ok(self.use_connection(id, before, reserved)),
             }
+        }
+        if let Some((id, reserved)) = free {
+            return Ok(self.use_connection(id, None, reserved));
         }
         let message = format!(
             "every connection id of this deployment is somebody else's in Airflow ({}); remove or rename one of them",
             holders.join("; ")
         );
         Err(Failure::new(FailureCode::ConnectionTaken, message).into())
+    }
+
+    fn use_connection(&self, id: ConnectionId, before: Option<StoredConnection>, reserved: Reserved<'a>) -> Named<'a> {
+        let intent = ConnectionIntent { id, before };
+        self.run.note(|ledger| ledger.connection = Some(intent.clone()));
+        Named { intent: Some(intent), _reserved: Some(reserved) }
     }
 
     /// Fills in the login, computes the manifest and decides.
@@ -201,7 +214,9 @@ impl<'a> Deploy<'a> {
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);
-        Ok(Prepared { desired, plan })
+        let facts = newest.and_then(|newest| newest.summary.deployment.as_ref());
+        let is_humans = facts.is_some_and(|facts| facts.operation.is_none());
+        Ok(Prepared { desired, plan, is_humans })
     }
 
     /// The revision in force; none when no revision is.
@@ -392,11 +407,12 @@ impl<'a> Deploy<'a> {
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 
-    /// Writes the connection of an equal POST only when its readable fields differ: its password cannot be read to compare.
+    /// Writes the connection of an equal POST only when its readable fields differ, or when a human may have brought back a revision with
+    /// another password: that of the connection cannot be read to compare.
     async fn check_connection(&self, prepared: &Prepared, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
         if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
             let wanted = self.connection(&prepared.desired.credentials, id.clone());
-            if before.agrees_with(&wanted) {
+            if before.agrees_with(&wanted) && !prepared.is_humans {
                 return Ok(ConnectionReport {
                     id: Some(id.clone()),
                     url: Some(wanted.url),
