@@ -159,6 +159,11 @@ impl Reference {
                     wrong.push(format!("{what}\n    after {}", story(&ended)));
                 }
             }
+            // Nobody knows what a server is worth that sleeps.
+            let sleeps = sight.servers.get(&Sight::server_of(&key)).is_some_and(|server| server.replicas == Some(0));
+            if sleeps && excuses.contains(&Part::Server) {
+                kept.insert(Part::Server);
+            }
             // Records that are not in order make the rest hard to tell.
             if kept.contains(&Part::Record) || kept.contains(&Part::Claims) {
                 kept = excuses;
@@ -232,6 +237,7 @@ fn fold(ended: &[Arc<FinishedOperation>]) -> (Promise, BTreeSet<Part>) {
                 UndoOutcome::NothingToUndo | UndoOutcome::Undone => {}
                 UndoOutcome::LeftAsIs if failure.code == FailureCode::PutToSleep => {
                     promise = Promise { shown: Shown::Request(operation.info.task_hash.clone()), replicas: Some(0) };
+                    trouble.insert(Part::Server);
                 }
                 UndoOutcome::LeftAsIs | UndoOutcome::Failed => {
                     promise.shown = Shown::Unknown;

@@ -124,10 +124,9 @@ impl Stage {
             let place = self.reference.before.deployment_of(&who.identity()).map(|key| key.namespace.as_str() == Place(true).name());
             let request = Request::Deploy(who, Tag::Good(0), Size::Large, Login::Kept, Place(place.unwrap_or_default()));
             let outcome = self.ask(&request).await?;
-            let is_locked_out = self.is_locked_out(who);
             match outcome {
-                Ok(Success::Deployed { .. }) if !is_locked_out => {}
-                Err(failure) if failure.code == FailureCode::ConnectionTaken && is_locked_out => {}
+                Ok(Success::Deployed { .. }) if !self.is_locked_out(who, false) => {}
+                Err(failure) if failure.code == FailureCode::ConnectionTaken && self.is_locked_out(who, true) => {}
                 other => return Err(format!("{request:?}: {other:?}")),
             }
             self.rest().await?;
@@ -135,11 +134,16 @@ impl Stage {
         self.remove_all().await
     }
 
-    /// Whether every connection id of an identity is a stranger's or another deployment's.
-    fn is_locked_out(&self, who: Who) -> bool {
+    /// Whether every connection id of an identity is somebody else's. What a deployment that is gone has left counts only if `maybe`: it may
+    /// be this identity's own.
+    fn is_locked_out(&self, who: Who, maybe: bool) -> bool {
         let sight = &self.reference.before;
         let own = sight.deployment_of(&who.identity());
-        let is_others = |id| sight.connections.get(id).is_some_and(|found| own.is_none() || found.stored.owner.as_ref() != own);
+        let is_others = |id| match sight.connections.get(id).map(|found| &found.stored.owner) {
+            None => false,
+            Some(None) => true,
+            Some(Some(owner)) => Some(owner) != own && (maybe || sight.present(owner).is_some()),
+        };
         who.identity().connection_ids().iter().all(is_others)
     }
 

@@ -80,8 +80,9 @@ fn moment() -> impl Strategy<Value = Moment> {
     prop_oneof![4 => 0_u16..15, 2 => 15_u16..100, 1 => 100_u16..900].prop_map(Moment)
 }
 
+/// One of them most of the time, so that much happens to it in one story; a pair that shares its names often.
 fn who() -> impl Strategy<Value = Who> {
-    select(Who::all())
+    prop_oneof![5 => Just(Who(4)), 3 => Just(Who(0)), 3 => Just(Who(1)), 1 => Just(Who(2)), 1 => Just(Who(3))]
 }
 
 /// The preferred name most of the time.
@@ -92,7 +93,7 @@ fn form() -> impl Strategy<Value = Form> {
 fn request() -> impl Strategy<Value = Request> {
     let tag = prop_oneof![6 => (0_u8..3).prop_map(Tag::Good), 1 => Just(Tag::Missing), 1 => Just(Tag::Crash)];
     let size = prop_oneof![4 => Just(Size::Small), 1 => Just(Size::Large)];
-    let login = prop_oneof![5 => Just(Login::Kept), 2 => any::<bool>().prop_map(Login::Password), 1 => Just(Login::Whole)];
+    let login = prop_oneof![3 => Just(Login::Kept), 3 => any::<bool>().prop_map(Login::Password), 1 => Just(Login::Whole)];
     let place = prop_oneof![6 => Just(Place(false)), 1 => Just(Place(true))];
     prop_oneof![
         6 => (who(), tag, size, login, place).prop_map(|(who, tag, size, login, place)| Request::Deploy(who, tag, size, login, place)),
