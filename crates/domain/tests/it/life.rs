@@ -1,6 +1,6 @@
 //! One deployment from its first POST to its DELETE.
 
-use dbt_controller_adapters_memory::{Call, Fault, FaultKind, ForeignConnection};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::ports::ConnectionStore as _;
 
@@ -304,12 +304,19 @@ async fn a_connection_that_a_humans_uninstall_left_is_used_again_although_a_bett
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_after_a_humans_rollback_removes_the_connection_that_the_old_record_does_not_name() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    stage.world.airflow().plant(ForeignConnection::new("test_project_main".parse().unwrap()));
-    revision(stage.deploy(main_request("v1")).await);
-    stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
-    let Ok(Success::Deleted { connection, .. }) = stage.delete(NAME).await else { panic!("not deleted") };
-    assert_eq!(connection.id, Some("test_project_main_7679bf0a".parse().unwrap()));
-    stage.assert_nothing_left();
+    for link in [AirflowLink::Up, AirflowLink::Down] {
+        let stage = Stage::new();
+        revision(stage.deploy(main_request("v1")).await);
+        stage.world.airflow().plant(ForeignConnection::new("test_project_main".parse().unwrap()));
+        revision(stage.deploy(main_request("v1")).await);
+        stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+        stage.world.set_airflow_link(link);
+        let Ok(Success::Deleted { .. }) = stage.delete(NAME).await else { panic!("not deleted") };
+        stage.world.set_airflow_link(AirflowLink::Up);
+        let controller = stage.controller.clone();
+        let background = tokio::spawn(async move { controller.run_background().await });
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        background.abort();
+        stage.assert_nothing_left();
+    }
 }
