@@ -12,9 +12,9 @@ use super::{Reserved, Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide, is_in_force};
 use crate::model::{
-    ByteQuantity, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure,
-    FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, StoredConnection,
-    Success, UndoOutcome,
+    ByteQuantity, Claim, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease,
+    Failure, FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey,
+    StoredConnection, Success, UndoOutcome,
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run, Stop};
@@ -115,13 +115,19 @@ impl<'a> Deploy<'a> {
         Err(Failure::new(FailureCode::WarehouseSecretMissing, message).into())
     }
 
-    /// Looks again, now under the lock, whether the identity is deployed under another key: somebody may have been faster.
+    /// Looks again, now under the lock, whether the identity is deployed under another key, or the name used in another namespace: somebody
+    /// may have been faster.
     async fn check_alone(&self) -> Result<(), Halt> {
         let releases = call(self.run, self.deadline, || self.workflows.ports.installer.list()).await;
         let releases = releases.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
         match deployment_of(&self.request.identity, &releases) {
-            Some(other) if other.key != self.run.info.key => Err(deployed_elsewhere(&self.request.identity, &other.key).into()),
-            _ => Ok(()),
+            Some(other) if other.key != self.run.info.key => return Err(deployed_elsewhere(&self.request.identity, &other.key).into()),
+            _ => {}
+        }
+        let key = &self.run.info.key;
+        match releases.iter().find(|release| release.key.name == key.name && release.key != *key && release.is_present()) {
+            Some(other) => Err(name_was_taken(&format!("release `{}`", other.key)).into()),
+            None => Ok(()),
         }
     }
 
@@ -258,6 +264,11 @@ impl<'a> Deploy<'a> {
         let cluster = &self.workflows.ports.cluster;
         let claims = call(self.run, self.deadline, || cluster.claims(&self.server)).await;
         let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        let is_others = |claim: &&Claim| claim.identity.as_ref().is_some_and(|identity| *identity != self.request.identity);
+        if let Some(other) = claims.iter().find(is_others) {
+            // Left since the name was chosen; the first pod would mount it.
+            return Err(name_was_taken(&format!("claim `{}`", other.name)).into());
+        }
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
@@ -453,6 +464,10 @@ impl<'a> Deploy<'a> {
         );
         Failure { undo: UndoOutcome::LeftAsIs, ..Failure::new(FailureCode::PutToSleep, message) }.into()
     }
+}
+
+fn name_was_taken(by: &str) -> Failure {
+    Failure::new(FailureCode::NameTaken, format!("the name was just taken by another deployment ({by}); post again for a name of its own"))
 }
 
 fn whose(connection: &StoredConnection) -> String {
