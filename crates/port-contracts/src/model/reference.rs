@@ -24,6 +24,8 @@ pub(super) struct Reference {
     /// What humans did since the last rest.
     touched: BTreeMap<ReleaseKey, BTreeSet<Part>>,
     counted: BTreeSet<OperationId>,
+    /// Those that ended since the last rest, in order. A record keeps ten of them only.
+    ended: BTreeMap<ReleaseKey, Vec<Arc<FinishedOperation>>>,
     strangers: BTreeMap<ConnectionId, SeenConnection>,
     /// Where a human deleted the claims. They go when no pod uses them any more, and come back with the next pod.
     doomed: BTreeSet<ReleaseKey>,
@@ -131,9 +133,10 @@ impl Reference {
     pub(super) fn judge(&mut self, sight: Sight, records: &[Arc<OperationRecord>]) -> Vec<String> {
         let mut wrong = self.judge_unrest(&sight);
         wrong.extend(records.iter().filter_map(|record| invariants::of_record(record)));
+        self.count(records);
         let touched = std::mem::take(&mut self.touched);
         for key in Sight::keys() {
-            let ended = self.ended(&key, records);
+            let ended = self.ended.remove(&key).unwrap_or_default();
             let human = touched.get(&key);
             let (promise, trouble) = fold(&ended);
             let mut excuses = self.excuses.remove(&key).unwrap_or_default();
@@ -182,11 +185,13 @@ impl Reference {
         changed.map(|(id, _)| format!("somebody else's connection `{id}` is {:?}", sight.connections.get(id))).collect()
     }
 
-    /// The operations of a key that ended since they were last counted, in order.
-    fn ended(&mut self, key: &ReleaseKey, records: &[Arc<OperationRecord>]) -> Vec<Arc<FinishedOperation>> {
-        let record = records.iter().filter(|record| record.key.name == key.name);
-        let finished = record.flat_map(|record| &record.finished).filter(|finished| finished.info.key == *key);
-        finished.filter(|finished| self.counted.insert(finished.info.id.clone())).cloned().collect()
+    /// Takes in which operations ended. To be told after each step, whether the world is at rest or not.
+    pub(super) fn count(&mut self, records: &[Arc<OperationRecord>]) {
+        for finished in records.iter().flat_map(|record| &record.finished) {
+            if self.counted.insert(finished.info.id.clone()) {
+                self.ended.entry(finished.info.key.clone()).or_default().push(Arc::clone(finished));
+            }
+        }
     }
 
     fn broken_promise(&self, sight: &Sight, key: &ReleaseKey, promise: &Promise) -> Option<String> {

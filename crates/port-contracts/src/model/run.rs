@@ -79,10 +79,10 @@ impl Stage {
                 }
             }
         }
-        let sight = self.rig.world.look().await;
+        let (sight, records) = (self.rig.world.look().await, self.rig.world.records().await);
+        self.reference.count(&records);
         if at_rest {
             wrong.extend(self.is_shown(&sight).await);
-            let records = self.rig.world.records().await;
             wrong.extend(self.reference.judge(sight, &records));
         } else {
             wrong.extend(self.reference.judge_unrest(&sight));
