@@ -151,6 +151,10 @@ impl Reference {
             }
             excuses.extend(trouble);
             excuses.extend(human.into_iter().flatten());
+            // An operation that stops because a human took the release over leaves everything as it is.
+            if human.is_some() && ended.iter().any(|operation| operation.outcome.is_err()) {
+                excuses.extend(Part::ALL);
+            }
             if human.is_none() && excuses.is_empty() {
                 wrong.extend(self.broken_promise(&sight, &key, &promise).map(|what| format!("{what}\n    after {}", story(&ended))));
             }
