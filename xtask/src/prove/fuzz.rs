@@ -55,7 +55,8 @@ fn fuzz(afl: &Afl, folder: &Path, target: &str, seconds: u64) -> anyhow::Result<
     command.args(["-V", &seconds.to_string(), "-G", "1048576", "-t", "2000"]);
     command.arg(folder.join("target/release").join(target));
     project::run(&mut command)?;
-    println!("{target}: {}", figures(&output.join("default/fuzzer_stats"))?);
+    #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
+    let () = println!("{target}: {}", figures(&output.join("default/fuzzer_stats"))?);
     let mut found = Vec::new();
     for kind in ["crashes", "hangs"] {
         for entry in fs::read_dir(output.join("default").join(kind))? {
