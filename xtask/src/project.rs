@@ -25,12 +25,13 @@ pub(crate) fn root() -> &'static Path {
 /// Builds the service and returns the path of its program.
 pub(crate) fn build_service(profile: Profile) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--locked", "--bin", SERVICE, "--message-format", "json-render-diagnostics"]);
+    cargo.current_dir(root());
     cargo.args(match profile {
-        // With the features of the whole workspace, which the tests have built already.
-        Profile::Dev => ["--workspace"].as_slice(),
-        Profile::Release => &["--package", SERVICE, "--release"],
+        // Its own tests build it too: as they do, nothing is compiled twice with other features.
+        Profile::Dev => ["test", "--no-run", "--workspace", "--test", "it"].as_slice(),
+        Profile::Release => &["build", "--package", SERVICE, "--bin", SERVICE, "--release"],
     });
+    cargo.args(["--locked", "--message-format", "json-render-diagnostics"]);
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("the service does not build");
@@ -38,7 +39,9 @@ pub(crate) fn build_service(profile: Profile) -> anyhow::Result<PathBuf> {
     let messages = String::from_utf8(output.stdout).context("cargo wrote something other than UTF-8")?;
     let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
+        let is_service =
+            message["target"]["name"] == SERVICE && message["target"]["kind"][0] == "bin" && message["profile"]["test"] == false;
+        message["executable"].as_str().filter(|_| is_service).map(PathBuf::from)
     });
     executables.next_back().context("cargo built no program")
 }
