@@ -4,6 +4,7 @@
 
 mod adoption;
 mod client;
+mod command_engine;
 mod faults;
 mod installer;
 mod interference;

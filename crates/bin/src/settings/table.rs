@@ -68,6 +68,8 @@ table! {
         "Where deployments go when a request names no namespace, and where operations are kept."
     KUBERNETES_CONTEXT: Text;
         "The context of the kubeconfig. Without it the kubeconfig's current one, or the cluster that the service runs in."
+    HELM_ENGINE: Text = "native";
+        "What writes releases: `native`, or `command` for the program `helm` (3.14 or later, or 4) on the `PATH`. See docs/engines.md."
     ALLOWED_NAMESPACES: List;
         "Further namespaces that a request may name, separated by commas."
     CLOUD_PROVIDER: Text = "gcp";

@@ -16,6 +16,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("PORT", "8080"),
     ("KUBERNETES_NAMESPACE", "elsewhere"),
     ("KUBERNETES_CONTEXT", "staging"),
+    ("HELM_ENGINE", "command"),
     ("ALLOWED_NAMESPACES", "team-a, team-b"),
     ("CLOUD_PROVIDER", "aws"),
     ("GCP_SERVICE_ACCOUNT", "dbt@project.iam.gserviceaccount.com"),
