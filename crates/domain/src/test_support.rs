@@ -123,6 +123,7 @@ pub(crate) fn server(update_revision: &str, pod: Option<PodState>) -> ServerStat
             update_revision: update_revision.to_owned(),
             created_at: now(),
             pod_refusal: None,
+            dag_state: None,
         }),
         pods: pod.into_iter().collect(),
     }

@@ -9,7 +9,8 @@ use super::records::{Known, update};
 use super::run::{Run, Stop};
 use super::{Ending, records::Change};
 use crate::model::{
-    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationKind, OperationRecord, OperationView, Phase, UndoOutcome,
+    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationKind, OperationRecord, OperationView, Phase, Success,
+    UndoOutcome,
 };
 use crate::ports::{Fence, StoreError};
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ async fn run_one(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Option
 async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending {
     let task = run.running().task;
     let slot = match run.info.kind {
-        OperationKind::Deploy | OperationKind::Resume => tokio::select! {
+        OperationKind::Deploy | OperationKind::Resume | OperationKind::FollowDags => tokio::select! {
             slot = engine.slot() => Some(slot),
             stop = run.stopped() => return stopped(stop),
         },
@@ -153,8 +154,12 @@ async fn finish(
 ) -> Result<Option<(Known, Instant)>, StoreError> {
     let closing = engine.is_closing();
     let next = engine.new_holder();
-    // The end of a settling that paid nothing tells nobody anything; it would push out what does.
-    let silent = run.info.kind == OperationKind::Settle && paid.is_empty();
+    // The end of a settling that paid nothing, and of following DAGs to where the server is, tells nobody anything; it would push out
+    // what does.
+    let silent = match &finished.outcome {
+        Ok(Success::FollowedDags { state }) => state.is_none(),
+        Ok(_) | Err(_) => run.info.kind == OperationKind::Settle && paid.is_empty(),
+    };
     let write = |record: &mut OperationRecord| {
         record.running = None;
         for earlier in &mut record.finished {

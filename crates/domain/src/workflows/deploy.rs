@@ -222,11 +222,13 @@ impl<'a> Deploy<'a> {
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
+        let dag_state = state.stateful_set.as_ref().and_then(|set| set.dag_state);
         self.run.note(|ledger| {
             ledger.previous = previous;
             ledger.server = Some(self.server.name.clone());
             ledger.claims_before = claims.iter().map(|claim| claim.name.clone()).collect();
             ledger.replicas_before = replicas;
+            ledger.dag_state_before = dag_state;
         });
         Ok(replicas == Some(0))
     }
@@ -298,6 +300,7 @@ impl<'a> Deploy<'a> {
         intent: Option<ConnectionIntent>,
         awake: Awake,
     ) -> Result<Success, Halt> {
+        self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
         let connection = self.connect(credentials, intent).await?;
         self.commit(revision).await?;
         match awake {
@@ -355,6 +358,7 @@ impl<'a> Deploy<'a> {
             Err(Halt::Failed(failure)) => return Err(self.unchanged_but_broken(*failure).await),
             other => other?,
         };
+        self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
         let connection = self.check_connection(prepared, intent).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision, true, connection, notes)),

@@ -26,6 +26,7 @@ async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: 
     }
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 0, deadline).await?;
+    note_dags(workflows, run, &server, deadline).await?;
     run.phase(Phase::Drain, "waiting until the pods are gone");
     workflows.await_gone(run, &server, deadline).await?;
     Ok(Success::Suspended)
@@ -34,15 +35,29 @@ async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: 
 async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Success, Halt> {
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 1, deadline).await?;
+    note_dags(workflows, run, &server, deadline).await?;
+    wait_until_awake(workflows, run, &server, deadline).await.map(|()| Success::Resumed)
+}
+
+/// Waits until a server that was scaled up is ready.
+pub(super) async fn wait_until_awake(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Ready, "waiting for the server to be ready");
-    match workflows.await_ready(run, &server, Awaited::Newest, deadline).await {
-        Ok(Awake::Ready) => Ok(Success::Resumed),
+    match workflows.await_ready(run, server, Awaited::Newest, deadline).await {
+        Ok(Awake::Ready) => Ok(()),
         Ok(Awake::PutToSleep) => {
             Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())
         }
-        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(failure.at(Phase::Ready), &server).await.into()),
+        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(failure.at(Phase::Ready), server).await.into()),
         Err(stop) => Err(stop),
     }
+}
+
+/// What somebody has just decided holds until the DAGs change again.
+async fn note_dags(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
+    let state = call(run, deadline, || workflows.ports.cluster.server(server)).await;
+    let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+    let noted = state.stateful_set.as_ref().and_then(|set| set.dag_state);
+    workflows.note_dags(run, server, noted, deadline).await
 }
 
 /// An unpaused DAG would call the sleeping server.
@@ -64,7 +79,7 @@ async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) ->
     Err(Failure::new(FailureCode::DagsActive, message).into())
 }
 
-async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<ServerKey, Halt> {
+pub(super) async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<ServerKey, Halt> {
     let key = &run.info.key;
     let release = call(run, deadline, || workflows.ports.installer.get(key, None)).await;
     let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
@@ -79,13 +94,13 @@ async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Res
     Ok(server_of(key, summary.as_ref()))
 }
 
-async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
+pub(super) async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
     let scaled = call(run, deadline, || workflows.ports.cluster.set_replicas(server, replicas, &run.fence)).await;
     scaled.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))
 }
 
-fn ending(result: Result<Success, Halt>) -> Ending {
+pub(super) fn ending(result: Result<Success, Halt>) -> Ending {
     match result {
         Ok(success) => Ending::success(success),
         Err(Halt::Stop(stop)) => Ending::Stopped(stop),

@@ -255,6 +255,8 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     });
     let (sleep, wake) = (play("cluster.set_replicas(0)"), play("cluster.set_replicas(1)"));
     mock.expect_set_replicas().returning(move |_, replicas, _| if replicas == 0 { sleep() } else { wake() });
+    let note = play("cluster.set_dag_state");
+    mock.expect_set_dag_state().returning(move |_, _, _| note());
     let (claims, claims_story, before) = (play("cluster.claims"), Arc::clone(story), script.newest.is_some());
     mock.expect_claims().returning(move |_| {
         let made = before || claims_story.lock().unwrap().claims_made;
