@@ -86,6 +86,8 @@ impl Service {
         let logs = Arc::new(Mutex::new(String::new()));
         let readers =
             vec![collect(process.stdout.take().unwrap(), Arc::clone(&logs)), collect(process.stderr.take().unwrap(), Arc::clone(&logs))];
+        // Built together with an adapter that uses TLS, the HTTP client has it too, and cannot be made without a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // Its own client, so that a connection of another test's service is never taken for this one's.
         let client = Client::builder().no_proxy().timeout(CALL).build().unwrap();
         Self { process, client, url: format!("http://127.0.0.1:{port}"), logs, readers }

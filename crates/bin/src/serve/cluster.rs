@@ -8,7 +8,7 @@ use dbt_controller_adapters_helm::{CommandInstaller, Gateway, Helm, HelmAccess, 
 use dbt_controller_adapters_k8s::{HTTP_ROUTES, INGRESS_ROUTES, KubeCluster, KubeOperationStore, Right, StoreSettings, missing_rights};
 use dbt_controller_domain::Ports;
 use dbt_controller_domain::model::Namespace;
-use dbt_controller_domain::ports::{ChartInstaller, Clock};
+use dbt_controller_domain::ports::{ChartInstaller, Clock, ConnectionStore};
 use dbt_controller_kube_access::{Barrier, Client, connect};
 
 use crate::settings::{Settings, process_environment};
@@ -29,7 +29,7 @@ pub(super) struct Cluster {
 ///
 /// # Errors
 /// If there are no credentials for a cluster, or no helm program although it is to be used.
-pub(super) async fn connected(settings: &Settings) -> anyhow::Result<Cluster> {
+pub(super) async fn connected(settings: &Settings, connections: Option<Arc<dyn ConnectionStore>>) -> anyhow::Result<Cluster> {
     let client = connect(settings.cluster.context.as_deref(), USER_AGENT).await.context("cannot use a cluster")?;
     let namespaces = &settings.workflows.namespaces;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -43,8 +43,7 @@ pub(super) async fn connected(settings: &Settings) -> anyhow::Result<Cluster> {
     let store = StoreSettings::new(settings.workflows.lock_stale_after);
     let operations = Arc::new(KubeOperationStore::start(client.clone(), settings.workflows.home(), store));
     tokio::spawn(tell_missing_rights(client, namespaces.clone(), gateway_rights));
-    let ports =
-        Ports { installer, cluster, connections: None, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
+    let ports = Ports { installer, cluster, connections, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
     Ok(Cluster { ports, operations })
 }
 

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{cluster, wiring};
+use super::{airflow, cluster, wiring};
 use crate::embedded::{self, Token};
 use crate::settings::{ListenSettings, Settings};
 
@@ -37,17 +37,18 @@ impl Service {
     ///
     /// # Errors
     /// If the address cannot be listened on, or no cluster is configured.
-    pub(super) async fn start(settings: Settings, embedded: bool) -> anyhow::Result<Self> {
+    pub(super) async fn start(mut settings: Settings, embedded: bool) -> anyhow::Result<Self> {
         if settings.http.has_short_token() {
             tracing::warn!("SECRET_KEY or SECRET_KEY_PREVIOUS is shorter than 16 characters and can be guessed");
         }
         let listener = listen(&settings.http.listen)?;
         let address = listener.local_addr().context("cannot tell the address that the service listens on")?;
         let token = Token::new(settings.http.token.as_ref());
+        let connections = settings.airflow.take().map(airflow::connected).transpose()?;
         let (ports, operations) = if embedded {
-            (wiring::embedded_ports(&settings), None)
+            (wiring::embedded_ports(&settings, connections), None)
         } else {
-            let cluster = cluster::connected(&settings).await?;
+            let cluster = cluster::connected(&settings, connections).await?;
             (cluster.ports, Some(cluster.operations))
         };
         let api = wiring::api_settings(&settings, &token, &ports)?;
