@@ -2,9 +2,15 @@
 //!
 //! Tools that they need are installed into the ignored folder `.tools` of the project, at a fixed version, when they are not there.
 
+mod airflow;
 mod bench;
 mod cluster;
+mod interrupt;
+mod lock;
+mod port;
+mod process;
 mod project;
+mod python;
 mod schemathesis;
 mod service;
 
@@ -33,6 +39,11 @@ enum Command {
         #[command(subcommand)]
         subject: BenchSubject,
     },
+    /// Runs real Airflows on this machine, and tests against them
+    Airflow {
+        #[command(subcommand)]
+        command: airflow::Command,
+    },
     /// Runs a real control plane on this machine, and tests against it
     Cluster {
         #[command(subcommand)]
@@ -53,6 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Schemathesis { arguments } => schemathesis::run(&arguments)?,
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
         Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
+        Command::Airflow { command } => return airflow::run(&command),
         Command::Cluster { command } => return cluster::run(&command),
     }
     Ok(ExitCode::SUCCESS)

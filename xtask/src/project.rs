@@ -1,5 +1,7 @@
 //! The project's folder, its cargo, and its programs.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,10 +24,40 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// Builds the service and returns the path of its program.
-pub(crate) fn build_service(profile: Profile) -> anyhow::Result<PathBuf> {
+/// The ignored folder with everything that is installed, built or kept for developers' commands.
+pub(crate) fn tools() -> PathBuf {
+    root().join(".tools")
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| format!("cannot remove {}", folder.display())),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes as text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The project's cargo, told nothing of the `cargo run` that this command comes from: some crates, such as ring, are built again when what
+/// that one says of its package changes.
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Builds the service and returns the path of its program.
+pub(crate) fn build_service(profile: Profile) -> anyhow::Result<PathBuf> {
+    let mut cargo = cargo();
     cargo.args(match profile {
         // Its own tests build it too: as they do, nothing is compiled twice with other features.
         Profile::Dev => ["test", "--no-run", "--workspace", "--test", "it"].as_slice(),
