@@ -52,6 +52,10 @@ pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after
 /// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
 pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, scene: &Scene<'_>) -> Placement {
     let info = &operation.info;
+    if record.finished(&info.id).is_some() {
+        // An earlier try was written, its answer lost, and somebody else has run it to its end by now.
+        return Placement::Joined(info.id.clone());
+    }
     if is_held_by_another(record, info) {
         return Placement::Held;
     }
