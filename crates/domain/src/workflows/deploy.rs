@@ -35,7 +35,7 @@ struct Named<'a> {
 
 /// What has to be done to the StatefulSet before it can be applied.
 #[derive(Debug, Clone, Copy)]
-enum Rebuild<'a> {
+pub(super) enum Rebuild<'a> {
     /// Nothing.
     None,
     /// The claims grow; the size in a claim template cannot be changed, so the StatefulSet is made anew around its running pods.
@@ -43,6 +43,16 @@ enum Rebuild<'a> {
     /// Its selector is another maker's. A StatefulSet of ours would never get the pods of such a one, so they go too; the claims stay,
     /// and grow if need be.
     Adopt(Option<&'a ByteQuantity>),
+}
+
+impl<'a> Rebuild<'a> {
+    pub(super) fn of(adopt: bool, grow: Option<&'a ByteQuantity>) -> Self {
+        match (adopt, grow) {
+            (true, grow) => Self::Adopt(grow),
+            (false, Some(size)) => Self::Grow(size),
+            (false, None) => Self::None,
+        }
+    }
 }
 
 /// What the decision was made on.
@@ -86,12 +96,7 @@ impl<'a> Deploy<'a> {
                 self.write(&prepared, named.intent, None, Rebuild::None).await
             }
             Plan::Change { previous, grow, adopt } => {
-                let rebuild = match (adopt, grow) {
-                    (true, grow) => Rebuild::Adopt(grow.as_ref()),
-                    (false, Some(size)) => Rebuild::Grow(size),
-                    (false, None) => Rebuild::None,
-                };
-                self.write(&prepared, named.intent, *previous, rebuild).await
+                self.write(&prepared, named.intent, *previous, Rebuild::of(*adopt, grow.as_ref())).await
             }
         }
     }
@@ -249,7 +254,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// Clears the way for fields of the StatefulSet that cannot be changed.
-    async fn rebuild(&self, rebuild: Rebuild<'_>) -> Result<(), Halt> {
+    pub(super) async fn rebuild(&self, rebuild: Rebuild<'_>) -> Result<(), Halt> {
         let (grow, keep_pods) = match rebuild {
             Rebuild::None => return Ok(()),
             Rebuild::Grow(size) => (Some(size), true),

@@ -203,6 +203,34 @@ async fn a_holder_that_dies_right_after_it_recorded_a_change_costs_nobody_their_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deploy_whose_holder_died_before_it_made_room_for_a_larger_volume_is_finished() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    pair.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang).times(2));
+    let mut larger = main_request("v2");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    let ticket = pair.frozen.deploy(larger, caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Apply).await;
+    let _background = pair.survivor_works();
+    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 2);
+    assert_eq!(pair.world.calls().count(Call::ClusterGrowClaims), 3);
+    assert_eq!(pair.world.calls().count(Call::ClusterDeleteStatefulSet), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_was_broken_off_between_its_two_records_is_finished() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Commit).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let commits = pair.world.calls().count(Call::InstallerCommit);
+    let _background = pair.survivor_works();
+    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 2);
+    assert_eq!(pair.world.calls().count(Call::InstallerCommit), commits + 1, "the commit is made sure of");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_lost_its_lock_does_not_run_the_operation_twice() {
     let stage = Stage::new();
     revision(stage.deploy(main_request("v1")).await);
