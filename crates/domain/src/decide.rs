@@ -15,6 +15,10 @@ use crate::naming::{Identity, ReleaseName};
 pub struct Observed<'a> {
     /// The newest revision on record.
     pub newest: Option<&'a Release>,
+    /// The revision in force, where that is an older one.
+    pub in_force: Option<&'a Release>,
+    /// The size of the largest claim, where no revision is in force.
+    pub claim: Option<&'a ByteQuantity>,
     /// The manifest that this request makes.
     pub manifest: &'a ManifestHash,
     /// The present moment.
@@ -34,7 +38,7 @@ pub enum Plan {
     Change {
         /// The revision in force, to which an undo goes back; none when no revision ever came up.
         previous: Option<RevisionNumber>,
-        /// The claims have to grow to this size first.
+        /// The claims have to grow to this size first, or the StatefulSet may have been made for another one.
         grow: Option<ByteQuantity>,
         /// The release is of the replaced service: its StatefulSet has another selector and goes with its pods before ours is made.
         adopt: bool,
@@ -82,7 +86,9 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         _ => {}
     }
     let wished = &request.resources.storage_size;
-    if let Some(held) = &facts.storage
+    let in_force = is_in_force(summary);
+    let template = template(observed, facts.storage.as_ref(), in_force);
+    if let Some(held) = template.held
         && wished.bytes() < held.bytes()
     {
         let message = format!(
@@ -90,12 +96,36 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         );
         return refuse(FailureCode::ClaimCannotShrink, message);
     }
-    let in_force = summary.status == ReleaseStatus::Deployed && summary.deployed_revision == Some(summary.revision);
     if in_force && facts.manifest_hash.as_ref() == Some(observed.manifest) {
         return Plan::Repair { revision: summary.revision };
     }
-    let grow = facts.storage.as_ref().filter(|held| wished.bytes() > held.bytes()).map(|_| wished.clone());
+    let grows = template.held.is_some_and(|held| wished.bytes() > held.bytes());
+    let grow = (grows || !template.is_sure).then(|| wished.clone());
     Plan::Change { previous: summary.deployed_revision, grow, adopt }
+}
+
+/// Whether the newest revision is the one in force.
+pub(crate) fn is_in_force(newest: &ReleaseSummary) -> bool {
+    newest.status == ReleaseStatus::Deployed && newest.deployed_revision == Some(newest.revision)
+}
+
+/// The claim template in the cluster, whose size cannot be changed.
+struct Template<'a> {
+    held: Option<&'a ByteQuantity>,
+    /// Whether it is known to have that size.
+    is_sure: bool,
+}
+
+/// A revision that is not in force may have been applied or not. It says neither what the claims have nor what the StatefulSet was made
+/// for: trusted, it would make a larger size impossible for ever, because the apply is refused, and a smaller one too.
+fn template<'a>(observed: &Observed<'a>, recorded: Option<&'a ByteQuantity>, in_force: bool) -> Template<'a> {
+    if in_force {
+        return Template { held: recorded, is_sure: true };
+    }
+    match observed.in_force.and_then(|older| older.summary.deployment.as_ref()) {
+        Some(older) => Template { held: older.storage.as_ref(), is_sure: older.storage.as_ref() == recorded },
+        None => Template { held: observed.claim, is_sure: false },
+    }
 }
 
 /// Whether a release is the one that the replaced service made for this identity, of a name with which a server can run.

@@ -5,8 +5,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn decided(newest: Option<&Release>, request: &DeployRequest, manifest: &str, after: i64) -> Plan {
     let manifest = ManifestHash(manifest.to_owned());
-    let observed =
-        Observed { newest, manifest: &manifest, now: now() + jiff::SignedDuration::from_secs(after), pending_is_dead_after: HOUR };
+    let observed = Observed {
+        newest,
+        in_force: None,
+        claim: None,
+        manifest: &manifest,
+        now: now() + jiff::SignedDuration::from_secs(after),
+        pending_is_dead_after: HOUR,
+    };
     decide(&observed, request)
 }
 
@@ -25,6 +31,11 @@ fn change(previous: Option<u32>) -> Plan {
     Plan::Change { previous: previous.map(RevisionNumber), grow: None, adopt: false }
 }
 
+/// A change of which nobody knows what size the StatefulSet was made for.
+fn anew(previous: Option<u32>) -> Plan {
+    Plan::Change { previous: previous.map(RevisionNumber), grow: Some(request().resources.storage_size), adopt: false }
+}
+
 #[test]
 fn the_state_of_the_release_decides() {
     use ReleaseStatus::*;
@@ -34,10 +45,10 @@ fn the_state_of_the_release_decides() {
         (Some(Uninstalling), "new", Plan::CleanUpAndInstall),
         (Some(Deployed), "new", change(Some(3))),
         (Some(Deployed), "old", Plan::Repair { revision: RevisionNumber(3) }),
-        (Some(Failed), "new", change(None)),
-        (Some(Failed), "old", change(None)),
-        (Some(Superseded), "old", change(None)),
-        (Some(Unknown), "old", change(None)),
+        (Some(Failed), "new", anew(None)),
+        (Some(Failed), "old", anew(None)),
+        (Some(Superseded), "old", anew(None)),
+        (Some(Unknown), "old", anew(None)),
     ];
     for (status, manifest, expected) in table {
         let newest = status.map(|status| release(3, status));
@@ -49,7 +60,46 @@ fn the_state_of_the_release_decides() {
 fn a_failed_change_goes_on_from_the_revision_in_force() {
     let mut newest = release(5, ReleaseStatus::Failed);
     newest.summary.deployed_revision = Some(RevisionNumber(4));
-    assert_eq!(decided(Some(&newest), &request(), "old", 0), change(Some(4)));
+    assert_eq!(decided(Some(&newest), &request(), "old", 0), anew(Some(4)));
+}
+
+/// What is decided for this size when revision 5, of the second size, failed over revision 4 of the first, if that is in force, or else
+/// over claims of that size.
+fn sized(held: &str, in_force: bool, failed: &str, wished: &str) -> Plan {
+    let with = |mut release: Release, size: &str| {
+        release.summary.deployment.as_mut().unwrap().storage = Some(size.parse().unwrap());
+        release
+    };
+    let mut newest = with(release(5, ReleaseStatus::Failed), failed);
+    newest.summary.deployed_revision = in_force.then_some(RevisionNumber(4));
+    let older = with(release(4, ReleaseStatus::Deployed), held);
+    let claim = held.parse().unwrap();
+    let observed = Observed {
+        newest: Some(&newest),
+        in_force: in_force.then_some(&older),
+        claim: (!in_force).then_some(&claim),
+        manifest: &ManifestHash("new".to_owned()),
+        now: now(),
+        pending_is_dead_after: HOUR,
+    };
+    let mut request = request();
+    request.resources.storage_size = wished.parse().unwrap();
+    decide(&observed, &request)
+}
+
+#[test]
+fn a_revision_that_failed_does_not_say_what_the_claims_have() {
+    let growing = |previous: Option<u32>, size: &str| Plan::Change {
+        previous: previous.map(RevisionNumber),
+        grow: Some(size.parse().unwrap()),
+        adopt: false,
+    };
+    assert_eq!(sized("1Gi", true, "2Gi", "2Gi"), growing(Some(4), "2Gi"), "it may not have been applied");
+    assert_eq!(sized("1Gi", true, "2Gi", "1Gi"), growing(Some(4), "1Gi"), "it may have been applied");
+    assert_eq!(sized("1Gi", true, "1Gi", "1Gi"), change(Some(4)));
+    assert_eq!(refused(sized("2Gi", true, "1Gi", "1Gi")), FailureCode::ClaimCannotShrink);
+    assert_eq!(sized("1Gi", false, "2Gi", "2Gi"), growing(None, "2Gi"));
+    assert_eq!(refused(sized("2Gi", false, "1Gi", "1Gi")), FailureCode::ClaimCannotShrink);
 }
 
 #[test]
@@ -58,14 +108,14 @@ fn a_pending_revision_of_somebody_else_is_left_alone_until_it_must_be_dead() {
         let mut newest = release(2, status);
         newest.summary.deployment.as_mut().unwrap().operation = None;
         assert_eq!(refused(decided(Some(&newest), &request(), "new", 3599)), FailureCode::ReleasePending, "{status}");
-        assert_eq!(decided(Some(&newest), &request(), "new", 3600), change(None), "{status}");
+        assert_eq!(decided(Some(&newest), &request(), "new", 3600), anew(None), "{status}");
     }
 }
 
 #[test]
 fn a_pending_revision_of_our_own_service_is_dead_because_we_hold_the_lock() {
     let newest = release(1, ReleaseStatus::PendingInstall);
-    assert_eq!(decided(Some(&newest), &request(), "new", 0), change(None));
+    assert_eq!(decided(Some(&newest), &request(), "new", 0), anew(None));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::await_server::{Awaited, Awake};
 use super::call::{Broken, Halt, call, insist};
 use super::{Reserved, Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
-use crate::decide::{Observed, Plan, decide};
+use crate::decide::{Observed, Plan, decide, is_in_force};
 use crate::model::{
     ByteQuantity, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure,
     FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, StoredConnection,
@@ -189,14 +189,33 @@ impl<'a> Deploy<'a> {
         };
         let manifest = call(self.run, self.deadline, || self.workflows.ports.installer.manifest_hash(&desired)).await;
         let manifest = manifest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+        let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
+        let in_force = if newest_in_force { None } else { self.in_force(newest).await? };
+        let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
         let observed = Observed {
             newest,
+            in_force: in_force.as_ref(),
+            claim: claim.as_ref(),
             manifest: &manifest,
             now: self.workflows.ports.clock.now(),
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);
         Ok(Prepared { desired, plan })
+    }
+
+    /// The revision in force; none when no revision is.
+    async fn in_force(&self, newest: Option<&Release>) -> Result<Option<Release>, Halt> {
+        let Some(revision) = newest.and_then(|newest| newest.summary.deployed_revision) else { return Ok(None) };
+        let key = &self.run.info.key;
+        let found = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(revision))).await;
+        found.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
+    }
+
+    async fn largest_claim(&self) -> Result<Option<ByteQuantity>, Halt> {
+        let claims = call(self.run, self.deadline, || self.workflows.ports.cluster.claims(&self.server)).await;
+        let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        Ok(claims.into_iter().filter_map(|claim| claim.size).max_by_key(ByteQuantity::bytes))
     }
 
     /// A new revision, from record to commit.

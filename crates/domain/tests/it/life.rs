@@ -1,5 +1,6 @@
 //! One deployment from its first POST to its DELETE.
 
+use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::ports::ConnectionStore as _;
 
@@ -236,4 +237,36 @@ async fn a_quota_that_refuses_the_pod_is_asked_for_and_named() {
     assert_eq!((failure.code, failure.undo), (FailureCode::QuotaExceeded, UndoOutcome::Undone), "{failure}");
     assert!(failure.message.contains(words), "{failure}");
     stage.assert_nothing_left();
+}
+
+fn sized(tag: &str, size: &str) -> DeployRequest {
+    let mut request = main_request(tag);
+    request.resources.storage_size = size.parse().unwrap();
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_humans_rollback_that_the_cluster_refuses_does_not_lock_the_deployment_up() {
+    let stage = Stage::new();
+    revision(stage.deploy(sized("v1", "2Gi")).await);
+    assert!(stage.world.releases().uninstall(&key(NAME), true));
+    assert_eq!(revision(stage.deploy(sized("v1", "1Gi")).await), 2);
+    // Revision 1 has another size, which a StatefulSet cannot change to; Helm leaves no revision in force.
+    assert!(stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).is_err());
+    assert_eq!(statuses(&stage).last(), Some(&(3, ReleaseStatus::Failed)));
+    assert_eq!(code(stage.deploy(sized("v1", "1Gi")).await), FailureCode::ClaimCannotShrink, "the claim has kept its size");
+    assert_eq!(revision(stage.deploy(sized("v1", "2Gi")).await), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_larger_claim_whose_undo_did_not_end_can_be_asked_for_again() {
+    for (size, wished) in [("2Gi", "2Gi"), ("2Gi", "1Gi")] {
+        let stage = Stage::new();
+        revision(stage.deploy(sized("v1", "1Gi")).await);
+        stage.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Forbid));
+        stage.world.faults().plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Forbid));
+        assert_eq!(code(stage.deploy(sized("v2", size)).await), FailureCode::RollbackFailed);
+        assert_eq!(revision(stage.deploy(sized("v2", wished)).await), 3, "{wished}");
+        assert_eq!(stage.world.claims().of(&server(NAME))[0].size.as_ref().unwrap().as_str(), wished);
+    }
 }
