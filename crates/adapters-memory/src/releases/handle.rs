@@ -107,13 +107,21 @@ impl Releases {
     /// `helm rollback`: a new revision with the content of an older one, at once `deployed`. A pending one below it stays pending.
     ///
     /// # Errors
-    /// `Changed` when there is no such revision; what `apply` returns when the cluster refuses an object.
+    /// `Changed` when there is no such revision; what `apply` returns when the cluster refuses an object. Then, as with Helm, the new
+    /// revision is `failed` and the one that it was to replace is `superseded`, so that none may be in force.
     pub fn roll_back(&self, key: &ReleaseKey, to: RevisionNumber) -> Result<RevisionNumber, InstallerError> {
         let mut scene = self.0.scene();
         let content = scene.content_of(key, Some(to))?;
+        let current = scene.state.releases.newest(key).map(|newest| newest.number);
         let draft = Draft { content: Arc::clone(&content), at: scene.timestamp(), operation: None, rollback_to: Some(to) };
         let number = scene.state.releases.push(key, draft);
-        scene.write_objects(key, &content, Fixed::Refuse)?;
+        if let Err(refused) = scene.write_objects(key, &content, Fixed::Refuse) {
+            if let Some(current) = current {
+                scene.state.releases.mark(key, current, ReleaseStatus::Superseded, "");
+            }
+            scene.state.releases.mark(key, number, ReleaseStatus::Failed, &format!("Rollback \"{}\" failed: {refused}", key.name));
+            return Err(refused);
+        }
         scene.state.releases.deploy(key, number);
         Ok(number)
     }
@@ -185,7 +193,11 @@ impl Scene<'_> {
     ) -> Result<RevisionNumber, InstallerError> {
         let draft = Draft { content: Arc::clone(&content), at: self.timestamp(), operation, rollback_to: None };
         let number = self.state.releases.push(key, draft);
-        self.write_objects(key, &content, Fixed::Refuse)?;
+        if let Err(refused) = self.write_objects(key, &content, Fixed::Refuse) {
+            // As with Helm; the revision in force stays in force.
+            self.state.releases.mark(key, number, ReleaseStatus::Failed, &format!("Release \"{}\" failed: {refused}", key.name));
+            return Err(refused);
+        }
         self.state.releases.deploy(key, number);
         Ok(number)
     }
