@@ -13,8 +13,10 @@ use crate::chart;
 #[derive(Debug)]
 pub(super) struct Folder(TempDir);
 
-/// Where helm keeps what it downloads, its settings and its plugins: nowhere that a user's helm does.
-const HOMES: [(&str, &str); 3] = [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")];
+/// Where helm keeps what it downloads, its settings and its plugins: nowhere that a user's helm does. The last is for what client-go
+/// remembers of the API; without it and without a `HOME` that would be the working directory.
+const HOMES: [(&str, &str); 4] =
+    [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data"), ("KUBECACHEDIR", "kube")];
 const CHART: &str = "chart";
 
 impl Folder {

@@ -75,7 +75,7 @@ async fn it_gets_the_context_and_no_more_of_the_environment_than_it_needs() {
     let names: Vec<_> = environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     // A shell adds some of its own.
     let names: Vec<_> = names.into_iter().filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();
-    assert_eq!(names, ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HOME", "KUBECONFIG", "PATH"]);
+    assert_eq!(names, ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HOME", "KUBECACHEDIR", "KUBECONFIG", "PATH"]);
 }
 
 #[tokio::test]
