@@ -8,7 +8,7 @@ use dbt_controller_domain::ports::Clock;
 use dbt_controller_port_contracts::fixtures;
 use jiff::Timestamp;
 
-use crate::server::{Server, admin};
+use dbt_controller_tests::airflow::{Server, admin};
 
 struct Now;
 

@@ -11,8 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::adapter::{adapter_of, connection, prefix};
-use crate::database;
-use crate::server::Server;
+use dbt_controller_tests::airflow::{Server, tables};
 
 const ODD: [&str; 9] = [
     "p@ss:w/rd?#%&=+",
@@ -41,7 +40,7 @@ async fn every_character_is_stored_as_it_is() {
         store.put(&wanted, known.as_ref(), &fence()).await.unwrap();
         let stored = store.get(&wanted.id).await.unwrap().unwrap();
         assert!(stored.agrees_with(&wanted), "{stored:?}");
-        assert_eq!(database::password(&server, &wanted.id).await.as_deref(), Some(odd));
+        assert_eq!(tables::password(&server, wanted.id.as_str()).await.as_deref(), Some(odd));
     }
     store.delete(&wanted.id, &fence()).await.unwrap();
 }
@@ -78,7 +77,7 @@ async fn ten_equal_puts_at_once_all_succeed_and_one_creates() {
     }
     assert_eq!(created, 1);
     assert!(store.get(&wanted.id).await.unwrap().unwrap().agrees_with(&wanted));
-    let password = database::password(&server, &wanted.id).await;
+    let password = tables::password(&server, wanted.id.as_str()).await;
     assert_eq!(password.as_deref(), Some(wanted.credentials.password.expose_secret()));
 }
 
@@ -92,7 +91,7 @@ async fn a_connection_of_the_replaced_service_is_taken_over_whole() {
         "conn_id": name, "conn_type": "http", "host": url, "login": "old", "password": "old", "port": 80, "schema": "http",
         "extra": "{\"token\": \"old\"}", "description": format!("Configuration to call {url}"),
     });
-    database::set_connection(&server, &fields).await;
+    tables::set_connection(&server, &fields).await;
     let owner = ReleaseKey { namespace: fixtures::namespace(), name: name.parse().unwrap() };
     let wanted = fixtures::connection(&owner, &name.parse().unwrap());
     let found = store.get(&wanted.id).await.unwrap().unwrap();
@@ -109,8 +108,8 @@ async fn somebody_elses_of_the_same_id_is_left_alone() {
     let (store, wanted) = (adapter_of(&server), connection("foreign"));
     let fields =
         json!({ "conn_id": wanted.id.as_str(), "conn_type": "http", "host": wanted.url, "password": "theirs", "description": "mine" });
-    database::set_connection(&server, &fields).await;
+    tables::set_connection(&server, &fields).await;
     let put = store.put(&wanted, None, &fence()).await;
     assert!(matches!(&put, Err(ConnectionError::Taken(whose)) if whose == "mine"), "{put:?}");
-    assert_eq!(database::password(&server, &wanted.id).await.as_deref(), Some("theirs"));
+    assert_eq!(tables::password(&server, wanted.id.as_str()).await.as_deref(), Some("theirs"));
 }

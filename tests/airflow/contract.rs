@@ -14,8 +14,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::adapter::{adapter, prefix, settings};
-use crate::database;
-use crate::server::{Server, admin};
+use dbt_controller_tests::airflow::{Server, admin, tables};
 
 /// The adapter with the right password and with a wrong one.
 struct TwoLogins {
@@ -107,16 +106,16 @@ impl ConnectionHarness for Real {
             "conn_id": id.as_str(), "conn_type": "postgres", "host": "warehouse.example.com", "schema": "public", "login": "somebody",
             "password": "somebodys", "port": 5432, "extra": "{\"a\": 1}", "description": "the warehouse of team blue",
         });
-        database::set_connection(&self.server, &fields).await;
+        tables::set_connection(&self.server, &fields).await;
         Hook::Done
     }
 
     async fn password(&self, id: &ConnectionId) -> Result<Option<SecretString>, Hook> {
-        Ok(database::password(&self.server, id).await.map(SecretString::from))
+        Ok(tables::password(&self.server, id.as_str()).await.map(SecretString::from))
     }
 
     async fn set_dag(&self, release: &ReleaseName, id: &str, paused: bool) -> Hook {
-        database::set_dag(&self.server, id, &format!("Release: {release}"), paused).await;
+        tables::set_dag(&self.server, id, &format!("Release: {release}"), paused).await;
         Hook::Done
     }
 

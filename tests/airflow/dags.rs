@@ -4,8 +4,7 @@ use dbt_controller_domain::naming::ReleaseName;
 use dbt_controller_domain::ports::ConnectionStore as _;
 
 use crate::adapter::{adapter, adapter_of, settings};
-use crate::database;
-use crate::server::{Server, viewer};
+use dbt_controller_tests::airflow::{Server, tables, viewer};
 
 fn release(name: &str) -> ReleaseName {
     name.parse().unwrap()
@@ -26,7 +25,7 @@ async fn the_dags_of_a_release_are_those_that_name_it_and_carry_the_tag() {
 #[tokio::test]
 async fn all_dags_are_told_in_one_reading() {
     let server = Server::shared();
-    database::set_dag(&server, "names_no_release", "Release: Not_A_Release", false).await;
+    tables::set_dag(&server, "names_no_release", "Release: Not_A_Release", false).await;
     let all = adapter_of(&server).all_dags().await.unwrap().dags;
     let crowd = all.keys().filter(|name| name.as_str().starts_with("dbt-server-crowd-")).count();
     assert_eq!(crowd, 105);

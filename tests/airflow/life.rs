@@ -8,7 +8,7 @@ use dbt_controller_domain::ports::{ConnectionError, ConnectionStore as _};
 use dbt_controller_port_contracts::fixtures::fence;
 
 use crate::adapter::{adapter, adapter_of, connection, settings};
-use crate::server::{Server, admin, kind};
+use dbt_controller_tests::airflow::{Server, admin, kind};
 
 #[tokio::test]
 async fn a_server_that_stops_in_mid_call_and_comes_back_is_used_again() {

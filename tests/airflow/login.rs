@@ -7,7 +7,7 @@ use dbt_controller_port_contracts::fixtures::fence;
 use tokio::time::Instant;
 
 use crate::adapter::{adapter, adapter_of, connection, settings};
-use crate::server::{Server, admin, kind, viewer};
+use dbt_controller_tests::airflow::{Server, admin, kind, viewer};
 
 #[tokio::test]
 async fn a_good_login_is_told_with_the_version() {

@@ -5,7 +5,7 @@ use dbt_controller_port_contracts::fixtures::fence;
 use tempfile::TempDir;
 
 use crate::adapter::{adapter, connection, settings};
-use crate::server::{Server, admin};
+use dbt_controller_tests::airflow::{Server, admin};
 
 // An authority, a certificate of it for loopback, and another authority of the same name.
 const AUTHORITY: &str = r#"

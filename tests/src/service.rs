@@ -79,7 +79,7 @@ impl Service {
     #[must_use]
     pub fn launch(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(path_from_environment("CLUSTER_TIER_SERVICE"));
+        let mut command = Command::new(path_from_environment("TIER_SERVICE"));
         command.arg("serve").args(arguments).env_clear();
         command.envs([("HOST", "127.0.0.1"), ("PORT", &port.to_string()), ("SECRET_KEY", TOKEN)]).envs(settings.iter().copied());
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

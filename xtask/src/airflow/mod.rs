@@ -25,6 +25,7 @@ use kind::Kind;
 use run::Run;
 use settings::USERS;
 
+pub(crate) use self::tests::Companion;
 use crate::interrupt::Interrupt;
 use crate::lock::Lock;
 use crate::project;

@@ -48,6 +48,11 @@ impl Run {
         Self::within("run-test", kind)
     }
 
+    /// The one that tests of the cluster tier use.
+    pub(super) fn of_a_companion(kind: Kind) -> Self {
+        Self::within("run-cluster", kind)
+    }
+
     /// The one in this folder.
     pub(super) fn in_folder(folder: &Path) -> anyhow::Result<Self> {
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The Airflows of a run, and further ones.
 
+pub mod tables;
+
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -7,25 +9,41 @@ use tokio::process::Command;
 
 /// A running Airflow. One that a test started ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) url: String,
+pub struct Server {
+    /// Its address, as `AIRFLOW_URL` has it.
+    pub url: String,
     home: String,
     id: String,
     own: bool,
 }
 
 /// Which Airflow the run is about: `2`, `3` or `3-fab`.
-pub(crate) fn kind() -> String {
+///
+/// # Panics
+///
+/// Outside of such a run.
+#[must_use]
+pub fn kind() -> String {
     variable("AIRFLOW_TIER_KIND")
 }
 
 /// User and password of somebody who may do everything.
-pub(crate) fn admin() -> (String, String) {
+///
+/// # Panics
+///
+/// Outside of such a run.
+#[must_use]
+pub fn admin() -> (String, String) {
     login("AIRFLOW_TIER_ADMIN")
 }
 
 /// User and password of somebody who may look at DAGs, and not at connections.
-pub(crate) fn viewer() -> (String, String) {
+///
+/// # Panics
+///
+/// Outside of such a run.
+#[must_use]
+pub fn viewer() -> (String, String) {
     login("AIRFLOW_TIER_VIEWER")
 }
 
@@ -37,7 +55,8 @@ fn login(name: &str) -> (String, String) {
 
 #[expect(clippy::disallowed_methods, reason = "the tests have no settings but these")]
 fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is missing: run the tests by `cargo xtask airflow test`"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is missing: run the tests by `cargo xtask airflow test` or `cargo xtask cluster test`"))
 }
 
 fn script(name: &str) -> PathBuf {
@@ -48,19 +67,32 @@ fn script(name: &str) -> PathBuf {
 
 impl Server {
     /// The one that all tests of the run share.
-    pub(crate) fn shared() -> Self {
+    ///
+    /// # Panics
+    ///
+    /// Outside of such a run.
+    #[must_use]
+    pub fn shared() -> Self {
         Self { url: variable("AIRFLOW_TIER_URL"), home: variable("AIRFLOW_TIER_HOME"), id: "main".to_owned(), own: false }
     }
 
     /// Starts another one. Options and environment variables are `NAME=VALUE`.
-    pub(crate) async fn start(words: &[&str]) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start(words: &[&str]) -> Self {
         let told = run(Command::new(script("start")).args(words)).await;
         let value = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned();
         Self { url: value("URL"), home: value("HOME"), id: value("ID"), own: true }
     }
 
     /// Stops it, and returns how it is started again: at the same port, with the same content.
-    pub(crate) async fn stop(mut self) -> [String; 2] {
+    ///
+    /// # Panics
+    ///
+    /// When it is the shared one.
+    pub async fn stop(mut self) -> [String; 2] {
         assert!(self.own, "the shared server is not stopped");
         self.own = false;
         run(Command::new(script("stop")).arg(&self.id)).await;
@@ -68,16 +100,31 @@ impl Server {
     }
 
     /// Runs Python with this server's packages and settings, and returns what it printed.
-    pub(crate) async fn python(&self, code: &str, arguments: &[&str]) -> String {
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub async fn python(&self, code: &str, arguments: &[&str]) -> String {
         run(Command::new(script("python")).arg(&self.id).arg("-c").arg(code).args(arguments)).await
     }
 
     /// `host:port`.
-    pub(crate) fn address(&self) -> String {
+    ///
+    /// # Panics
+    ///
+    /// When the address is none.
+    #[must_use]
+    pub fn address(&self) -> String {
         self.url.split("://").nth(1).unwrap().split('/').next().unwrap().to_owned()
     }
 
-    pub(crate) fn port(&self) -> String {
+    /// The port that it listens on.
+    ///
+    /// # Panics
+    ///
+    /// When the address is none.
+    #[must_use]
+    pub fn port(&self) -> String {
         self.address().rsplit(':').next().unwrap().to_owned()
     }
 }

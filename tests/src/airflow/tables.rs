@@ -1,9 +1,8 @@
 //! What no API tells or makes: Airflow's tables.
 
-use dbt_controller_domain::naming::ConnectionId;
 use serde_json::Value;
 
-use crate::server::Server;
+use super::Server;
 
 const PASSWORD: &str = r#"
 import json, os, sqlite3, sys
@@ -14,6 +13,21 @@ password, encrypted = row or (None, False)
 if encrypted and password is not None:
     password = Fernet(os.environ["AIRFLOW__CORE__FERNET_KEY"]).decrypt(password.encode()).decode()
 print(json.dumps(password))
+"#;
+
+const ROW: &str = r#"
+import json, os, sqlite3, sys
+table = sqlite3.connect(f"{os.environ['AIRFLOW_HOME']}/airflow.db", timeout=30)
+table.row_factory = sqlite3.Row
+row = table.execute("SELECT * FROM connection WHERE conn_id = ?", sys.argv[1:]).fetchone()
+print(json.dumps(dict(row) if row else None))
+"#;
+
+const PAUSE: &str = r#"
+import os, sqlite3, sys
+table = sqlite3.connect(f"{os.environ['AIRFLOW_HOME']}/airflow.db", timeout=30)
+table.execute("UPDATE dag SET is_paused = ? WHERE dag_id = ?", (sys.argv[2] == "true", sys.argv[1]))
+table.commit()
 "#;
 
 const CONNECTION: &str = r#"
@@ -39,16 +53,46 @@ table.commit()
 "#;
 
 /// The stored password of a connection.
-pub(crate) async fn password(server: &Server, id: &ConnectionId) -> Option<String> {
-    serde_json::from_str(&server.python(PASSWORD, &[id.as_str()]).await).unwrap()
+///
+/// # Panics
+///
+/// When the database cannot be read.
+pub async fn password(server: &Server, id: &str) -> Option<String> {
+    serde_json::from_str(&server.python(PASSWORD, &[id]).await).unwrap()
 }
 
 /// Makes or replaces a connection, by the names of its columns.
-pub(crate) async fn set_connection(server: &Server, fields: &Value) {
+///
+/// # Panics
+///
+/// When the database cannot be written.
+pub async fn set_connection(server: &Server, fields: &Value) {
     server.python(CONNECTION, &[&fields.to_string()]).await;
 }
 
 /// Makes or replaces a DAG with the tag of those that use our servers.
-pub(crate) async fn set_dag(server: &Server, id: &str, description: &str, paused: bool) {
+///
+/// # Panics
+///
+/// When the database cannot be written.
+pub async fn set_dag(server: &Server, id: &str, description: &str, paused: bool) {
     server.python(DAG, &[id, description, if paused { "true" } else { "false" }]).await;
+}
+
+/// A connection as it is stored, all columns of it, encrypted ones as they are.
+///
+/// # Panics
+///
+/// When the database cannot be read.
+pub async fn row(server: &Server, id: &str) -> Option<Value> {
+    serde_json::from_str(&server.python(ROW, &[id]).await).unwrap()
+}
+
+/// Pauses or unpauses a DAG.
+///
+/// # Panics
+///
+/// When the database cannot be written.
+pub async fn pause(server: &Server, dag: &str, paused: bool) {
+    server.python(PAUSE, &[dag, if paused { "true" } else { "false" }]).await;
 }
