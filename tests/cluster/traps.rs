@@ -225,7 +225,7 @@ async fn a_pod_without_a_node_waits_for_one() {
 
 #[tokio::test]
 async fn a_pod_that_never_gets_a_node_says_so_at_the_end() {
-    let setup = Setup { deploy_timeout: Duration::from_secs(8), ..Setup::overlaid(&in_pool("nobody")) };
+    let setup = Setup { deploy_timeout: Duration::from_secs(20), ..Setup::overlaid(&in_pool("nobody")) };
     let stage = Stage::with(setup).await;
     let outcome = stage.deploy(stage.request("shop")).await;
     let failure = failure(outcome, FailureCode::DeployTimeout, &["no node takes pod `dbt-server-shop-main-0` yet", "affinity/selector"]);

@@ -172,3 +172,10 @@ pub(crate) fn queued(id: &str, identity: &Identity, task: Task) -> QueuedOperati
 pub(crate) fn deploy_task() -> Task {
     Task::Deploy(Box::new(request()))
 }
+
+/// A deploy that changes the login.
+pub(crate) fn new_login_task() -> Task {
+    let mut wished = request();
+    wished.credentials.password = Some("wished-password".into());
+    Task::Deploy(Box::new(wished))
+}

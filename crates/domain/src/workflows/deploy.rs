@@ -59,6 +59,8 @@ impl<'a> Rebuild<'a> {
 struct Prepared {
     desired: DesiredRelease,
     plan: Plan,
+    /// Whether the login is that of the newest revision, and that revision is in force: then the connection has it already.
+    keeps_login: bool,
 }
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
@@ -178,6 +180,8 @@ impl<'a> Deploy<'a> {
             }
         };
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
+        let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed);
+        let keeps_login = in_force.and_then(|release| release.credentials.as_ref()) == Some(&credentials);
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
             server: self.server.name.clone(),
@@ -201,7 +205,7 @@ impl<'a> Deploy<'a> {
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);
-        Ok(Prepared { desired, plan })
+        Ok(Prepared { desired, plan, keeps_login })
     }
 
     /// The revision in force; none when no revision is.
@@ -235,7 +239,7 @@ impl<'a> Deploy<'a> {
             self.wake().await?;
         }
         let awake = self.ready(Awaited::Own(&revision)).await?;
-        self.finish(&revision, &prepared.desired.credentials, intent, awake).await
+        self.finish(&revision, &prepared.desired.credentials, intent, prepared.keeps_login, awake).await
     }
 
     /// Notes what an undo must bring back: claims and replicas as they are. Says whether the server sleeps.
@@ -322,10 +326,11 @@ impl<'a> Deploy<'a> {
         revision: &RevisionHandle,
         credentials: &Credentials,
         intent: Option<ConnectionIntent>,
+        keeps_login: bool,
         awake: Awake,
     ) -> Result<Success, Halt> {
         self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
-        let connection = self.connect(credentials, intent).await?;
+        let connection = self.connect(credentials, intent, keeps_login).await?;
         self.commit(revision).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision.revision, false, connection, self.adoption_notes())),
@@ -341,14 +346,33 @@ impl<'a> Deploy<'a> {
             .collect()
     }
 
-    async fn connect(&self, credentials: &Credentials, intent: Option<ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+    /// Writes the connection, unless it has the login already and its readable fields are as wanted: a password cannot be read to compare.
+    async fn connect(
+        &self,
+        credentials: &Credentials,
+        intent: Option<ConnectionIntent>,
+        keeps_login: bool,
+    ) -> Result<ConnectionReport, Halt> {
         let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
             return Ok(ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None });
         };
+        let connection = self.connection(credentials, intent.id.clone());
+        let mut known = intent.before;
+        if keeps_login && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
+            // Somebody may have replaced it while the server was waited for.
+            let found = call(self.run, self.deadline, || store.get(&intent.id)).await;
+            known = found.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
+            match &known {
+                Some(found) if found.agrees_with(&connection) => return Ok(registered(connection)),
+                Some(found) if found.owner.as_ref() != Some(&connection.owner) => {
+                    return Err(cannot_connect(&ConnectionError::Taken(whose(found)), &intent.id).into());
+                }
+                Some(_) | None => {}
+            }
+        }
         self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
         self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
-        let connection = self.connection(credentials, intent.id.clone());
-        let put = call(self.run, self.deadline, || store.put(&connection, intent.before.as_ref(), &self.run.fence)).await;
+        let put = call(self.run, self.deadline, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
         let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
         let status = match put {
             PutOutcome::Created => ConnectionOutcome::Created,
@@ -396,20 +420,16 @@ impl<'a> Deploy<'a> {
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 
-    /// Writes the connection of an equal POST only when its readable fields differ: its password cannot be read to compare.
+    /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago.
     async fn check_connection(&self, prepared: &Prepared, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+        let credentials = &prepared.desired.credentials;
         if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
-            let wanted = self.connection(&prepared.desired.credentials, id.clone());
+            let wanted = self.connection(credentials, id.clone());
             if before.agrees_with(&wanted) {
-                return Ok(ConnectionReport {
-                    id: Some(id.clone()),
-                    url: Some(wanted.url),
-                    status: ConnectionOutcome::Updated,
-                    error: None,
-                });
+                return Ok(registered(wanted));
             }
         }
-        self.connect(&prepared.desired.credentials, intent.cloned()).await
+        self.connect(credentials, intent.cloned(), prepared.keeps_login).await
     }
 
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
@@ -441,6 +461,12 @@ impl<'a> Deploy<'a> {
         );
         Failure { undo: UndoOutcome::LeftAsIs, ..Failure::new(FailureCode::PutToSleep, message) }.into()
     }
+}
+
+/// A connection that is as it should be.
+fn registered(connection: Connection) -> ConnectionReport {
+    let Connection { id, url, .. } = connection;
+    ConnectionReport { id: Some(id), url: Some(url), status: ConnectionOutcome::Updated, error: None }
 }
 
 fn whose(connection: &StoredConnection) -> String {

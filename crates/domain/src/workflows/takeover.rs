@@ -40,7 +40,7 @@ impl Deploy<'_> {
         }
         let patience = Instant::now() + self.workflows.settings.lock_stale_after;
         match self.workflows.await_ready(self.run, &self.server, Awaited::Own(&revision), patience).await {
-            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, awake).await,
+            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, false, awake).await,
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),
         }
