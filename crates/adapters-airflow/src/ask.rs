@@ -109,12 +109,23 @@ impl Ask<'_> {
     /// A text of the answer without what we sent in secret: Airflow repeats values that it does not take.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         match self {
-            Self::Create(connection) | Self::Change(connection) => text.replace(connection.credentials.password.expose_secret(), "***"),
+            Self::Create(connection) | Self::Change(connection) => without(text, connection.credentials.password.expose_secret()),
             Self::Version | Self::Connection(_) | Self::Delete(_) | Self::Connections(_) | Self::Dags(_) | Self::MayWrite => {
                 text.to_owned()
             }
         }
     }
+}
+
+/// How short a part of a secret may be before it counts as an ordinary word.
+const SHORTEST_PART: usize = 4;
+
+/// A text without a secret. Airflow quotes values as Python or as JSON does, or in parts, so what lies between the characters that can be
+/// escaped is taken out by itself.
+pub(crate) fn without(text: &str, secret: &str) -> String {
+    let parts = secret.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| part.len() >= SHORTEST_PART);
+    let whole = if secret.is_empty() { text.to_owned() } else { text.replace(secret, "***") };
+    parts.fold(whole, |text, part| text.replace(part, "***"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) async fn all(session: &Session) -> Result<BTreeMap<ReleaseName, Vec<D
     let mut dags: BTreeMap<ReleaseName, Vec<Dag>> = BTreeMap::new();
     for (id, read) in read_all(session, Ask::Dags, page).await? {
         if let Some(release) = read.description.as_deref().and_then(release) {
-            dags.entry(release).or_default().push(Dag { id, paused: read.is_paused });
+            dags.entry(release).or_default().push(Dag { id, paused: read.is_paused.unwrap_or(false) });
         }
     }
     Ok(dags)
@@ -38,7 +38,8 @@ struct List {
 struct Read {
     dag_id: String,
     description: Option<String>,
-    is_paused: bool,
+    /// Airflow's schema lets it be null; then the DAG may run.
+    is_paused: Option<bool>,
 }
 
 fn page(reply: &Reply) -> Result<Page<Read>, Fault> {

@@ -26,7 +26,7 @@ impl Pauses {
     pub(crate) async fn after(&mut self, fault: Fault, leave: &Leave<'_>) -> Result<(), Fault> {
         let pause = fault.is_passing().then(|| self.0.next()).flatten().map(|pause| pause.max(fault.wait().unwrap_or_default()));
         match pause {
-            Some(pause) if Instant::now() + pause < leave.deadline() => {
+            Some(pause) if pause < leave.deadline().saturating_duration_since(Instant::now()) => {
                 tracing::debug!(?fault, ?pause, "a call to Airflow is tried again");
                 sleep(pause).await;
                 Ok(())

@@ -7,7 +7,7 @@ use reqwest::{Body, Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::ask::Ask;
+use crate::ask::{Ask, without};
 use crate::detection::{Api, Detection, Found};
 use crate::fault::Fault;
 use crate::leave::Leave;
@@ -117,7 +117,7 @@ impl Session {
     }
 
     fn without_password(&self, text: &str) -> String {
-        text.replace(self.password.expose_secret(), "***")
+        without(text, self.password.expose_secret())
     }
 
     fn basic(&self) -> Result<HeaderValue, Fault> {

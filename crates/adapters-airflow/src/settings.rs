@@ -64,6 +64,9 @@ impl AirflowSettings {
     /// The first setting that cannot be used.
     pub fn check(&self) -> Result<(), SetupError> {
         let base = self.base()?;
+        if self.ca_certificates.is_some() && !base.is_encrypted() {
+            return Err(SetupError::new("AIRFLOW_CA_FILE", "has no effect: AIRFLOW_URL begins with `http://`"));
+        }
         client(base.is_encrypted(), self.ca_certificates.as_deref()).map(drop)
     }
 

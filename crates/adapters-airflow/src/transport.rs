@@ -40,7 +40,7 @@ impl Transport {
         let answer = timeout_at(leave.deadline(), self.send(request)).await;
         let took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let answer = answer.unwrap_or_else(|_| {
-            let why = format!("no answer from {} within the {took_ms} ms that were left for it", self.base);
+            let why = format!("no answer from {} within the time that was left for it", self.base);
             Err(Fault::NoAnswer { why, arrived: true })
         });
         match &answer {

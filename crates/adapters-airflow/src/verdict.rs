@@ -14,7 +14,7 @@ const SHOWN: usize = 300;
 /// The answer itself when Airflow did what was asked, else why not.
 pub(crate) fn verdict(api: Api, ask: &Ask<'_>, reply: Reply) -> Result<Reply, Fault> {
     let code = reply.status.as_u16();
-    let words = || ask.without_secrets(&words(&reply));
+    let words = || shown(&ask.without_secrets(&words(&reply)));
     let wrong_place = |what: &str| Err(Fault::WrongPlace(format!("HTTP {code}: {what}")));
     match reply.status {
         // Airflow 3 answers every path that it does not know with its web page and 200.
@@ -65,14 +65,18 @@ fn words(reply: &Reply) -> String {
     let Ok(answer) = reply.json::<Value>() else {
         return if reply.is_html() { "a web page".to_owned() } else { "no further words".to_owned() };
     };
-    let text = match (answer.get("detail"), answer.get("error"), answer.get("title")) {
+    match (answer.get("detail"), answer.get("error"), answer.get("title")) {
         (Some(Value::String(detail)), ..) => detail.clone(),
         // Of a list of faults only where and what: `input` is the value.
         (Some(Value::Array(faults)), ..) => faults.iter().map(one_fault).collect::<Vec<_>>().join("; "),
         (Some(Value::Object(detail)), ..) => detail.get("reason").and_then(Value::as_str).unwrap_or("no further words").to_owned(),
         (_, Some(Value::String(text)), _) | (_, _, Some(Value::String(text))) => text.clone(),
         _ => "no further words".to_owned(),
-    };
+    }
+}
+
+/// The beginning of a text, on one line. What is secret is taken out before: half of a password is not found any more.
+fn shown(text: &str) -> String {
     text.chars().take(SHOWN).map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
@@ -111,6 +115,23 @@ mod tests {
         ];
         for body in others {
             assert!(matches!(judged(Api::V1, 404, &[], body), Err(Fault::WrongPlace(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_repeated_is_taken_out_however_it_is_quoted() {
+        use dbt_controller_port_contracts::fixtures;
+        let owner = fixtures::release_key(&fixtures::namespace(), &fixtures::fresh_identity("quoted"));
+        let mut connection = fixtures::connection(&owner, &"a_main".parse().unwrap());
+        let secret = "CANARY'\\\n\u{1}é-and-what-follows";
+        connection.credentials.password = secret.into();
+        let as_python = r#"CANARY'\\\n\x01\u00e9-and-what-follows"#.to_owned();
+        let quoted = [secret.to_owned(), format!("{secret:?}"), as_python];
+        for text in quoted {
+            let body = serde_json::json!({ "detail": format!("{}{text}", "x".repeat(SHOWN - 10)) }).to_string();
+            let reply = Reply::new(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.into_bytes());
+            let fault = format!("{:?}", verdict(Api::V1, &Ask::Create(&connection), reply).err());
+            assert!(!fault.contains("CANARY") && !fault.contains("follows"), "{fault}");
         }
     }
 

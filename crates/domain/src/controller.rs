@@ -259,7 +259,12 @@ impl Controller {
     async fn follow_dags(&self) {
         let mut turns = Turns::new(self, DAGS_PERIOD);
         while turns.next().await {
-            match self.workflows.with_changed_dags().await {
+            // Airflow may take its time, and the stop of the service has none.
+            let looked = tokio::select! {
+                () = self.operations.closing() => return,
+                looked = self.workflows.with_changed_dags() => looked,
+            };
+            match looked {
                 Ok(changed) => self.let_follow(changed).await,
                 Err(failure) => tracing::warn!(%failure, "the DAGs are looked at again later"),
             }
@@ -268,7 +273,7 @@ impl Controller {
 
     /// Submits an operation for each server that does not know yet what its DAGs are doing.
     async fn let_follow(&self, changed: Vec<ReleaseKey>) {
-        for key in changed {
+        for key in changed.into_iter().take(FOLLOWING_AT_ONCE) {
             // Whatever is under way notes the state itself, or is followed by another look.
             if self.operations.unfinished(&key.name).await.is_some() {
                 continue;
@@ -362,6 +367,8 @@ const HEALTH_IS_FRESH: Duration = Duration::from_secs(1);
 /// How often the background work looks around, when `LOCK_STALE_AFTER` does not ask for more.
 const BACKGROUND_PERIOD: Duration = Duration::from_secs(10);
 
+/// How many servers are told at a time that their DAGs changed: most operations only note something, and all take a place from people.
+const FOLLOWING_AT_ONCE: usize = 10;
 /// How often the DAGs are looked at.
 const DAGS_PERIOD: Duration = Duration::from_secs(60);
 

@@ -107,13 +107,20 @@ async fn fallen(fence: Option<&Fence>) -> FenceDown {
 async fn last_of(stream: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
     let Some(mut stream) = stream else { return Ok(String::new()) };
     let mut kept = Vec::new();
+    let mut is_cut = false;
     let mut part = vec![0; KEPT_OUTPUT];
     loop {
         let read = stream.read(&mut part).await?;
         if read == 0 {
-            return Ok(String::from_utf8_lossy(&kept).into_owned());
+            let text = String::from_utf8_lossy(&kept).into_owned();
+            // The line that was cut may begin in the middle of a value, and nobody could tell that it is one.
+            let whole =
+                |text: String| text.split_once('\n').map_or_else(|| "its words were too long".to_owned(), |(_, rest)| rest.to_owned());
+            return Ok(if is_cut { whole(text) } else { text });
         }
         kept.extend_from_slice(&part[..read]);
-        kept.drain(..kept.len().saturating_sub(KEPT_OUTPUT));
+        let surplus = kept.len().saturating_sub(KEPT_OUTPUT);
+        is_cut |= surplus > 0;
+        kept.drain(..surplus);
     }
 }

@@ -8,6 +8,7 @@ use dbt_controller_domain::model::{
 use dbt_controller_kube_access::Fault;
 use futures_util::future::join_all;
 use kube::Client;
+use tokio::time::timeout;
 
 use super::events::{About, SeenEvent, events};
 use super::servers::Server;
@@ -16,10 +17,11 @@ use super::{KubeCluster, logs};
 /// The most events that are shown.
 const EVENTS: usize = 20;
 
-/// How long and how often events are waited for that must come: the cluster writes them a moment after the status that they are about,
-/// and a verdict at first sight is faster.
-const EVENTS_LAG: Duration = Duration::from_millis(500);
-const EVENTS_TRIES: u32 = 6;
+/// How long events are waited for that must come: the cluster writes them a moment after the status that they are about, and a verdict at
+/// first sight is faster.
+const EVENTS_LAG: Duration = Duration::from_secs(3);
+/// Between two looks for them.
+const EVENTS_PAUSE: Duration = Duration::from_millis(300);
 
 /// Collects an autopsy: one request per container that has run (for its log) and one per object (for its events), all at the same time
 /// and each with a limit of its own.
@@ -90,13 +92,14 @@ impl Seen {
             found.as_ref().is_ok_and(|found| !found.iter().any(is_telling)) && in_trouble()
         };
         let mut found = read().await;
-        for _ in 1..EVENTS_TRIES {
-            if !self.objects.iter().zip(&found).any(|(about, found)| is_silent(about, found)) {
-                break;
+        let wait = async {
+            while self.objects.iter().zip(&found).any(|(about, found)| is_silent(about, found)) {
+                tokio::time::sleep(EVENTS_PAUSE).await;
+                found = read().await;
             }
-            tokio::time::sleep(EVENTS_LAG).await;
-            found = read().await;
-        }
+        };
+        // Out of time: what was found so far has to do.
+        let _ = timeout(EVENTS_LAG, wait).await;
         found
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use dbt_controller_adapters_k8s::KubeOperationStore;
 use dbt_controller_domain::Controller;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{airflow, cluster, wiring};
@@ -19,6 +19,9 @@ use crate::settings::{ListenSettings, Settings};
 
 /// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
+
+/// How long giving up the Lease may take, whatever the other parts took; the doc of `SHUTDOWN_GRACE` leaves room for it, too.
+const RESIGN_LIMIT: Duration = Duration::from_secs(1);
 
 /// The running service.
 pub(super) struct Service {
@@ -100,7 +103,7 @@ impl Service {
             Err(_) => tracing::warn!("the background work did not end"),
         }
         if let Some(operations) = self.operations
-            && timeout_at(deadline, operations.resign()).await.is_err()
+            && timeout(RESIGN_LIMIT, operations.resign()).await.is_err()
         {
             tracing::debug!("the Lease could not be given up and ends by itself");
         }

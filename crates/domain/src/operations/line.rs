@@ -43,11 +43,11 @@ async fn run_one(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Option
 async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending {
     let task = run.running().task;
     let slot = match run.info.kind {
-        OperationKind::Deploy | OperationKind::Resume | OperationKind::FollowDags => tokio::select! {
+        OperationKind::Deploy | OperationKind::Resume => tokio::select! {
             slot = engine.slot() => Some(slot),
             stop = run.stopped() => return stopped(stop),
         },
-        OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle => None,
+        OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags => None,
     };
     let mut taken_over = how == Claim::TakenOver;
     if !taken_over {
@@ -170,6 +170,11 @@ async fn finish(
             }
         }
         if !silent {
+            // The last one tells it all: should it fail again and again, it must not push out what people look for.
+            let is_earlier = |earlier: &FinishedOperation| earlier.info.kind == OperationKind::FollowDags && earlier.debts.is_empty();
+            if run.info.kind == OperationKind::FollowDags {
+                record.finished.retain(|earlier| !is_earlier(earlier));
+            }
             record.finished.push(Arc::clone(finished));
         }
         let now = engine.clock.now();
@@ -202,15 +207,13 @@ async fn finish(
 
 /// After a lost answer: whether this operation's end is written already, and if so, renews the claim of the next one.
 fn found_finished(record: &mut OperationRecord, id: &OperationId, next: &HolderId) -> Change<bool> {
-    if record.finished(id).is_none() {
-        return Change::Leave(false);
-    }
+    // Looked for first: the end of some operations is not kept.
     match record.running.as_mut().filter(|running| running.holder == *next) {
         Some(running) => {
             running.renewal += 1;
             Change::Write(true)
         }
-        None => Change::Leave(true),
+        None => Change::Leave(record.finished(id).is_some()),
     }
 }
 

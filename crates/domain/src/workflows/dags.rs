@@ -7,12 +7,11 @@
 
 use tokio::time::Instant;
 
-use super::call::{Broken, Halt, call, insist};
-use super::deploy::stop_of;
+use super::call::{Broken, Halt, call};
 use super::list::is_deployment;
 use super::scale::{ending, find_server, scale, wait_until_awake};
 use super::{Workflows, faults, server_of};
-use crate::model::{DagState, Failure, Phase, ReleaseKey, ServerKey, Success};
+use crate::model::{DagState, DagsReading, Failure, Phase, ReleaseKey, ServerKey, Success};
 use crate::operations::{Ending, Run, Stop};
 
 /// Puts a server to sleep or wakes it, if its DAGs changed since somebody looked.
@@ -96,38 +95,49 @@ impl Workflows {
                 Ok(reading) => DagState::of(&reading.dags),
                 Err(Broken::Stop(stop)) => return Err(stop.into()),
                 Err(Broken::Error(error)) => {
-                    // Without a note the next look only notes.
                     run.progress(format!("what the DAGs are doing cannot be read now: {error}"));
                     None
                 }
             },
             _ => before,
         };
-        let state = call(run, deadline, || self.ports.cluster.server(server)).await;
-        let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-        match &state.stateful_set {
-            Some(set) if set.dag_state != wanted => set_dag_state(self, run, server, wanted, deadline).await,
-            _ => Ok(()),
+        self.note(run, server, wanted, deadline).await
+    }
+
+    /// The same with what was read of them before.
+    pub(super) async fn note_reading(&self, run: &Run, server: &ServerKey, reading: &DagsReading, deadline: Instant) -> Result<(), Halt> {
+        if !self.settings.sleep_with_dags {
+            return Ok(());
+        }
+        self.note(run, server, DagState::of(&reading.dags), deadline).await
+    }
+
+    /// A note that cannot be written fails nothing: without it, or with an old one, the next look sees to it.
+    async fn note(&self, run: &Run, server: &ServerKey, wanted: Option<DagState>, deadline: Instant) -> Result<(), Halt> {
+        let noted = match call(run, deadline, || self.ports.cluster.server(server)).await {
+            Ok(state) => match &state.stateful_set {
+                Some(set) if set.dag_state != wanted => {
+                    call(run, deadline, || self.ports.cluster.set_dag_state(server, wanted, &run.fence)).await
+                }
+                _ => Ok(()),
+            },
+            Err(broken) => Err(broken),
+        };
+        match noted {
+            Ok(()) => Ok(()),
+            Err(Broken::Stop(stop)) => Err(stop.into()),
+            Err(Broken::Error(error)) => {
+                run.progress(format!("what the DAGs are doing cannot be noted on the server: {error}"));
+                Ok(())
+            }
         }
     }
 
     /// In an undo: makes the note what it was before.
-    pub(super) async fn renote_dags(
-        &self,
-        run: &Run,
-        server: &ServerKey,
-        before: Option<DagState>,
-        deadline: Instant,
-    ) -> Result<Result<(), String>, Stop> {
-        let state = match stop_of(insist(run, deadline, || self.ports.cluster.server(server)).await)? {
-            Ok(state) => state,
-            Err(error) => return Ok(Err(error)),
-        };
-        match &state.stateful_set {
-            Some(set) if set.dag_state != before => {
-                stop_of(insist(run, deadline, || self.ports.cluster.set_dag_state(server, before, &run.fence)).await)
-            }
-            _ => Ok(Ok(())),
+    pub(super) async fn renote_dags(&self, run: &Run, server: &ServerKey, before: Option<DagState>, deadline: Instant) -> Result<(), Stop> {
+        match self.note(run, server, before, deadline).await {
+            Err(Halt::Stop(stop)) => Err(stop),
+            Ok(()) | Err(Halt::Failed(_)) => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::await_server::{Awaited, Awake};
 use super::call::{Halt, call};
 use super::{Workflows, faults, server_of};
-use crate::model::{Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
+use crate::model::{DagsReading, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
 use crate::operations::{Ending, Run};
 
 /// Puts a server to sleep and answers when its pods are gone.
@@ -21,12 +21,14 @@ pub(super) async fn resume(workflows: &Workflows, run: &Run) -> Ending {
 }
 
 async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: Instant) -> Result<Success, Halt> {
-    if !force {
-        no_dag_needs_it(workflows, run, deadline).await?;
-    }
+    let decided_on = if force { None } else { no_dag_needs_it(workflows, run, deadline).await? };
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 0, deadline).await?;
-    note_dags(workflows, run, &server, deadline).await?;
+    match decided_on {
+        // Not a newer reading: a DAG that was unpaused since has to wake the server.
+        Some(reading) => workflows.note_reading(run, &server, &reading, deadline).await?,
+        None => note_dags(workflows, run, &server, deadline).await?,
+    }
     run.phase(Phase::Drain, "waiting until the pods are gone");
     workflows.await_gone(run, &server, deadline).await?;
     Ok(Success::Suspended)
@@ -61,8 +63,8 @@ async fn note_dags(workflows: &Workflows, run: &Run, server: &ServerKey, deadlin
 }
 
 /// An unpaused DAG would call the sleeping server.
-async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<(), Halt> {
-    let Some(store) = &workflows.ports.connections else { return Ok(()) };
+async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<DagsReading>, Halt> {
+    let Some(store) = &workflows.ports.connections else { return Ok(None) };
     let release = &run.info.key.name;
     let reading = call(run, deadline, || store.dags(release)).await.map_err(|broken| {
         broken.or_fail(|error| {
@@ -73,7 +75,7 @@ async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) ->
     })?;
     let active: Vec<_> = reading.dags.iter().filter(|dag| !dag.paused).map(|dag| format!("`{}`", dag.id)).collect();
     if active.is_empty() {
-        return Ok(());
+        return Ok(Some(reading));
     }
     let message = format!("unpaused DAGs use this server: {}; pause them in Airflow, or suspend with `?force=true`", active.join(", "));
     Err(Failure::new(FailureCode::DagsActive, message).into())

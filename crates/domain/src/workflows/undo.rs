@@ -183,8 +183,7 @@ impl Deploy<'_> {
             left.note(marked.map_err(|error| format!("revision {} is not marked as failed: {error}", back.revision)));
             return Ok(());
         }
-        let noted = self.workflows.renote_dags(self.run, &self.server, ledger.dag_state_before, deadline).await?;
-        left.note(noted.map_err(|error| format!("what its DAGs were doing is not noted on the server: {error}")));
+        self.workflows.renote_dags(self.run, &self.server, ledger.dag_state_before, deadline).await?;
         let committed = stop_of(insist(self.run, deadline, || installer.commit(&back, fence)).await)?;
         left.note(committed.map_err(|error| format!("revision {} is not marked as deployed: {error}", back.revision)));
         Ok(())

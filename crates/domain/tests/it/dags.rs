@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{AirflowLink, Call};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
+use dbt_controller_domain::ports::Cluster as _;
 
 use crate::stage::{NAME, Stage, caller, key, main_request, request, revision, server, settings, target};
 
@@ -61,7 +62,8 @@ async fn a_server_follows_its_dags() {
     set_dags(&stage, &[false, true]);
     assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
     assert_eq!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Ready);
-    assert_eq!(followed(&stage).await.len(), 2);
+    let told = followed(&stage).await;
+    assert_eq!(told.len(), 1, "the last one tells it all: {told:?}");
     set_dags(&stage, &[]);
     assert_eq!(after_a_look(&stage).await, (1, ACTIVE), "a release that lost its DAGs is left alone");
 }
@@ -109,21 +111,46 @@ async fn a_post_notes_what_the_dags_are_doing() {
     }
 }
 
+/// What is noted on the server right now.
+fn noted(stage: &Stage) -> Option<DagState> {
+    stage.world.servers().get(&server(NAME)).stateful_set.unwrap().dag_state
+}
+
+/// The size in a claim template cannot be changed: the StatefulSet is made anew.
+fn larger(tag: &str, size: &str) -> DeployRequest {
+    let mut request = main_request(tag);
+    request.resources.storage_size = size.parse().unwrap();
+    request
+}
+
 #[tokio::test(start_paused = true)]
-async fn the_note_survives_a_stateful_set_that_is_made_anew_and_an_undo() {
+async fn the_note_survives_a_stateful_set_that_is_made_anew() {
+    // Without the setting nobody reads Airflow, so the note can only be the old one.
+    let stage = Stage::new();
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    let fence = dbt_controller_port_contracts::fixtures::fence();
+    stage.world.cluster().set_dag_state(&server(NAME), PAUSED, &fence).await.unwrap();
+    assert_eq!(revision(stage.deploy(larger("v1", "2Gi")).await), 2);
+    assert_eq!(noted(&stage), PAUSED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_brings_the_note_back() {
     let stage = stage().await;
     set_dags(&stage, &[true]);
     assert_eq!(after_a_look(&stage).await, (1, PAUSED));
-    stage.world.set_airflow_link(AirflowLink::Up);
-    let mut larger = main_request("v1");
-    larger.resources.storage_size = "2Gi".parse().unwrap();
-    assert_eq!(revision(stage.deploy(larger.clone()).await), 2);
-    assert_eq!(stage.world.servers().get(&server(NAME)).stateful_set.unwrap().dag_state, PAUSED);
-    let mut failing = main_request("missing-1");
-    failing.resources.storage_size = "3Gi".parse().unwrap();
-    let failure = stage.deploy(failing).await.unwrap_err();
+    let failure = stage.deploy(larger("missing-1", "3Gi")).await.unwrap_err();
     assert_eq!(failure.undo, UndoOutcome::Undone, "{failure}");
-    assert_eq!(after_a_look(&stage).await, (1, PAUSED));
+    assert_eq!(noted(&stage), PAUSED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_cannot_be_written_fails_no_deployment() {
+    let stage = stage().await;
+    set_dags(&stage, &[true]);
+    stage.world.faults().plan(Fault::new(Call::ClusterSetDagState, 1, FaultKind::Fail).times(50));
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
+    assert_eq!(noted(&stage), None);
 }
 
 #[tokio::test(start_paused = true)]

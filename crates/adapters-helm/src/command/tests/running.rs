@@ -155,7 +155,9 @@ async fn only_the_end_of_what_it_writes_is_kept() {
     };
     let ended = fake.helm().await.run(&upgrade("/tmp/chart".as_ref()), "", clean, &fence()).await;
     assert_eq!(ended.unwrap_err().to_string(), "unexpected: helm: at last");
-    assert_eq!(words.lock().unwrap().len(), KEPT_OUTPUT);
+    let kept = words.lock().unwrap().clone();
+    assert!(kept.len() <= KEPT_OUTPUT && kept.len() > KEPT_OUTPUT - 100, "{}", kept.len());
+    assert!(kept.starts_with("WARNING: nothing"), "no half of a line: {kept:.60}");
 }
 
 #[tokio::test]

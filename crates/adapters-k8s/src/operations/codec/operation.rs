@@ -150,7 +150,7 @@ struct Ledger {
     adopting: bool,
     claims_before: Vec<String>,
     replicas_before: Option<u32>,
-    #[serde(with = "text::optional")]
+    #[serde(default, with = "text::optional")]
     dag_state_before: Option<DagState>,
     undoing: Option<Failure>,
 }

@@ -2,7 +2,7 @@ use super::*;
 
 const KEY: (&str, &str) = ("SECRET_KEY", "a-key-for-the-tests-1");
 const LOGIN: [(&str, &str); 3] =
-    [("AIRFLOW_URL", "http://airflow:8080"), ("AIRFLOW_USER", "admin"), ("AIRFLOW_PASSWORD", "CANARY-airflow")];
+    [("AIRFLOW_URL", "https://airflow:8080"), ("AIRFLOW_USER", "admin"), ("AIRFLOW_PASSWORD", "CANARY-airflow")];
 
 #[track_caller]
 fn check(variables: &[(&str, &str)], variable: &str, words: &str) {
@@ -36,6 +36,8 @@ fn an_address_or_a_file_that_cannot_be_used_is_told() {
     check(&with("http://admin:CANARY@airflow"), "AIRFLOW_URL", "must not hold a login");
     check(&with("http://airflow/api/v1"), "AIRFLOW_URL", "without `/api/…`");
     check(&[&LOGIN[..], &[("AIRFLOW_CA_FILE", "/nowhere/ca.pem")]].concat(), "AIRFLOW_CA_FILE", "cannot be read");
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/tests/ca.pem");
+    check(&[&with("http://airflow")[..], &[("AIRFLOW_CA_FILE", ca)]].concat(), "AIRFLOW_CA_FILE", "has no effect");
     let no_certificate = TemporaryFile::new(".pem", "CANARY");
     check(&[&LOGIN[..], &[("AIRFLOW_CA_FILE", no_certificate.path())]].concat(), "AIRFLOW_CA_FILE", "no certificate");
 }

@@ -70,7 +70,7 @@ fn effect(settings: &Settings) -> String {
 fn every_setting_has_an_effect() {
     for setting in TABLE.iter().filter(|setting| setting.name != "CONFIG_FILE") {
         let (name, text) = OTHER_VALUES.iter().find(|(name, _)| *name == setting.name).expect(setting.name);
-        let airflow = [("AIRFLOW_URL", "http://airflow:8080"), ("AIRFLOW_USER", "admin"), ("AIRFLOW_PASSWORD", "a-password")];
+        let airflow = [("AIRFLOW_URL", "https://airflow:8080"), ("AIRFLOW_USER", "admin"), ("AIRFLOW_PASSWORD", "a-password")];
         for (embedded, base) in [(false, [&[("SECRET_KEY", KEY)], &airflow[..]].concat()), (true, airflow.to_vec())] {
             let changed: Vec<_> = base.iter().copied().filter(|(other, _)| other != name).chain([(*name, *text)]).collect();
             let before = load(embedded, &environment(&base)).unwrap();

@@ -105,7 +105,7 @@ fn no_error_repeats_what_was_set() {
     let texts = ["FLASK_ENV", "KUBERNETES_CONTEXT", "CONFIG_FILE", "AIRFLOW_USER", "AIRFLOW_PASSWORD"];
     let usable = [
         ("SECRET_KEY", "a-key-for-the-tests-1"),
-        ("AIRFLOW_URL", "http://airflow:8080"),
+        ("AIRFLOW_URL", "https://airflow:8080"),
         ("AIRFLOW_USER", "admin"),
         ("AIRFLOW_PASSWORD", "a-password"),
     ];

@@ -193,6 +193,7 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
         };
         summary().map(|()| shown.map(|release| Arc::new(release.summary)))
     });
+    mock.expect_behind().returning(|| None);
     let hash = play("installer.manifest_hash");
     mock.expect_manifest_hash().returning(move |_| hash().map(|()| ManifestHash("new".to_owned())));
     let begin = play("installer.begin");
