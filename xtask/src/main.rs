@@ -10,6 +10,7 @@ mod lock;
 mod port;
 mod process;
 mod project;
+mod prove;
 mod python;
 mod schemathesis;
 mod service;
@@ -44,6 +45,11 @@ enum Command {
         #[command(subcommand)]
         command: airflow::Command,
     },
+    /// Long runs that look for what the tests have not found yet
+    Prove {
+        #[command(subcommand)]
+        command: prove::Command,
+    },
     /// Runs a real control plane on this machine, and tests against it
     Cluster {
         #[command(subcommand)]
@@ -65,6 +71,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
         Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
         Command::Airflow { command } => return airflow::run(&command),
+        Command::Prove { command } => prove::run(&command)?,
         Command::Cluster { command } => return cluster::run(&command),
     }
     Ok(ExitCode::SUCCESS)

@@ -33,6 +33,10 @@ mod settings;
 mod yaml;
 
 pub use command::{CommandInstaller, Helm, HelmAccess, HelmEngine, HelmError};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use engine::NativeInstaller;
 pub use overlay::{Overlay, OverlayError};
 pub use settings::{Gateway, PullPolicy, Security, ServerSettings};

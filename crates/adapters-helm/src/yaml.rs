@@ -13,6 +13,10 @@ const MAX_NODES: usize = 1_000_000;
 /// Anchors are rare in manifests, for templates repeat themselves instead. This stops aliases of aliases of aliases.
 const MAX_REPLAYED: usize = 100_000;
 
+/// All texts together, those included that aliases repeat: no record unpacks to more. The number of events does not bound it, since a few
+/// bytes of alias stand for a text of any length.
+const MAX_TEXT_BYTES: usize = 32 << 20;
+
 /// Why a text is no YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct YamlError {
@@ -46,6 +50,7 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     budget.max_events = 2 * MAX_NODES;
     budget.max_documents = MAX_NODES;
     budget.max_recorded_anchor_events = MAX_REPLAYED;
+    budget.max_total_scalar_bytes = MAX_TEXT_BYTES;
     let mut aliases = AliasLimits::default();
     aliases.max_total_replayed_events = MAX_REPLAYED;
     let mut options = Options::default();

@@ -34,6 +34,10 @@ mod service;
 mod settings;
 mod words;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use app::{ApiState, create_app};
 pub use deploy_body::{RequestDefaults, SizePreset};
 pub use error::{ApiError, ErrorCode};

@@ -59,6 +59,10 @@ mod replaced;
 mod slug;
 mod text;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use connection::ConnectionId;
 pub use error::NameError;
 pub use form::NameForm;

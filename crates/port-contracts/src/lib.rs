@@ -24,6 +24,7 @@
 mod check;
 pub mod fixtures;
 mod harness;
+pub mod model;
 
 mod cluster;
 mod connection_store;

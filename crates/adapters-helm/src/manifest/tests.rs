@@ -397,3 +397,21 @@ fn debug_shows_no_secret() {
     let manifest = config_map(json!({ "password": "canary" }));
     assert_eq!(format!("{manifest:?}"), "Manifest { objects: [ConfigMap/a] }");
 }
+
+#[test]
+fn an_alias_of_a_long_text_does_not_multiply_it() {
+    let text = "x".repeat(500_000);
+    let aliases = "*a, ".repeat(40_000);
+    let merged = "- {<<: *m}\n".repeat(40_000);
+    for bomb in [format!("a: &a {text}\nb: [{aliases}]\n"), format!("m: &m {{k: {text}}}\nb:\n{merged}")] {
+        // 20 GB, if each alias became a text of its own.
+        assert!(Manifest::from_text(&format!("apiVersion: v1\nkind: C\nmetadata: {{name: x}}\n{bomb}")).is_err());
+    }
+}
+
+#[test]
+fn a_manifest_as_large_as_a_record_can_hold_is_read() {
+    let text = "x".repeat(30 << 20);
+    let manifest = Manifest::from_text(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {{k: {text}}}\n")).unwrap();
+    assert_eq!(manifest.objects().len(), 1);
+}

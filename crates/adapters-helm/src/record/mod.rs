@@ -311,6 +311,12 @@ fn raw(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("texts, numbers, times and maps with text keys have a JSON form")
 }
 
+/// The payload that holds these bytes.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn pack_for_fuzzing(json: &[u8]) -> Vec<u8> {
+    pack(json)
+}
+
 /// Without the content, which holds secrets.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

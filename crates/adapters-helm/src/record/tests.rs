@@ -296,3 +296,15 @@ proptest! {
         let _ = decode(&holding(&base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &data).into_bytes()));
     }
 }
+
+#[test]
+fn deep_json_is_kept_as_text_and_not_followed() {
+    let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+    let json = format!(r#"{{"name":"h4","version":1,"info":{{"status":{deep}}},"config":{deep},"chart":{deep},"manifest":{deep}}}"#);
+    let record = decode(&holding(&pack(json.as_bytes()))).unwrap();
+    assert_eq!(record.values(), Err(Unreadable::Field("config")));
+    assert_eq!(record.manifest(), Err(Unreadable::Field("manifest")));
+    assert_eq!(record.status(), ReleaseStatus::Unknown);
+    assert_eq!(record.chart(), json!({ "metadata": null }));
+    assert!(record.encode(Stamp::Modified, now()).is_ok());
+}

@@ -50,6 +50,18 @@ impl Releases {
         self.0.scene().state.releases.get(key, None).ok().flatten()
     }
 
+    /// One revision; none without it, or when it cannot be read.
+    pub fn revision(&self, key: &ReleaseKey, revision: RevisionNumber) -> Option<Release> {
+        self.0.scene().state.releases.get(key, Some(revision)).ok().flatten()
+    }
+
+    /// What of the revision in force is not in the cluster as it was applied.
+    pub fn missing_objects(&self, key: &ReleaseKey) -> Vec<String> {
+        let scene = self.0.scene();
+        let in_force = scene.state.releases.records(key).iter().rfind(|record| record.status == ReleaseStatus::Deployed);
+        in_force.map(|record| scene.missing_objects(key, &record.draft.content)).unwrap_or_default()
+    }
+
     /// All revisions, oldest first.
     pub fn history(&self, key: &ReleaseKey) -> Vec<HistoryRow> {
         let scene = self.0.scene();

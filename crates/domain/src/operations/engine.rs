@@ -174,12 +174,12 @@ impl Operations {
                 match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
                     Ok(false) => {}
                     Ok(true) => {
-                        self.withdraw(&operation.info, &holder).await?;
-                        return Ok(Submitted::Held);
+                        let withdrawn = self.withdraw(&operation.info, &holder).await?;
+                        return Ok(if withdrawn { Submitted::Held } else { Submitted::Accepted(ticket(operation.info.id, false)) });
                     }
                     Err(failure) => {
-                        self.withdraw(&operation.info, &holder).await?;
-                        return Err(failure);
+                        let withdrawn = self.withdraw(&operation.info, &holder).await?;
+                        return if withdrawn { Err(failure) } else { Ok(Submitted::Accepted(ticket(operation.info.id, false))) };
                     }
                 }
                 tracing::info!(
@@ -315,11 +315,12 @@ impl Operations {
         Ok(false)
     }
 
-    /// Takes back an operation that was placed and has not begun.
-    async fn withdraw(&self, info: &OperationInfo, holder: &HolderId) -> Result<(), Failure> {
+    /// Takes back an operation that was placed and has not begun. False when somebody else has taken it over: the look at the other names
+    /// can last longer than the lock.
+    async fn withdraw(&self, info: &OperationInfo, holder: &HolderId) -> Result<bool, Failure> {
         let withdrawn = update(&*self.store, &info.key, None, |record, _| {
             record.waiting.retain(|queued| queued.info.id != info.id);
-            if record.running.as_ref().is_some_and(|running| running.info.id == info.id) {
+            if record.running.as_ref().is_some_and(|running| running.info.id == info.id && running.holder == *holder) {
                 record.running = None;
                 promote(record, &Scene { now: self.clock.now(), holder, stale: false, full: false });
             }
@@ -327,9 +328,9 @@ impl Operations {
             if let Some(running) = record.running.as_mut().filter(|running| running.holder == *holder) {
                 running.released = true;
             }
-            Change::Write(())
+            Change::Write(!record.holds(&info.id))
         });
-        withdrawn.await.map(|_| ()).map_err(|error| store_failure(&error))
+        withdrawn.await.map(|changed| changed.value).map_err(|error| store_failure(&error))
     }
 
     /// Keeps an operation that waits in a release's line in the count of those that wait.

@@ -49,10 +49,14 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         },
         OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags => None,
     };
-    let mut taken_over = how == Claim::TakenOver;
-    if !taken_over {
+    if how != Claim::TakenOver {
         run.begin();
     }
+    let mut taken_over = match how {
+        Claim::Fresh => false,
+        Claim::Reclaimed => run.info.kind == OperationKind::Delete,
+        Claim::TakenOver => true,
+    };
     for attempt in 0..2 {
         let (engine, run, task) = (Arc::clone(engine), Arc::clone(run), task.clone());
         let guarded = tokio::spawn(async move { engine.executor.execute(&run, &task, taken_over).await });

@@ -28,6 +28,9 @@ pub(crate) enum Placement {
 pub(crate) enum Claim {
     /// `running` has not begun yet.
     Fresh,
+    /// `running` was held by somebody who is gone, and nothing says that it begun. What of it needs an undo was not done: that is stored
+    /// before. A delete needs none, so it may have been done.
+    Reclaimed,
     /// `running` was begun by a holder that is gone.
     TakenOver,
 }
@@ -84,9 +87,7 @@ pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<C
         Some(running) if scene.stale => {
             running.holder = scene.holder.clone();
             running.released = false;
-            // How far a delete has come is not on record before its lock is renewed: who had it may have removed all by now.
-            let may_have_begun = running.info.kind == OperationKind::Delete;
-            own_claim(record, scene).map(|claim| if may_have_begun { Claim::TakenOver } else { claim })
+            own_claim(record, scene).map(|claim| if claim == Claim::Fresh { Claim::Reclaimed } else { claim })
         }
         Some(_) => own_claim(record, scene),
         None => promote(record, scene).then_some(Claim::Fresh),
@@ -96,9 +97,15 @@ pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<C
 /// The claim that stands on the record under this holder id. It counts as renewed by the write that follows.
 fn own_claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<Claim> {
     let running = record.running.as_mut().filter(|running| running.holder == *scene.holder)?;
+    // Our own promotion is not renewed yet when its answer is lost.
+    let is_new = running.renewal == 0;
     running.renewal += 1;
     let has_begun = running.phase != Phase::Queued || running.ledger != Ledger::default();
-    Some(if has_begun { Claim::TakenOver } else { Claim::Fresh })
+    Some(match (has_begun, is_new) {
+        (true, _) => Claim::TakenOver,
+        (false, true) => Claim::Fresh,
+        (false, false) => Claim::Reclaimed,
+    })
 }
 
 /// Makes the first of the waiting operations the running one.

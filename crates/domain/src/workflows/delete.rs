@@ -32,7 +32,7 @@ pub(super) async fn delete(workflows: &Workflows, run: &Run, taken_over: bool) -
 async fn steps(workflows: &Workflows, run: &Run, taken_over: bool, deadline: Instant, debts: &mut Vec<Debt>) -> Result<Success, Halt> {
     let key = &run.info.key;
     let removed = remove(workflows, run, key, deadline, debts).await?;
-    // A delete is only begun for what is there: what is gone at a takeover was removed by the holder before.
+    // What is not there any more was removed by the holder before, whose answer this is too.
     if removed.nothing && debts.is_empty() && !taken_over {
         let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
         return Err(Failure::new(FailureCode::NotFound, message).into());
@@ -98,15 +98,20 @@ async fn disconnect(
     run.phase(Phase::Disconnect, "removing the Airflow connection");
     let facts = release.and_then(|release| release.summary.deployment.as_ref());
     let recorded = facts.and_then(|facts| facts.connection_id.clone());
-    let removed = match &recorded {
+    let by_id = match &recorded {
         Some(id) => remove_if_ours(store.as_ref(), run, key, id, deadline).await?,
-        None => remove_by_description(store.as_ref(), run, key, deadline).await?,
+        None => Ok(None),
+    };
+    // A human's rollback can bring back the record of another id than the one in use.
+    let (removed, owed) = match by_id {
+        Ok(None) => (remove_by_description(store.as_ref(), run, key, deadline).await?, Debt::OwnConnections),
+        other => (other, recorded.clone().map_or(Debt::OwnConnections, Debt::Connection)),
     };
     Ok(match removed {
         Ok(Some(id)) => ConnectionReport { id: Some(id), url: None, status: ConnectionOutcome::Deleted, error: None },
         Ok(None) => ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::NotFound, error: None },
         Err(error) => {
-            debts.push(recorded.clone().map_or(Debt::OwnConnections, Debt::Connection));
+            debts.push(owed);
             run.progress(format!("the Airflow connection is removed later: {error}"));
             ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::Error, error: Some(error) }
         }

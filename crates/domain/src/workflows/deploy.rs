@@ -2,6 +2,8 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake};
@@ -10,9 +12,9 @@ use super::{Reserved, Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide, is_in_force};
 use crate::model::{
-    ByteQuantity, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure,
-    FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, StoredConnection,
-    Success, UndoOutcome,
+    ByteQuantity, Claim, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease,
+    Failure, FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey,
+    StoredConnection, Success, UndoOutcome,
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run, Stop};
@@ -59,7 +61,8 @@ impl<'a> Rebuild<'a> {
 struct Prepared {
     desired: DesiredRelease,
     plan: Plan,
-    /// Whether the login is that of the newest revision, and that revision is in force: then the connection has it already.
+    /// Whether the connection has the login already: it is that of the newest revision, which is in force and which one of our operations
+    /// wrote. A human may have brought back a revision with another password.
     keeps_login: bool,
 }
 
@@ -118,13 +121,19 @@ impl<'a> Deploy<'a> {
         Err(Failure::new(FailureCode::WarehouseSecretMissing, message).into())
     }
 
-    /// Looks again, now under the lock, whether the identity is deployed under another key: somebody may have been faster.
+    /// Looks again, now under the lock, whether the identity is deployed under another key, or the name used in another namespace: somebody
+    /// may have been faster.
     async fn check_alone(&self) -> Result<(), Halt> {
         let releases = call(self.run, self.deadline, || self.workflows.ports.installer.list()).await;
         let releases = releases.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
         match deployment_of(&self.request.identity, &releases) {
-            Some(other) if other.key != self.run.info.key => Err(deployed_elsewhere(&self.request.identity, &other.key).into()),
-            _ => Ok(()),
+            Some(other) if other.key != self.run.info.key => return Err(deployed_elsewhere(&self.request.identity, &other.key).into()),
+            _ => {}
+        }
+        let key = &self.run.info.key;
+        match releases.iter().find(|release| release.key.name == key.name && release.key != *key && release.is_present()) {
+            Some(other) => Err(name_was_taken(&format!("release `{}`", other.key)).into()),
+            None => Ok(()),
         }
     }
 
@@ -134,7 +143,8 @@ impl<'a> Deploy<'a> {
         newest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
     }
 
-    /// Reads the connection once and fixes its id: the recorded one, else the first that is free or ours already.
+    /// Reads the connection once and fixes its id: the first that is ours already, else the first that is free; the recorded one comes before
+    /// the others.
     async fn name(&self, newest: Option<&Release>) -> Result<Named<'a>, Halt> {
         let Some(store) = &self.workflows.ports.connections else { return Ok(Named { intent: None, _reserved: None }) };
         self.run.phase(Phase::Name, "choosing the Airflow connection id");
@@ -142,7 +152,11 @@ impl<'a> Deploy<'a> {
         let recorded = recorded.and_then(|facts| facts.connection_id.clone());
         let mut candidates: Vec<ConnectionId> = recorded.into_iter().collect();
         candidates.extend(self.request.identity.connection_ids());
+        // The recorded one is tried first and named once.
+        let mut named = BTreeSet::new();
+        candidates.retain(|id| named.insert(id.clone()));
         let mut holders = Vec::new();
+        let mut free = None;
         for id in candidates {
             let Some(reserved) = self.workflows.reserve(&id, &self.run.info.key) else {
                 holders.push(format!("`{id}`: a deployment under way"));
@@ -154,18 +168,27 @@ impl<'a> Deploy<'a> {
                 Some(connection) if connection.owner.as_ref() != Some(&self.run.info.key) => {
                     holders.push(format!("`{id}`: {}", whose(&connection)));
                 }
-                before => {
-                    let intent = ConnectionIntent { id, before };
-                    self.run.note(|ledger| ledger.connection = Some(intent.clone()));
-                    return Ok(Named { intent: Some(intent), _reserved: Some(reserved) });
+                // One of ours may be left under a later id, by a human's uninstall. It would stay for ever beside a new one.
+                None => {
+                    free.get_or_insert((id, reserved));
                 }
+                before => return Ok(self.use_connection(id, before, reserved)),
             }
+        }
+        if let Some((id, reserved)) = free {
+            return Ok(self.use_connection(id, None, reserved));
         }
         let message = format!(
             "every connection id of this deployment is somebody else's in Airflow ({}); remove or rename one of them",
             holders.join("; ")
         );
         Err(Failure::new(FailureCode::ConnectionTaken, message).into())
+    }
+
+    fn use_connection(&self, id: ConnectionId, before: Option<StoredConnection>, reserved: Reserved<'a>) -> Named<'a> {
+        let intent = ConnectionIntent { id, before };
+        self.run.note(|ledger| ledger.connection = Some(intent.clone()));
+        Named { intent: Some(intent), _reserved: Some(reserved) }
     }
 
     /// Fills in the login, computes the manifest and decides.
@@ -180,7 +203,8 @@ impl<'a> Deploy<'a> {
             }
         };
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
-        let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed);
+        let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
+        let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
         let keeps_login = in_force.and_then(|release| release.credentials.as_ref()) == Some(&credentials);
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
@@ -249,6 +273,11 @@ impl<'a> Deploy<'a> {
         let cluster = &self.workflows.ports.cluster;
         let claims = call(self.run, self.deadline, || cluster.claims(&self.server)).await;
         let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        let is_others = |claim: &&Claim| claim.identity.as_ref().is_some_and(|identity| *identity != self.request.identity);
+        if let Some(other) = claims.iter().find(is_others) {
+            // Left since the name was chosen; the first pod would mount it.
+            return Err(name_was_taken(&format!("claim `{}`", other.name)).into());
+        }
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
@@ -421,12 +450,13 @@ impl<'a> Deploy<'a> {
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 
-    /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago.
+    /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago, or when it may have
+    /// another password.
     async fn check_connection(&self, prepared: &Prepared, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
         let credentials = &prepared.desired.credentials;
         if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
             let wanted = self.connection(credentials, id.clone());
-            if before.agrees_with(&wanted) {
+            if prepared.keeps_login && before.agrees_with(&wanted) {
                 return Ok(registered(wanted));
             }
         }
@@ -468,6 +498,10 @@ impl<'a> Deploy<'a> {
 fn registered(connection: Connection) -> ConnectionReport {
     let Connection { id, url, .. } = connection;
     ConnectionReport { id: Some(id), url: Some(url), status: ConnectionOutcome::Updated, error: None }
+}
+
+fn name_was_taken(by: &str) -> Failure {
+    Failure::new(FailureCode::NameTaken, format!("the name was just taken by another deployment ({by}); post again for a name of its own"))
 }
 
 fn whose(connection: &StoredConnection) -> String {

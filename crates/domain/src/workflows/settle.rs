@@ -57,7 +57,11 @@ async fn pay_one(
         (Debt::Replaced(name), _) => pay_replaced(workflows, run, key, name, deadline).await?,
         (Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_), None) => Err("the service runs without Airflow now".to_owned()),
         (Debt::Connection(id), Some(_)) if uses_connection(release, id) => Ok(()),
-        (Debt::Connection(id), Some(store)) => remove_if_ours(store, run, key, id, deadline).await?.map(|_| ()),
+        (Debt::Connection(id), Some(store)) => match remove_if_ours(store, run, key, id, deadline).await? {
+            // Nothing may be left of a release that is gone; its record may have named another id than the one in use.
+            Ok(None) if release.is_none() => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
+            removed => removed.map(|_| ()),
+        },
         (Debt::OwnConnections, Some(_)) if release.is_some() => Ok(()),
         (Debt::OwnConnections, Some(store)) => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
         (Debt::Login(id), Some(store)) => match release {

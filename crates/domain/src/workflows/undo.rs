@@ -45,6 +45,10 @@ impl Deploy<'_> {
                 None
             }
         };
+        if let Some(revision) = &revision {
+            // Once it is removed it cannot be found any more, by whoever takes over in the middle of the undo.
+            self.run.note(|ledger| ledger.revision = Some(revision.revision));
+        }
         let failure = self.begin(failure, ledger).await;
         if ledger.connecting
             && let Some(intent) = &ledger.connection

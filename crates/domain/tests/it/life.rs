@@ -1,6 +1,6 @@
 //! One deployment from its first POST to its DELETE.
 
-use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::ports::ConnectionStore as _;
 
@@ -271,5 +271,55 @@ async fn a_larger_claim_whose_undo_did_not_end_can_be_asked_for_again() {
         assert_eq!(code(stage.deploy(sized("v2", size)).await), FailureCode::RollbackFailed);
         assert_eq!(revision(stage.deploy(sized("v2", wished)).await), 3, "{wished}");
         assert_eq!(stage.world.claims().of(&server(NAME))[0].size.as_ref().unwrap().as_str(), wished);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_equal_deploy_after_a_humans_rollback_brings_the_old_password_back_to_airflow() {
+    let stage = Stage::new();
+    let with = |password: &str| {
+        let mut request = main_request("v1");
+        request.credentials.password = Some(password.into());
+        request
+    };
+    revision(stage.deploy(with("password-one")).await);
+    revision(stage.deploy(with("password-two")).await);
+    stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+    let Ok(Success::Deployed { unchanged: true, .. }) = stage.deploy(with("password-one")).await else { panic!("not unchanged") };
+    let (_, password) = stage.world.airflow().login(&"test_project_main".parse().unwrap()).unwrap();
+    assert_eq!(password, "password-one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_a_humans_uninstall_left_is_used_again_although_a_better_id_is_free_now() {
+    let stage = Stage::new();
+    let (plain, hashed) = ("test_project_main".parse().unwrap(), "test_project_main_7679bf0a".parse().unwrap());
+    stage.world.airflow().plant(ForeignConnection::new(plain));
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.releases().uninstall(&key(NAME), false));
+    stage.world.airflow().delete(&"test_project_main".parse().unwrap());
+    let Ok(Success::Deployed { connection, .. }) = stage.deploy(main_request("v1")).await else { panic!("not deployed") };
+    assert_eq!((connection.id, connection.status), (Some(hashed), ConnectionOutcome::Updated));
+    assert_eq!(stage.world.airflow().count(), 1);
+    stage.delete(NAME).await.unwrap();
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_after_a_humans_rollback_removes_the_connection_that_the_old_record_does_not_name() {
+    for link in [AirflowLink::Up, AirflowLink::Down] {
+        let stage = Stage::new();
+        revision(stage.deploy(main_request("v1")).await);
+        stage.world.airflow().plant(ForeignConnection::new("test_project_main".parse().unwrap()));
+        revision(stage.deploy(main_request("v1")).await);
+        stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+        stage.world.set_airflow_link(link);
+        let Ok(Success::Deleted { .. }) = stage.delete(NAME).await else { panic!("not deleted") };
+        stage.world.set_airflow_link(AirflowLink::Up);
+        let controller = stage.controller.clone();
+        let background = tokio::spawn(async move { controller.run_background().await });
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        background.abort();
+        stage.assert_nothing_left();
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod freezing;
 mod interference;
 mod life;
+mod model;
 mod names;
 mod queue;
 mod stage;

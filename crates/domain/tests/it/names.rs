@@ -1,9 +1,12 @@
 //! Names: who gets which, and what a name in a call means.
 
+use std::time::Duration;
+
+use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::Identity;
 
-use crate::stage::{NAME, Stage, caller, code, main_request, request, revision, server, target};
+use crate::stage::{NAME, Stage, caller, code, key, main_request, request, revision, server, target};
 
 async fn names(stage: &Stage) -> Vec<(String, String)> {
     let list = stage.controller.list(&DeploymentFilter::default()).await.unwrap();
@@ -100,4 +103,33 @@ async fn filters_match_exactly() {
     for (filter, expected) in table {
         assert_eq!(stage.controller.list(&filter).await.unwrap().len(), expected, "{filter:?}");
     }
+}
+
+/// Deploys `a-b`, `c` at a replica that stands still between its choice of the name and the submission for 10 s, while `act` happens.
+async fn deployed_too_late(act: impl AsyncFnOnce(&Stage)) -> Result<Success, Failure> {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::OperationsRead, 1, FaultKind::Hang));
+    let slow = stage.controller.clone();
+    let late = tokio::spawn(async move { crate::stage::deploy(&slow, request("a-b", Some("c"), "v1")).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    act(&stage).await;
+    late.await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_was_taken_in_another_namespace_since_it_was_chosen_is_not_used_twice() {
+    let outcome = deployed_too_late(async |stage| {
+        let first = DeployRequest { namespace: "data".parse().unwrap(), ..request("a", Some("b-c"), "v1") };
+        revision(stage.deploy(first).await);
+    });
+    assert_eq!(code(outcome.await), FailureCode::NameTaken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_left_under_the_name_since_it_was_chosen_is_not_mounted() {
+    let outcome = deployed_too_late(async |stage| {
+        revision(stage.deploy(request("a", Some("b-c"), "v1")).await);
+        assert!(stage.world.releases().uninstall(&key("dbt-server-a-b-c"), false));
+    });
+    assert_eq!(code(outcome.await), FailureCode::NameTaken);
 }

@@ -236,3 +236,17 @@ async fn a_caller_who_is_gone_in_the_middle_of_a_submission_leaves_no_operation_
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(stage.world.releases().get(&key(NAME)).map(|release| release.summary.status), Some(ReleaseStatus::Deployed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_that_looks_for_its_other_names_too_long_does_not_take_back_what_another_replica_runs() {
+    let stage = Stage::new();
+    let other = replica(&stage.world, stage.world.operations(), settings());
+    let background = tokio::spawn(async move { other.run_background().await });
+    // The name has changed hands, so the other names are looked at after the submission; that lasts longer than the lock.
+    revision(stage.deploy(request("a-b", Some("c"), "v1")).await);
+    stage.delete("dbt-server-a-b-c").await.unwrap();
+    stage.world.faults().plan(Fault::new(Call::OperationsRead, 2, FaultKind::Hang).times(4));
+    assert_eq!(revision(stage.deploy(request("a", Some("b-c"), "v1")).await), 1);
+    assert_eq!(stage.world.leftovers().iter().filter(|line| line.starts_with("release")).count(), 1);
+    background.abort();
+}

@@ -307,6 +307,51 @@ async fn a_committed_deploy_is_finished_whatever_airflow_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_that_two_holders_left_behind_ends_with_nothing_left() {
+    let world = world();
+    let stores = [Freezing::new(world.operations()), Freezing::new(world.operations())];
+    let [first, second] = stores.clone().map(|store| replica(&world, store, settings()));
+    let ticket = first.deploy(main_request("crash-1"), caller()).await.unwrap();
+    let mut views = first.follow(&ticket.id).await.unwrap().unwrap();
+    // So soon that the ledger does not yet say which revision it was.
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    stores[0].freeze(true);
+
+    world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Fail).times(1_000));
+    let mut views = second.follow(&ticket.id).await.unwrap().unwrap();
+    let background = tokio::spawn(async move { second.run_background().await });
+    views.wait_for(|view| view.phase == Phase::Undo).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stores[1].freeze(true);
+    assert!(world.releases().get(&key(NAME)).is_none() && !world.claims().of(&server(NAME)).is_empty());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.faults().clear();
+
+    let third = replica(&world, world.operations(), settings());
+    let _background = tokio::spawn({
+        let third = Arc::clone(&third);
+        async move { third.run_background().await }
+    });
+    let failure = third.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::CrashLoop, UndoOutcome::Undone), "{failure}");
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_whose_holder_died_after_its_last_step_was_a_delete() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    // So soon that the record does not even say that it began.
+    pair.store.freeze(true);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+    let _background = pair.survivor_works();
+    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delete_that_is_taken_over_remembers_what_airflow_owes() {
     let pair = Pair::new();
     revision(deploy(&pair.frozen, main_request("v1")).await);
