@@ -120,8 +120,12 @@ impl Maker {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_adopts_a_deployment_under_its_old_names() {
-    let stage = Stage::new().await;
-    join_all(Maker::ALL.map(|maker| maker.check_adoption(&stage))).await;
+    check_adoptions(&Stage::new().await).await;
+}
+
+/// With any engine.
+pub(crate) async fn check_adoptions(stage: &Stage) {
+    join_all(Maker::ALL.map(|maker| maker.check_adoption(stage))).await;
     stage.assert_nothing_left().await;
 }
 
@@ -141,15 +145,19 @@ async fn a_delete_removes_all_of_a_deployment_that_was_not_adopted() {
 
 #[tokio::test]
 async fn an_adoption_that_does_not_work_brings_the_old_server_back() {
-    let stage = Stage::new().await;
-    let old = MAKER.deploy(&stage, &stage.request("shop").build()).await;
+    check_failed_adoption(&Stage::new().await).await;
+}
+
+/// With any engine.
+pub(crate) async fn check_failed_adoption(stage: &Stage) {
+    let old = MAKER.deploy(stage, &stage.request("shop").build()).await;
     let (release, server) = (old.key.name.as_str(), old.server.as_str());
     stage.namespace.until_ready(server).await;
     let (claim, login, objects) = (stage.claim(server).await, stage.airflow.login(&old.connection), stage.leftovers().await);
 
     let outcome = stage.deploy(stage.request("shop").tag("missing-1")).await;
     assert_eq!(failure(outcome, FailureCode::ImagePullFailed, &["missing-1"]).undo, UndoOutcome::Undone);
-    assert_read(&stage, &old).await;
+    assert_read(stage, &old).await;
     assert_eq!(stage.inspect(release).await.server.phase, ServerPhase::Ready);
     assert!(variables(&stage.namespace.get("statefulset", server).await).contains(&OLD_VARIABLE));
     assert_eq!(stage.pod(server).await["spec"]["containers"][0]["image"], "4fastbi/dbt-api-server-core:0.9.0");

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod adoption;
+mod airflow;
 mod client;
+mod command_engine;
 mod faults;
 mod installer;
 mod interference;

@@ -100,12 +100,7 @@ impl Trap {
         assert!(waited >= least && waited <= most + SLACK, "{}: {waited:?}", self.tag);
 
         let autopsy = failure.autopsy.as_deref().unwrap();
-        // The cluster writes its events a moment after the status; a verdict at first sight can be faster.
-        // The container's own message then has to tell it.
-        let in_event = autopsy.events.iter().any(|event| event.message.contains(self.event));
-        let in_container =
-            autopsy.containers.iter().any(|container| container.message.as_deref().is_some_and(|text| text.contains(self.event)));
-        assert!(in_event || (self.window == AT_ONCE && in_container), "{autopsy:#?}");
+        assert!(autopsy.events.iter().any(|event| event.message.contains(self.event)), "{:#?}", autopsy.events);
         assert!(autopsy.volumes.iter().all(|volume| volume.phase == "Bound") && autopsy.volumes.len() == 1, "{:#?}", autopsy.volumes);
         assert_eq!(autopsy.gaps, Vec::<String>::new());
         let names: Vec<_> = autopsy.containers.iter().map(|container| container.container.as_str()).collect();
@@ -230,7 +225,7 @@ async fn a_pod_without_a_node_waits_for_one() {
 
 #[tokio::test]
 async fn a_pod_that_never_gets_a_node_says_so_at_the_end() {
-    let setup = Setup { deploy_timeout: Duration::from_secs(4), ..Setup::overlaid(&in_pool("nobody")) };
+    let setup = Setup { deploy_timeout: Duration::from_secs(20), ..Setup::overlaid(&in_pool("nobody")) };
     let stage = Stage::with(setup).await;
     let outcome = stage.deploy(stage.request("shop")).await;
     let failure = failure(outcome, FailureCode::DeployTimeout, &["no node takes pod `dbt-server-shop-main-0` yet", "affinity/selector"]);

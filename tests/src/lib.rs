@@ -7,6 +7,8 @@
 //!                           ├── Link, a way to the API server that can be cut
 //!                           ├── Audit, what somebody asked the API server for
 //!                           └── Service, the program under test
+//!
+//! airflow::Server, the Airflow that a run shares, or one of a test's own
 //! ```
 //!
 //! Everything here speaks to the control plane through `kubectl` and `helm`, never through code of ours: it is the other opinion.
@@ -15,6 +17,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on says so")]
 
 mod account;
+pub mod airflow;
 mod audit;
 mod command;
 mod control_plane;

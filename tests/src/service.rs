@@ -79,13 +79,15 @@ impl Service {
     #[must_use]
     pub fn launch(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(path_from_environment("CLUSTER_TIER_SERVICE"));
+        let mut command = Command::new(path_from_environment("TIER_SERVICE"));
         command.arg("serve").args(arguments).env_clear();
         command.envs([("HOST", "127.0.0.1"), ("PORT", &port.to_string()), ("SECRET_KEY", TOKEN)]).envs(settings.iter().copied());
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let logs = Arc::new(Mutex::new(String::new()));
         let readers =
             vec![collect(process.stdout.take().unwrap(), Arc::clone(&logs)), collect(process.stderr.take().unwrap(), Arc::clone(&logs))];
+        // Built together with an adapter that uses TLS, the HTTP client has it too, and cannot be made without a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // Its own client, so that a connection of another test's service is never taken for this one's.
         let client = Client::builder().no_proxy().timeout(CALL).build().unwrap();
         Self { process, client, url: format!("http://127.0.0.1:{port}"), logs, readers }

@@ -2,10 +2,16 @@
 //!
 //! Tools that they need are installed into the ignored folder `.tools` of the project, at a fixed version, when they are not there.
 
+mod airflow;
 mod bench;
 mod cluster;
+mod interrupt;
+mod lock;
+mod port;
+mod process;
 mod project;
 mod prove;
+mod python;
 mod schemathesis;
 mod service;
 
@@ -34,6 +40,11 @@ enum Command {
         #[command(subcommand)]
         subject: BenchSubject,
     },
+    /// Runs real Airflows on this machine, and tests against them
+    Airflow {
+        #[command(subcommand)]
+        command: airflow::Command,
+    },
     /// Long runs that look for what the tests have not found yet
     Prove {
         #[command(subcommand)]
@@ -59,6 +70,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Schemathesis { arguments } => schemathesis::run(&arguments)?,
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
         Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
+        Command::Airflow { command } => return airflow::run(&command),
         Command::Prove { command } => prove::run(&command)?,
         Command::Cluster { command } => return cluster::run(&command),
     }

@@ -1,12 +1,12 @@
 //! `schemathesis`: does the service do what its published document says, and nothing that the document does not say?
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
 
 use crate::project::{self, Profile};
+use crate::python;
 use crate::service::Service;
 
 /// The version from PyPI.
@@ -32,7 +32,7 @@ const SETTINGS: [(&str, &str); 6] = [
 
 /// Runs all checks with a token, then without one.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let schemathesis = install()?;
+    let schemathesis = python::install("schemathesis", VERSION)?;
     let program = project::build_service(Profile::Dev)?;
     // Each run has a service of its own, so that a finding can be seen again. Both are run, whatever the first one finds.
     let with_token = check(&schemathesis, &program, arguments, true).context("schemathesis found something with a token");
@@ -46,7 +46,7 @@ fn check(schemathesis: &Path, program: &Path, arguments: &[String], with_token: 
     // The configuration is found in the folder, and its hooks beside it.
     command.current_dir(project::root().join("xtask/schemathesis"));
     // What it would leave behind there stays away, or in the ignored folder.
-    command.env("PYTHONDONTWRITEBYTECODE", "1").env("HYPOTHESIS_STORAGE_DIRECTORY", project::root().join(".tools/hypothesis"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("HYPOTHESIS_STORAGE_DIRECTORY", project::tools().join("hypothesis"));
     command.args(["run", &format!("{}/openapi.json", service.url)]).args(BOUNDS);
     command.args(["--generation-deterministic", "--no-color"]);
     if with_token {
@@ -56,23 +56,4 @@ fn check(schemathesis: &Path, program: &Path, arguments: &[String], with_token: 
         command.args(["--exclude-checks", "unsupported_method"]);
     }
     project::run(command.args(arguments))
-}
-
-/// Installs the program, unless it is there, and returns its path.
-fn install() -> anyhow::Result<PathBuf> {
-    let folder = project::root().join(".tools").join(format!("schemathesis-{VERSION}"));
-    let program = folder.join("bin/schemathesis");
-    // Written last: a folder without it is the rest of an installation that was cut short.
-    let complete = folder.join("complete");
-    if complete.exists() {
-        return Ok(program);
-    }
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    project::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let package = format!("schemathesis=={VERSION}");
-    project::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "--no-input", "--disable-pip-version-check", &package]))?;
-    fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
-    Ok(program)
 }

@@ -15,6 +15,9 @@ const TEMPLATE: &str = include_str!("../../../charts/dbt-server/templates/manife
 /// The file of the chart that prints the objects.
 const TEMPLATE_NAME: &str = "templates/manifests.yaml";
 
+/// The files of the chart, by their paths in its folder.
+pub(crate) const FILES: [(&str, &str); 3] = [("Chart.yaml", CHART), ("values.yaml", VALUES), (TEMPLATE_NAME, TEMPLATE)];
+
 /// What stands before each object of a manifest: `<chart>/<file>`.
 pub(crate) const SOURCE: &str = "dbt-server/templates/manifests.yaml";
 

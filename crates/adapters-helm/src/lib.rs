@@ -1,4 +1,4 @@
-//! Helm releases of dbt servers, without the helm program: typed Kubernetes objects, recorded as Helm records them.
+//! Helm releases of dbt servers: typed Kubernetes objects, recorded as Helm records them, without the helm program or by it.
 //!
 //! ```text
 //! DesiredRelease ──objects──► typed objects ──overlay──► Manifest ──► values.manifests, manifest text, hash
@@ -18,6 +18,7 @@
 
 mod annotations;
 mod chart;
+mod command;
 mod content;
 mod controller;
 mod engine;
@@ -31,6 +32,7 @@ mod record;
 mod settings;
 mod yaml;
 
+pub use command::{CommandInstaller, Helm, HelmAccess, HelmEngine, HelmError};
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -45,6 +45,8 @@ words! {
         ClusterProbe = "cluster.probe",
         /// `Cluster::set_replicas`
         ClusterSetReplicas = "cluster.set_replicas",
+        /// `Cluster::set_dag_state`
+        ClusterSetDagState = "cluster.set_dag_state",
         /// `Cluster::claims`
         ClusterClaims = "cluster.claims",
         /// `Cluster::delete_claims`
@@ -71,6 +73,8 @@ words! {
         ConnectionsCheck = "connections.check",
         /// `ConnectionStore::dags`
         ConnectionsDags = "connections.dags",
+        /// `ConnectionStore::all_dags`
+        ConnectionsAllDags = "connections.all_dags",
         /// `OperationStore::read`
         OperationsRead = "operations.read",
         /// `OperationStore::compare_and_swap`

@@ -75,7 +75,10 @@ impl Inner {
             }
             (Path::Airflow, _, AirflowLink::Down) => Err(E::unavailable("connection refused (Airflow was taken down)".into())),
             (Path::Airflow, _, AirflowLink::RefusesUs) => Err(E::forbidden("wrong user or password".to_owned())),
-            (Path::Airflow, _, AirflowLink::RoleTooLow) if method != Call::ConnectionsCheck && method != Call::ConnectionsDags => {
+            // A role that may not see connections may list DAGs all the same.
+            (Path::Airflow, _, AirflowLink::RoleTooLow)
+                if !matches!(method, Call::ConnectionsCheck | Call::ConnectionsDags | Call::ConnectionsAllDags) =>
+            {
                 Err(E::forbidden("the role may not see connections; it needs Op".to_owned()))
             }
             (Path::Cache | Path::Cluster, ..) | (Path::Airflow, _, AirflowLink::Up | AirflowLink::RoleTooLow) => Ok(()),
@@ -162,6 +165,7 @@ impl Call {
             | Self::ClusterAutopsy
             | Self::ClusterProbe
             | Self::ClusterSetReplicas
+            | Self::ClusterSetDagState
             | Self::ClusterDeleteClaims
             | Self::ClusterGrowClaims
             | Self::ClusterDeleteStatefulSet
@@ -176,7 +180,8 @@ impl Call {
             | Self::ConnectionsDelete
             | Self::ConnectionsListOurs
             | Self::ConnectionsCheck
-            | Self::ConnectionsDags => Path::Airflow,
+            | Self::ConnectionsDags
+            | Self::ConnectionsAllDags => Path::Airflow,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `serve`: starts the service, waits for a signal, and stops it.
 
+mod airflow;
 mod cluster;
 mod service;
 mod signals;

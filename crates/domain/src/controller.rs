@@ -237,21 +237,50 @@ impl Controller {
         }
     }
 
-    /// The background work: takes over what dead holders left, pays debts, drops what is past its retention. Runs until shutdown.
+    /// The background work: takes over what dead holders left, pays debts, drops what is past its retention, and lets servers follow
+    /// their DAGs where that is wished. Runs until shutdown.
     pub async fn run_background(self: &Arc<Self>) {
-        let mut leader = self.workflows.ports.operations.leadership();
-        let period = BACKGROUND_PERIOD.min(self.settings().lock_stale_after / 3);
-        loop {
-            tokio::select! {
-                () = self.operations.closing() => return,
-                () = leads(&mut leader) => {}
+        tokio::join!(self.recover(), async {
+            if self.settings().sleep_with_dags {
+                self.follow_dags().await;
             }
+        });
+    }
+
+    async fn recover(&self) {
+        let mut turns = Turns::new(self, BACKGROUND_PERIOD.min(self.settings().lock_stale_after / 3));
+        while turns.next().await {
             if let Err(error) = self.operations.recover().await {
                 tracing::warn!(%error, "the background work is tried again later");
             }
-            tokio::select! {
+        }
+    }
+
+    async fn follow_dags(&self) {
+        let mut turns = Turns::new(self, DAGS_PERIOD);
+        while turns.next().await {
+            // Airflow may take its time, and the stop of the service has none.
+            let looked = tokio::select! {
                 () = self.operations.closing() => return,
-                () = tokio::time::sleep(period) => {}
+                looked = self.workflows.with_changed_dags() => looked,
+            };
+            match looked {
+                Ok(changed) => self.let_follow(changed).await,
+                Err(failure) => tracing::warn!(%failure, "the DAGs are looked at again later"),
+            }
+        }
+    }
+
+    /// Submits an operation for each server that does not know yet what its DAGs are doing.
+    async fn let_follow(&self, changed: Vec<ReleaseKey>) {
+        for key in changed.into_iter().take(FOLLOWING_AT_ONCE) {
+            // Whatever is under way notes the state itself, or is followed by another look.
+            if self.operations.unfinished(&key.name).await.is_some() {
+                continue;
+            }
+            let caller = Caller { request_id: "background".to_owned(), actor: "controller".to_owned() };
+            if let Err(failure) = self.submit(Found { key: key.clone(), release: None }, Task::FollowDags, caller).await {
+                tracing::warn!(release.name = %key.name, %failure, "the server follows its DAGs later");
             }
         }
     }
@@ -337,6 +366,40 @@ const MAX_ROUNDS: u32 = 10;
 const HEALTH_IS_FRESH: Duration = Duration::from_secs(1);
 /// How often the background work looks around, when `LOCK_STALE_AFTER` does not ask for more.
 const BACKGROUND_PERIOD: Duration = Duration::from_secs(10);
+
+/// How many servers are told at a time that their DAGs changed: most operations only note something, and all take a place from people.
+const FOLLOWING_AT_ONCE: usize = 10;
+/// How often the DAGs are looked at.
+const DAGS_PERIOD: Duration = Duration::from_secs(60);
+
+/// The turns of something that is done again and again while this replica leads, until shutdown.
+struct Turns<'a> {
+    operations: &'a Operations,
+    leader: watch::Receiver<bool>,
+    period: Duration,
+    next: Instant,
+}
+
+impl<'a> Turns<'a> {
+    fn new(controller: &'a Controller, period: Duration) -> Self {
+        let leader = controller.workflows.ports.operations.leadership();
+        Self { operations: &controller.operations, leader, period, next: Instant::now() }
+    }
+
+    /// Waits for the next turn, the first of which is now; false at shutdown.
+    async fn next(&mut self) -> bool {
+        let turn = async {
+            tokio::time::sleep_until(self.next).await;
+            leads(&mut self.leader).await;
+        };
+        let is_turn = tokio::select! {
+            () = self.operations.closing() => false,
+            () = turn => true,
+        };
+        self.next = Instant::now() + self.period;
+        is_turn
+    }
+}
 
 /// Resolves while this replica does the background work.
 async fn leads(leader: &mut watch::Receiver<bool>) {

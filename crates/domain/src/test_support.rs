@@ -123,6 +123,7 @@ pub(crate) fn server(update_revision: &str, pod: Option<PodState>) -> ServerStat
             update_revision: update_revision.to_owned(),
             created_at: now(),
             pod_refusal: None,
+            dag_state: None,
         }),
         pods: pod.into_iter().collect(),
     }
@@ -170,4 +171,11 @@ pub(crate) fn queued(id: &str, identity: &Identity, task: Task) -> QueuedOperati
 
 pub(crate) fn deploy_task() -> Task {
     Task::Deploy(Box::new(request()))
+}
+
+/// A deploy that changes the login.
+pub(crate) fn new_login_task() -> Task {
+    let mut wished = request();
+    wished.credentials.password = Some("wished-password".into());
+    Task::Deploy(Box::new(wished))
 }

@@ -298,6 +298,10 @@ async fn dags_are_found_by_release_and_listed_by_id(harness: &dyn ConnectionHarn
     let reading = played.store.dags(release).await?;
     ensure_eq!(reading.dags, vec![dag("a_hourly", false), dag("b_daily", true)], "the DAGs");
     harness.set_dag(release, "a_hourly", true).await.or_skip("set_dag")?;
+    let everybodys = played.store.all_dags().await?;
+    ensure_eq!(everybodys.dags.get(release), Some(&vec![dag("a_hourly", true), dag("b_daily", true)]), "the DAGs, read with all others");
+    ensure_eq!(everybodys.dags.get(&other.connection.owner.name), Some(&vec![dag("c_weekly", false)]), "the DAGs of another release");
+    ensure!(everybodys.dags.values().all(|dags| !dags.is_empty()), "a release that no DAG names is told");
     let later = played.store.dags(release).await?;
     ensure!(later.read_at >= reading.read_at, "a later reading is dated earlier");
     Ok(())
@@ -332,6 +336,7 @@ async fn a_far_side_that_is_down_is_unavailable(harness: &dyn ConnectionHarness)
         ("list_ours", played.store.list_ours().await.map(drop)),
         ("check", played.store.check().await.map(drop)),
         ("dags", played.store.dags(&played.connection.owner.name).await.map(drop)),
+        ("all_dags", played.store.all_dags().await.map(drop)),
     ];
     let mended = harness.set_far_side(FarSide::Answers).await;
     mended.or_skip("set_far_side")?;

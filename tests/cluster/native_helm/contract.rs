@@ -10,48 +10,54 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use dbt_controller_domain::model::{Namespace as NamespaceName, ReleaseKey, RevisionNumber};
 use dbt_controller_domain::ports::ChartInstaller;
 use dbt_controller_port_contracts::{FarSide, Harness, Hook, InstallerHarness, chart_installer};
-use dbt_controller_tests::{Helm, Link, Mode, Namespace};
+use dbt_controller_tests::{Helm, HelmVersion, Kubeconfig, Link, Mode, Namespace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::{Stage, chart};
+use super::{chart, installer_of};
 
 /// How often is looked. The suite has a limit for each check.
 const POLL: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_native_engine_keeps_the_contract() {
-    let harness = ClusterHarness::new().await;
+    let harness =
+        ClusterHarness::new(async |namespace, kubeconfig| Arc::new(installer_of(namespace, kubeconfig).await) as Arc<dyn ChartInstaller>);
+    let harness = harness.await;
     chart_installer(&harness).await.assert_kept_and_complete();
 }
 
-/// A stage on which humans act, and the way of the adapter to the control plane.
-struct ClusterHarness {
-    stage: Stage,
+/// A namespace in which humans act, an engine, and its way to the control plane.
+pub(crate) struct ClusterHarness {
+    namespace: Namespace,
+    installer: Arc<dyn ChartInstaller>,
+    helms: [Helm; 2],
     link: Link,
     turn: AtomicUsize,
 }
 
 impl ClusterHarness {
-    async fn new() -> Self {
+    /// With the engine that is made for a namespace and a kubeconfig.
+    pub(crate) async fn new(engine: impl AsyncFnOnce(&Namespace, Kubeconfig) -> Arc<dyn ChartInstaller>) -> Self {
         let namespace = Namespace::create().await;
         let direct = namespace.plane().kubeconfig();
         let link = Link::to(direct.address());
-        let kubeconfig = link.kubeconfig(direct);
-        Self { stage: Stage::with(namespace, kubeconfig).await, link, turn: AtomicUsize::new(0) }
+        let installer = engine(&namespace, link.kubeconfig(direct)).await;
+        let helms = HelmVersion::ALL.map(|version| Helm::new(version, &namespace));
+        Self { namespace, installer, helms, link, turn: AtomicUsize::new(0) }
     }
 
     /// The human's Helm: the one, then the other.
     fn helm(&self) -> &Helm {
-        &self.stage.helms[self.turn.fetch_add(1, Ordering::Relaxed) % self.stage.helms.len()]
+        &self.helms[self.turn.fetch_add(1, Ordering::Relaxed) % self.helms.len()]
     }
 
     /// Waits until Helm has written everything and waits for the pods.
     async fn until_helm_waits(&self, release: &str) {
         let pending = format!("owner=helm,name={release},status=pending-upgrade");
-        while self.stage.namespace.list("secrets", &pending).await.is_empty()
-            || self.stage.namespace.get("statefulset", release).await["metadata"]["generation"] == json!(1)
+        while self.namespace.list("secrets", &pending).await.is_empty()
+            || self.namespace.get("statefulset", release).await["metadata"]["generation"] == json!(1)
         {
             sleep(POLL).await;
         }
@@ -59,7 +65,7 @@ impl ClusterHarness {
 
     /// The values of a release with an image that never gets ready.
     async fn unready_values(&self, release: &str) -> Value {
-        let mut values = self.stage.helms[0].values(release).await;
+        let mut values = self.helms[0].values(release).await;
         let objects = values["manifests"].as_array_mut().unwrap();
         let set = objects.iter_mut().find(|object| object["kind"] == "StatefulSet").unwrap();
         let containers = set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
@@ -77,7 +83,7 @@ fn parts(object: &str) -> (&str, &str) {
 #[async_trait]
 impl Harness for ClusterHarness {
     fn namespace(&self) -> NamespaceName {
-        self.stage.name()
+        self.namespace.name().parse().unwrap()
     }
 
     async fn set_far_side(&self, far_side: FarSide) -> Hook {
@@ -88,7 +94,7 @@ impl Harness for ClusterHarness {
         });
         if far_side == FarSide::Answers {
             // The watches are begun anew by themselves; until then reads from memory are as old as they say.
-            while self.stage.installer.behind().is_some() {
+            while self.installer.behind().is_some() {
                 sleep(POLL).await;
             }
         }
@@ -99,11 +105,11 @@ impl Harness for ClusterHarness {
 #[async_trait]
 impl InstallerHarness for ClusterHarness {
     fn installer(&self) -> Arc<dyn ChartInstaller> {
-        Arc::clone(&self.stage.installer) as Arc<dyn ChartInstaller>
+        Arc::clone(&self.installer)
     }
 
     fn missing_namespace(&self) -> Option<NamespaceName> {
-        format!("{}-missing", self.stage.namespace.name()).parse().ok()
+        format!("{}-missing", self.namespace.name()).parse().ok()
     }
 
     async fn human_rolls_back(&self, key: &ReleaseKey, to: RevisionNumber) -> Hook {
@@ -138,7 +144,7 @@ impl InstallerHarness for ClusterHarness {
     }
 
     async fn forget_records(&self, key: &ReleaseKey) -> Hook {
-        self.stage.namespace.run(&["delete", "secrets", "-l", &format!("owner=helm,name={}", key.name)]).await.unwrap();
+        self.namespace.run(&["delete", "secrets", "-l", &format!("owner=helm,name={}", key.name)]).await.unwrap();
         Hook::Done
     }
 
@@ -146,27 +152,27 @@ impl InstallerHarness for ClusterHarness {
         let (kind, name) = parts(object);
         let port = json!({"name": "http", "port": 80});
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": {"ports": [port]}});
-        self.stage.namespace.apply(&object).await;
+        self.namespace.apply(&object).await;
         Hook::Done
     }
 
     async fn remove_object(&self, _: &ReleaseKey, object: &str) -> Hook {
         let (kind, name) = parts(object);
-        self.stage.namespace.delete(kind, name).await;
+        self.namespace.delete(kind, name).await;
         Hook::Done
     }
 
     async fn disturb_object(&self, _: &ReleaseKey, object: &str) -> Hook {
         let (kind, name) = parts(object);
         let ports = json!([{"name": "http", "port": 80, "targetPort": 9999}]);
-        self.stage.namespace.patch(kind, name, &json!({"spec": {"ports": ports, "selector": {"app": "another"}}})).await;
+        self.namespace.patch(kind, name, &json!({"spec": {"ports": ports, "selector": {"app": "another"}}})).await;
         Hook::Done
     }
 
     async fn break_record(&self, key: &ReleaseKey) -> Hook {
-        let newest = self.stage.namespace.list("secrets", &format!("owner=helm,name={}", key.name)).await.pop().unwrap();
+        let newest = self.namespace.list("secrets", &format!("owner=helm,name={}", key.name)).await.pop().unwrap();
         let patch = json!({"data": {"release": BASE64.encode("neither base64 nor anything else")}});
-        self.stage.namespace.patch("secret", newest["metadata"]["name"].as_str().unwrap(), &patch).await;
+        self.namespace.patch("secret", newest["metadata"]["name"].as_str().unwrap(), &patch).await;
         Hook::Done
     }
 }

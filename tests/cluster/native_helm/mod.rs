@@ -1,6 +1,6 @@
 //! The native engine, with real Helms and kubectl as the humans.
 
-mod contract;
+pub(crate) mod contract;
 mod humans;
 mod objects;
 mod replicas;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use dbt_controller_adapters_helm::{NativeInstaller, ServerSettings};
 use dbt_controller_adapters_k8s::KubeCluster;
-use dbt_controller_domain::model::{DesiredRelease, Namespace as NamespaceName, Release, ReleaseKey, RevisionHandle};
+use dbt_controller_domain::model::{DesiredRelease, Release, ReleaseKey, RevisionHandle};
 use dbt_controller_domain::ports::{ChartInstaller as _, Clock};
 use dbt_controller_port_contracts::fixtures::{self, fence};
 use dbt_controller_tests::{Helm, HelmVersion, Kubeconfig, Namespace, until};
@@ -37,10 +37,6 @@ impl Stage {
         let installer = Arc::new(installer_of(&namespace, kubeconfig).await);
         let helms = HelmVersion::ALL.map(|version| Helm::new(version, &namespace));
         Self { namespace, installer, helms }
-    }
-
-    fn name(&self) -> NamespaceName {
-        self.namespace.name().parse().unwrap()
     }
 
     /// A deployment of this project's branch `main`.
@@ -74,7 +70,7 @@ impl Stage {
 }
 
 /// One more process's adapter in a namespace, with this kubeconfig.
-async fn installer_of(namespace: &Namespace, kubeconfig: Kubeconfig) -> NativeInstaller {
+pub(crate) async fn installer_of(namespace: &Namespace, kubeconfig: Kubeconfig) -> NativeInstaller {
     let names = [namespace.name().parse().unwrap()];
     let client = client(kubeconfig).await;
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
@@ -85,14 +81,14 @@ async fn installer_of(namespace: &Namespace, kubeconfig: Kubeconfig) -> NativeIn
 }
 
 /// The same deployment as another operation wants it, with another worker count.
-fn next(desired: &DesiredRelease, worker_num: u8) -> DesiredRelease {
+pub(crate) fn next(desired: &DesiredRelease, worker_num: u8) -> DesiredRelease {
     let mut next = DesiredRelease { operation: fixtures::operation_id(), ..desired.clone() };
     next.request.options.worker_num = worker_num;
     next
 }
 
 /// The chart of the repository.
-fn chart() -> String {
+pub(crate) fn chart() -> String {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/dbt-server");
     chart.to_str().unwrap().to_owned()
 }

@@ -195,6 +195,10 @@ impl ConnectionStore for Interloper {
         self.connections.check().await
     }
 
+    async fn all_dags(&self) -> Result<AllDagsReading, ConnectionError> {
+        self.connections.all_dags().await
+    }
+
     async fn dags(&self, release: &ReleaseName) -> Result<DagsReading, ConnectionError> {
         self.connections.dags(release).await
     }

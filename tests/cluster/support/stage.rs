@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_adapters_helm::{NativeInstaller, Overlay, ServerSettings};
+use dbt_controller_adapters_helm::{CommandInstaller, Helm as HelmProgram, NativeInstaller, Overlay, ServerSettings};
 use dbt_controller_adapters_k8s::{KubeCluster, KubeOperationStore, StoreSettings};
 use dbt_controller_adapters_memory::{Airflow, MemoryWorld, WorldOptions};
 use dbt_controller_domain::model::*;
-use dbt_controller_domain::ports::Clock;
+use dbt_controller_domain::ports::{ChartInstaller, Clock};
 use dbt_controller_domain::{Controller, Ports};
 use dbt_controller_kube_access::Barrier;
 use dbt_controller_port_contracts::fixtures::{self, RequestBuilder};
@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) server: ServerSettings,
     /// How long a deploy may take.
     pub(crate) deploy_timeout: Duration,
+    /// The helm program that writes releases; none for the native engine.
+    pub(crate) helm: Option<HelmProgram>,
 }
 
 /// A line of `helm history`: revision, status and description.
@@ -49,7 +51,7 @@ pub(crate) type Line = (u64, String, String);
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { server: ServerSettings::default(), deploy_timeout: Duration::from_secs(90) }
+        Self { server: ServerSettings::default(), deploy_timeout: Duration::from_secs(90), helm: None }
     }
 }
 
@@ -88,13 +90,17 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
         let cluster = Arc::new(KubeCluster::start(client.clone(), &names, Arc::clone(&clock)));
         let barrier = Arc::clone(&cluster) as Arc<dyn Barrier>;
-        let installer = Arc::new(NativeInstaller::start(client.clone(), &names, setup.server, barrier, Arc::clone(&clock)));
+        let installer = NativeInstaller::start(client.clone(), &names, setup.server, barrier, Arc::clone(&clock));
         let store = StoreSettings::new(settings.lock_stale_after);
         let operations = Arc::new(KubeOperationStore::start(client, &names[0], store));
         until("everything was read once", async || {
             (cluster.synced().is_ok() && installer.synced().is_ok() && operations.synced().is_ok()).then_some(())
         })
         .await;
+        let installer: Arc<dyn ChartInstaller> = match setup.helm {
+            Some(helm) => Arc::new(CommandInstaller::new(installer, helm)),
+            None => Arc::new(installer),
+        };
 
         let ports = Ports { installer, cluster, connections: Some(world.connections()), operations, clock, random: world.random() };
         let controller = Controller::new(wrap(ports, &namespace), settings);

@@ -1,26 +1,22 @@
 //! One control plane: where it keeps its things, how it starts, and how it ends.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::interrupt::Interrupt;
 use super::programs::{self, NAMES, Ports};
-use super::{access, process, tools};
-use crate::project;
+use super::{access, tools};
+use crate::interrupt::Interrupt;
+use crate::{port, process, project};
 
 /// How long a start may take: far longer than it needs on a busy machine.
 const START: Duration = Duration::from_secs(120);
 
 /// How often is looked whether something is ready.
 const POLL: Duration = Duration::from_millis(100);
-
-/// How many lines of a program's log are shown when it ends where it should run.
-const LAST_LINES: usize = 15;
 
 /// A control plane, running or not.
 #[derive(Debug)]
@@ -40,17 +36,17 @@ pub(super) enum State {
 impl Instance {
     /// The one that `up` starts.
     pub(super) fn of_the_developer() -> Self {
-        Self { folder: project::root().join(".tools/run") }
+        Self { folder: project::tools().join("run") }
     }
 
     /// One of another command, in this folder below `.tools`.
     pub(super) fn in_folder(name: &str) -> Self {
-        Self { folder: project::root().join(".tools").join(name) }
+        Self { folder: project::tools().join(name) }
     }
 
     /// The one of a test run.
     pub(super) fn of_the_tests() -> Self {
-        Self { folder: project::root().join(".tools/run-test") }
+        Self { folder: project::tools().join("run-test") }
     }
 
     /// Where everything of it is.
@@ -59,16 +55,14 @@ impl Instance {
     }
 
     pub(super) fn state(&self) -> State {
-        let all_run = NAMES.iter().all(|name| process::find(&self.folder, name).is_some());
+        let all_run = NAMES.iter().all(|name| process::runs(&self.folder, name));
         if all_run && self.answers(&["get", "--raw", "/readyz"]) { State::Up } else { State::NotUp }
     }
 
     /// Starts it with nothing in it, and waits until it can be used. What is left of an earlier one is stopped and removed.
     pub(super) fn start(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
         self.stop()?;
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))?;
-        }
+        project::remove(&self.folder)?;
         let started = self.start_programs(interrupt);
         if started.is_err() {
             // The first error is the one that tells something.
@@ -81,7 +75,7 @@ impl Instance {
     pub(super) fn stop(&self) -> anyhow::Result<usize> {
         let mut stopped = 0;
         for name in NAMES.iter().rev() {
-            stopped += usize::from(process::stop(&self.folder, name)?);
+            stopped += usize::from(process::stop(&self.folder, name, process::GRACE)?);
         }
         Ok(stopped)
     }
@@ -102,7 +96,7 @@ impl Instance {
     }
 
     fn start_programs(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
-        for part in ["logs", "pids", "certificates"] {
+        for part in ["logs", "certificates"] {
             let folder = self.folder.join(part);
             fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
@@ -140,9 +134,9 @@ impl Instance {
         let begin = Instant::now();
         while !condition() {
             interrupt.check()?;
-            for name in NAMES.iter().filter(|name| self.folder.join("pids").join(name).exists()) {
-                if process::find(&self.folder, name).is_none() {
-                    bail!("{name} has ended; the last lines of its log:\n{}", self.last_lines(name));
+            for name in NAMES.iter().filter(|name| process::was_started(&self.folder, name)) {
+                if !process::runs(&self.folder, name) {
+                    bail!("{name} has ended; the last lines of its log:\n{}", process::last_lines(&self.folder, name));
                 }
             }
             if begin.elapsed() > START {
@@ -176,25 +170,12 @@ impl Instance {
         let output = command.output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
-
-    fn last_lines(&self, name: &str) -> String {
-        let log = fs::read_to_string(self.folder.join("logs").join(format!("{name}.log"))).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
-    }
 }
 
-/// Ports that nobody listens on. All are held until all are known, so that no two are the same.
+/// Ports that nobody listens on.
 fn free_ports() -> anyhow::Result<Ports> {
-    let listeners = [(); 4].map(|()| TcpListener::bind(("127.0.0.1", 0)));
-    let mut ports = Vec::new();
-    for listener in &listeners {
-        match listener {
-            Ok(listener) => ports.push(listener.local_addr()?.port()),
-            Err(error) => bail!("cannot listen on loopback: {error}"),
-        }
-    }
-    Ok(Ports { etcd: ports[0], etcd_peers: ports[1], apiserver: ports[2], kwok: ports[3] })
+    let [etcd, etcd_peers, apiserver, kwok] = port::free()?;
+    Ok(Ports { etcd, etcd_peers, apiserver, kwok })
 }
 
 /// The files that say what kwok plays, in a fixed order.

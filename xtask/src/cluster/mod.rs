@@ -5,11 +5,8 @@
 
 mod access;
 mod instance;
-mod interrupt;
-mod lock;
 mod nginx;
 mod plane;
-mod process;
 mod programs;
 mod tests;
 mod tools;
@@ -20,10 +17,11 @@ use std::time::Instant;
 use clap::Subcommand;
 
 use instance::{Instance, State};
-pub(crate) use interrupt::Interrupt;
-use lock::Lock;
 pub(crate) use plane::Plane;
 pub(crate) use tools::program;
+
+use crate::interrupt::Interrupt;
+use crate::lock::Lock;
 
 /// What can be done with a control plane.
 #[derive(Debug, Subcommand)]

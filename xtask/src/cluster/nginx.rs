@@ -6,9 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use super::interrupt::Interrupt;
-use super::process;
-use crate::project;
+use crate::interrupt::Interrupt;
+use crate::{process, project};
 
 /// The package.
 const PACKAGE: &str = "nginx";
@@ -21,10 +20,8 @@ pub(super) fn install(program: &Path, interrupt: &Interrupt) -> anyhow::Result<(
     if program.exists() {
         return Ok(());
     }
-    let folder = project::root().join(".tools/nginx");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
+    let folder = project::tools().join("nginx");
+    project::remove(&folder)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let package = download(&folder, interrupt)
         .with_context(|| format!("where there is no apt, put an nginx that reads bcrypt passwords at {}", program.display()))?;
@@ -35,7 +32,7 @@ pub(super) fn install(program: &Path, interrupt: &Interrupt) -> anyhow::Result<(
     // Last: without it the package is downloaded again.
     fs::rename(&nginx, program).context("there is no nginx in its package")?;
     println!("nginx: version {}", field(&package, "Version")?);
-    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    project::remove(&folder)
 }
 
 /// Downloads the package into a folder. A fresh machine has no lists of packages, and an old one those of versions that are gone.

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 
 use super::instance::Instance;
-use super::interrupt::Interrupt;
-use super::lock::Lock;
 use super::tools;
+use crate::interrupt::Interrupt;
+use crate::lock::Lock;
 
 /// A running control plane. It ends when this is dropped.
 pub(crate) struct Plane {

@@ -1,12 +1,14 @@
 //! A run of the tests of the cluster tier.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use super::instance::Instance;
-use super::interrupt::Interrupt;
-use super::lock::Lock;
-use super::{nginx, process, tools};
+use super::{nginx, tools};
+use crate::airflow::Companion;
+use crate::interrupt::Interrupt;
+use crate::lock::Lock;
+use crate::process;
 use crate::project::{self, Profile};
 
 /// Stops a control plane when the run ends, whatever ends it.
@@ -25,12 +27,12 @@ pub(super) fn run(arguments: &[String], interrupt: &Interrupt) -> anyhow::Result
     let begin = Instant::now();
     instance.start(interrupt)?;
     println!("The control plane is up after {:.1} s.", begin.elapsed().as_secs_f32());
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(project::root());
+    let airflow = Companion::start(interrupt)?;
+    let mut cargo = project::cargo();
     // Of the whole workspace, so that dependencies have the features with which its tests have built them already.
     cargo.args(["test", "--locked", "--workspace", "--features", "dbt-controller-tests/cluster", "--test", "cluster"]).args(arguments);
     // Most of their time they wait. `-- --test-threads` wins.
-    cargo.envs(instance.environment()).env("CLUSTER_TIER_SERVICE", service).env("RUST_TEST_THREADS", "6");
+    cargo.envs(instance.environment()).envs(airflow.environment()).env("TIER_SERVICE", service).env("RUST_TEST_THREADS", "6");
     let status = process::run(&mut cargo, "the tests", interrupt)?;
     // Without a code it was ended by a signal.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

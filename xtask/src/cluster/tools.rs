@@ -8,9 +8,8 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
-use super::interrupt::Interrupt;
-use super::process;
-use crate::project;
+use crate::interrupt::Interrupt;
+use crate::{process, project};
 
 /// One module and what is built from it.
 struct Tool {
@@ -54,7 +53,7 @@ const TOOLS: [Tool; 5] = [
 
 /// Where the built programs are.
 pub(super) fn folder() -> PathBuf {
-    project::root().join(".tools/bin")
+    project::tools().join("bin")
 }
 
 /// A built program.
@@ -116,7 +115,7 @@ impl Tool {
         for (name, package) in self.programs {
             hash.update(format!("{name} {package}\n"));
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(project::hex(&hash.finalize()))
     }
 
     fn is_built(&self, stamp: &str) -> bool {

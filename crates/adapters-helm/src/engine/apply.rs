@@ -47,7 +47,13 @@ impl NativeInstaller {
     }
 
     /// Removes what the release has in the cluster and not in this revision, last first.
-    async fn prune(&self, hand: &mut Hand<'_>, wanted: &[ManifestObject], claim: &Claim, leave: Leave<'_>) -> Result<(), InstallerError> {
+    pub(super) async fn prune(
+        &self,
+        hand: &mut Hand<'_>,
+        wanted: &[ManifestObject],
+        claim: &Claim,
+        leave: Leave<'_>,
+    ) -> Result<(), InstallerError> {
         let unwatched = self.unwatched(hand, wanted, Some(claim.key.revision), leave).await?;
         let surplus = hand.surplus(wanted).into_iter().map(|owned| (Target::from(&owned), owned.live));
         let mut surplus: Vec<_> = surplus.chain(unwatched).collect();

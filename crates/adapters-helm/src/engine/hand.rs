@@ -106,7 +106,7 @@ impl<'a> Hand<'a> {
     }
 
     /// The metadata of an object, from the cluster.
-    async fn fetch(&self, target: &Target) -> Result<Option<ObjectMeta>, InstallerError> {
+    pub(super) async fn fetch(&self, target: &Target) -> Result<Option<ObjectMeta>, InstallerError> {
         match self.leave.call(self.api(target).get_metadata(&target.key.name)).await {
             Ok(meta) => Ok(Some(meta.metadata)),
             Err(Denied::Fault(Fault::NotFound(_))) => Ok(None),
@@ -193,7 +193,7 @@ impl<'a> Hand<'a> {
     }
 
     /// See [`managers`].
-    async fn merge_managers(&self, target: &Target) -> Result<(), InstallerError> {
+    pub(super) async fn merge_managers(&self, target: &Target) -> Result<(), InstallerError> {
         for _ in 0..ATTEMPTS {
             let Some(meta) = self.fetch(target).await? else { return Ok(()) };
             let entries = meta.managed_fields.unwrap_or_default();
@@ -233,7 +233,7 @@ impl<'a> Hand<'a> {
         hidden.map_err(|fault| fault.of_installer(&target.title()))
     }
 
-    fn note(&mut self, target: &Target, meta: &ObjectMeta) {
+    pub(super) fn note(&mut self, target: &Target, meta: &ObjectMeta) {
         let version = meta.resource_version.clone().unwrap_or_default();
         self.written.push((target.clone(), Written::At { version }));
     }

@@ -58,7 +58,7 @@ pub(super) fn refused(object: &str, denied: Denied, redactor: &Redactor) -> Inst
 const QUOTES: [&str; 2] = ["Invalid value: \"", "Duplicate value: \""];
 
 /// The message without the values that it quotes, which may be those of a Secret in any coding.
-fn without_values(message: &str) -> String {
+pub(super) fn without_values(message: &str) -> String {
     QUOTES.iter().fold(message.to_owned(), |message, quote| {
         let mut clean = String::with_capacity(message.len());
         let mut rest = message.as_str();

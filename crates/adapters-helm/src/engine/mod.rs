@@ -15,7 +15,9 @@
 
 mod apply;
 mod begin;
+mod catch_up;
 mod claim;
+mod entrust;
 mod hand;
 mod kinds;
 mod leave;
@@ -43,6 +45,7 @@ use dbt_controller_domain::ports::{ChartInstaller, Clock, Fence, InstallerError}
 use dbt_controller_kube_access::{Barrier, Fault};
 use kube::Client;
 
+pub(crate) use self::entrust::Entrusted;
 use self::leave::Leave;
 use self::objects::Objects;
 use self::records::Records;
@@ -139,7 +142,7 @@ impl ChartInstaller for NativeInstaller {
         fence: &Fence,
     ) -> Result<RevisionHandle, InstallerError> {
         let leave = Leave::Write(fence);
-        let revision = self.begin_rollback(failed, to, description, leave).await?;
+        let revision = self.begin_rollback_revision(failed, to, description, leave).await?;
         self.apply_revision(&revision, apply::Fixed::MakeAnew, leave).await?;
         Ok(revision)
     }

@@ -239,6 +239,17 @@ impl Records {
         }
     }
 
+    /// Deletes a record, if nobody has written it since it was listed. Does not wait.
+    pub(super) async fn delete_unchanged(&self, head: &Head, leave: Leave<'_>) -> Result<Rewrite, InstallerError> {
+        let preconditions = Preconditions { uid: head.uid.clone(), resource_version: Some(head.version.clone()) };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match leave.call(self.api(&head.key.release).delete(&head.key.secret_name(), &params)).await {
+            Ok(_) => Ok(Rewrite::Done),
+            Err(Denied::Fault(Fault::NotFound(_) | Fault::Conflict(_))) => Ok(Rewrite::Outdated),
+            Err(denied) => Err(failed(&title(&head.key), denied)),
+        }
+    }
+
     /// Waits until the list shows that a record was deleted.
     pub(super) async fn gone(&self, head: &Head) -> Result<(), InstallerError> {
         let is_gone = || self.table.get(&head.key).is_none_or(|entry| entry.uid != head.uid);

@@ -42,7 +42,7 @@ impl Hand<'_> {
     ///
     /// Comparing a manifest with an object is the API server's business: it knows defaults, spellings of quantities, keys of lists. So
     /// it is asked by a dry run, whose answer tells whether an apply would change something. Thus an intact release is not written to.
-    async fn mend(&mut self, object: &ManifestObject, claim: &Claim) -> Result<bool, InstallerError> {
+    pub(super) async fn mend(&mut self, object: &ManifestObject, claim: &Claim) -> Result<bool, InstallerError> {
         let target = Target::of(object, self.release);
         let live = self.look(&target).await?;
         if let Some(applied) = live.as_ref().and_then(|live| live.applied.as_ref()) {

@@ -68,7 +68,8 @@ fn created(meta: &ObjectMeta) -> Timestamp {
 
 impl Revision {
     pub(super) fn decode(key: RecordKey, secret: &Secret) -> Result<Self, Unreadable> {
-        let record = Record::decode(key, secret)?;
+        let mut record = Record::decode(key, secret)?;
+        record.hold_open();
         let values = record.values()?;
         let manifest = Manifest::from_text(&record.manifest()?).map_err(|error| Unreadable::Manifest(error.to_string()))?;
         Ok(Self::with(record, &secret.metadata, values, manifest))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dbt_controller_domain::model::{ReleaseStatus, RevisionHandle, RevisionNumber};
 use dbt_controller_domain::ports::InstallerError;
 use dbt_controller_kube_access::{Denied, Fault};
+use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 
@@ -14,13 +15,14 @@ use super::claim::{Claim, changed};
 use super::hand::{Hand, Refusal, Target, bare};
 use super::leave::{Leave, failed};
 use super::records::{Creation, Rewrite};
+use super::revision::Revision;
 use crate::controller::Operation;
 use crate::manifest::ManifestObject;
 use crate::record::Record;
 
 /// What the API server says of a StatefulSet's field that cannot change. There is no reason code for it.
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/apis/apps/validation/validation.go>
-const FIXED_FIELD: &str = "updates to statefulset spec for fields other than";
+pub(super) const FIXED_FIELD: &str = "updates to statefulset spec for fields other than";
 /// Until a StatefulSet that leaves its pods is gone.
 const ORPHANING_LIMIT: Duration = Duration::from_secs(30);
 /// Until one is gone that goes with its pods: they have a minute to end by default.
@@ -30,7 +32,7 @@ const REPLICAS_MANAGER: &str = "dbt-controller";
 
 impl NativeInstaller {
     /// The records' part: marks `failed` as failed and records the revision that takes `to` back.
-    pub(super) async fn begin_rollback(
+    pub(super) async fn begin_rollback_revision(
         &self,
         failed: &RevisionHandle,
         to: RevisionNumber,
@@ -74,12 +76,7 @@ impl NativeInstaller {
 
         let next = next_number(Some(failed.revision));
         let operation = Operation { id: failed.operation.clone(), revision: next };
-        let now = self.clock.now();
-        let first_deployed = given_up.record.first_deployed().unwrap_or(now);
-        let back = target.record.rollback(next, first_deployed, now, |values| operation.write(values));
-        let back = back.map_err(|why| super::records::unreadable(target.key(), &why.to_string()))?;
-        let mut values = target.values.clone();
-        operation.write(&mut values);
+        let (back, values) = self.taking_back(&target, &operation, given_up.record.first_deployed())?;
 
         if status != ReleaseStatus::Failed {
             let change = |record: &mut Record| {
@@ -96,6 +93,21 @@ impl NativeInstaller {
         }
         self.cut(&history, leave).await?;
         Ok(Some(next))
+    }
+
+    /// The record by which an operation takes the content of a revision back, and its values.
+    pub(super) fn taking_back(
+        &self,
+        target: &Revision,
+        operation: &Operation,
+        first_deployed: Option<Timestamp>,
+    ) -> Result<(Record, Value), InstallerError> {
+        let now = self.clock.now();
+        let back = target.record.rollback(operation.revision, first_deployed.unwrap_or(now), now, |values| operation.write(values));
+        let back = back.map_err(|why| super::records::unreadable(target.key(), &why.to_string()))?;
+        let mut values = target.values.clone();
+        operation.write(&mut values);
+        Ok((back, values))
     }
 }
 

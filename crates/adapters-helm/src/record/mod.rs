@@ -11,6 +11,7 @@
 
 mod codec;
 mod key;
+mod unproved;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +29,7 @@ use serde_json::{Value, json};
 pub(crate) use self::codec::{MAX_SECRET_BYTES, Unreadable};
 use self::codec::{pack, unpack};
 pub(crate) use self::key::RecordKey;
+pub(crate) use self::unproved::unproved;
 
 /// What marks a Secret as a record of Helm.
 pub(crate) const OWNER_SELECTOR: &str = "owner=helm";
@@ -230,7 +232,6 @@ impl Record {
         self.info.insert("deleted".to_owned(), raw(&at.to_string()));
     }
 
-    #[cfg(test)]
     pub(crate) fn description(&self) -> String {
         self.info("description").unwrap_or_default()
     }

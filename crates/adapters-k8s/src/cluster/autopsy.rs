@@ -1,11 +1,14 @@
 //! What a person needs to see of a server that does not come up.
 
+use std::time::Duration;
+
 use dbt_controller_domain::model::{
     Autopsy, ClusterEvent, ContainerReport, ContainerState, ContainerStatus, Namespace, PodState, ServerKey, VolumeReport,
 };
 use dbt_controller_kube_access::Fault;
 use futures_util::future::join_all;
 use kube::Client;
+use tokio::time::timeout;
 
 use super::events::{About, SeenEvent, events};
 use super::servers::Server;
@@ -13,6 +16,12 @@ use super::{KubeCluster, logs};
 
 /// The most events that are shown.
 const EVENTS: usize = 20;
+
+/// How long events are waited for that must come: the cluster writes them a moment after the status that they are about, and a verdict at
+/// first sight is faster.
+const EVENTS_LAG: Duration = Duration::from_secs(3);
+/// Between two looks for them.
+const EVENTS_PAUSE: Duration = Duration::from_millis(300);
 
 /// Collects an autopsy: one request per container that has run (for its log) and one per object (for its events), all at the same time
 /// and each with a limit of its own.
@@ -25,8 +34,7 @@ pub(super) async fn autopsy(cluster: &KubeCluster, key: &ServerKey) -> Autopsy {
     let (client, namespace) = (&cluster.client, &key.namespace);
     let containers = seen.pods.iter().flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)));
     let reports = join_all(containers.map(|(pod, container)| report(client, namespace, pod, container)));
-    let found = join_all(seen.objects.iter().map(|about| events(client, namespace, about)));
-    let (reports, found) = futures_util::future::join(reports, found).await;
+    let (reports, found) = futures_util::future::join(reports, seen.events(client, namespace)).await;
 
     let mut containers = Vec::new();
     for (report, gap) in reports {
@@ -52,6 +60,9 @@ pub(super) async fn autopsy(cluster: &KubeCluster, key: &ServerKey) -> Autopsy {
     }
 }
 
+/// What is said of every pod, whatever becomes of it.
+const ROUTINE: [&str; 5] = ["Scheduled", "Pulling", "Pulled", "Created", "Started"];
+
 /// What was seen of the server at the moment of the autopsy.
 struct Seen {
     pods: Vec<PodState>,
@@ -72,6 +83,26 @@ impl Seen {
         }
     }
 
+    /// What was said of each object, in their order.
+    async fn events(&self, client: &Client, namespace: &Namespace) -> Vec<Result<Vec<SeenEvent>, Fault>> {
+        let read = || join_all(self.objects.iter().map(|about| events(client, namespace, about)));
+        let is_silent = |about: &About, found: &Result<Vec<SeenEvent>, Fault>| {
+            let in_trouble = || self.pods.iter().any(|pod| pod.uid == about.uid && is_in_trouble(pod));
+            let is_telling = |seen: &SeenEvent| !ROUTINE.contains(&seen.event.reason.as_str());
+            found.as_ref().is_ok_and(|found| !found.iter().any(is_telling)) && in_trouble()
+        };
+        let mut found = read().await;
+        let wait = async {
+            while self.objects.iter().zip(&found).any(|(about, found)| is_silent(about, found)) {
+                tokio::time::sleep(EVENTS_PAUSE).await;
+                found = read().await;
+            }
+        };
+        // Out of time: what was found so far has to do.
+        let _ = timeout(EVENTS_LAG, wait).await;
+        found
+    }
+
     /// The claims, each with the last that was said of it, else with what the pods say of their volumes.
     fn volumes(&self, events: &[SeenEvent]) -> Vec<VolumeReport> {
         let of_pods = self.pods.iter().find_map(|pod| pod.volume_failure.clone());
@@ -83,6 +114,16 @@ impl Seen {
         };
         self.claims.iter().map(report).collect()
     }
+}
+
+/// Whether something went wrong with a pod of which there must be an event.
+fn is_in_trouble(pod: &PodState) -> bool {
+    let is_failing = |container: &ContainerState| match &container.status {
+        ContainerStatus::Waiting { reason, .. } => !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing"),
+        ContainerStatus::Terminated(_) => true,
+        ContainerStatus::Running { .. } => false,
+    };
+    pod.containers.iter().any(is_failing)
 }
 
 /// What is to say of a container, and what of it could not be read.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbt_controller_domain::model::{Autopsy, ByteQuantity, Claim, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
+use dbt_controller_domain::model::{Autopsy, ByteQuantity, Claim, DagState, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
 use dbt_controller_domain::ports::{Clock, Cluster, ClusterError, Fence};
 use dbt_controller_kube_access::{Barrier, Cache, Changed, Denied, Fault, ObjectKey, READ_LIMIT, SERVER_LABEL, Source, call, fenced};
 use http::Request;
@@ -121,6 +121,14 @@ impl KubeCluster {
         Api::namespaced(self.client.clone(), namespace.as_str())
     }
 
+    /// Merges something into a StatefulSet, and waits until reads show it.
+    async fn patch(&self, key: &ServerKey, change: serde_json::Value, fence: &Fence) -> Result<(), ClusterError> {
+        let api = self.api::<StatefulSet>(&key.namespace);
+        let written = fenced(fence, api.patch_metadata(key.name.as_str(), &own_patch(), &Patch::Merge(change))).await.map_err(denied)?;
+        let version = written.metadata.resource_version.unwrap_or_default();
+        self.sets.seen(&object_key(key), &version, fence.call_limit()).await.map_err(Fault::of_cluster)
+    }
+
     /// Whether what was seen of a namespace can be relied on.
     fn readable(&self, namespace: &Namespace) -> Result<(), ClusterError> {
         self.synced().map_err(Fault::of_cluster)?;
@@ -199,11 +207,13 @@ impl Cluster for KubeCluster {
 
     /// By a merge patch of the StatefulSet: its subresource `scale` would need a right of its own.
     async fn set_replicas(&self, key: &ServerKey, replicas: u32, fence: &Fence) -> Result<(), ClusterError> {
-        let api = self.api::<StatefulSet>(&key.namespace);
-        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-        let written = fenced(fence, api.patch_metadata(key.name.as_str(), &own_patch(), &patch)).await.map_err(denied)?;
-        let version = written.metadata.resource_version.unwrap_or_default();
-        self.sets.seen(&object_key(key), &version, fence.call_limit()).await.map_err(Fault::of_cluster)
+        self.patch(key, json!({ "spec": { "replicas": replicas } }), fence).await
+    }
+
+    async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError> {
+        // A merge patch takes an annotation away that is null in it.
+        let annotations = json!({ (fold::DAG_STATE): state.map(DagState::as_str) });
+        self.patch(key, json!({ "metadata": { "annotations": annotations } }), fence).await
     }
 
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {

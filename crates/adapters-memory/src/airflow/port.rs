@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbt_controller_domain::model::{Connection, ConnectionStoreHealth, DagsReading, DeleteOutcome, PutOutcome, StoredConnection};
+use dbt_controller_domain::model::{
+    AllDagsReading, Connection, ConnectionStoreHealth, DagsReading, DeleteOutcome, PutOutcome, StoredConnection,
+};
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_domain::ports::{ConnectionError, ConnectionStore, Fence};
 
@@ -54,5 +56,10 @@ impl ConnectionStore for MemoryConnections {
     async fn dags(&self, release: &ReleaseName) -> Result<DagsReading, ConnectionError> {
         let dags = |scene: &mut Scene<'_>| Ok(DagsReading { dags: scene.state.airflow.dags(release), read_at: scene.timestamp() });
         self.0.call(Call::ConnectionsDags, None, dags).await
+    }
+
+    async fn all_dags(&self) -> Result<AllDagsReading, ConnectionError> {
+        let dags = |scene: &mut Scene<'_>| Ok(AllDagsReading { dags: scene.state.airflow.all_dags(), read_at: scene.timestamp() });
+        self.0.call(Call::ConnectionsAllDags, None, dags).await
     }
 }

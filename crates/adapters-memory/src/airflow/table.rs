@@ -81,6 +81,11 @@ impl AirflowState {
         dags.map(|(id, paused)| Dag { id: id.clone(), paused: *paused }).collect()
     }
 
+    pub(super) fn all_dags(&self) -> BTreeMap<ReleaseName, Vec<Dag>> {
+        let named = self.dags.iter().filter(|(_, dags)| !dags.is_empty());
+        named.map(|(release, _)| (release.clone(), self.dags(release))).collect()
+    }
+
     pub(super) fn set_dag(&mut self, release: &ReleaseName, id: &str, paused: bool) {
         self.dags.entry(release.clone()).or_default().insert(id.to_owned(), paused);
     }

@@ -38,7 +38,7 @@ fn info_size(info: &OperationInfo) -> usize {
 fn task_size(task: &Task) -> usize {
     match task {
         Task::Deploy(_) => REQUEST,
-        Task::Delete | Task::Suspend { .. } | Task::Resume | Task::Settle => OBJECT,
+        Task::Delete | Task::Suspend { .. } | Task::Resume | Task::Settle | Task::FollowDags => OBJECT,
     }
 }
 
@@ -50,7 +50,7 @@ fn success_size(success: &Success) -> usize {
     match success {
         Success::Deployed { notes, .. } => 3 * OBJECT + texts(notes),
         Success::Deleted { claims, .. } => 2 * OBJECT + texts(claims),
-        Success::Suspended | Success::Resumed | Success::Settled => OBJECT,
+        Success::Suspended | Success::Resumed | Success::Settled | Success::FollowedDags { .. } => OBJECT,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbt_controller_domain::model::{Autopsy, ByteQuantity, Claim, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
+use dbt_controller_domain::model::{Autopsy, ByteQuantity, Claim, DagState, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
 use dbt_controller_domain::ports::{Cluster, ClusterError, Fence};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,6 +59,17 @@ impl Cluster for MemoryCluster {
             if scene.scale(key, replicas) { Ok(()) } else { Err(ClusterError::NotFound(format!("StatefulSet {key}"))) }
         };
         self.0.call(Call::ClusterSetReplicas, Some(fence), scale).await
+    }
+
+    async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError> {
+        let note = |scene: &mut Scene<'_>| {
+            let set = scene.server(key).and_then(|server| server.stateful_set.as_mut());
+            let Some(set) = set else { return Err(ClusterError::NotFound(format!("StatefulSet {key}"))) };
+            set.dag_state = state;
+            scene.announce(key);
+            Ok(())
+        };
+        self.0.call(Call::ClusterSetDagState, Some(fence), note).await
     }
 
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dbt_controller_domain::Identity;
-use dbt_controller_domain::model::{ByteQuantity, Claim, ServerKey};
+use dbt_controller_domain::model::{ByteQuantity, Claim, DagState, ServerKey};
 use tokio::sync::watch;
 
 pub use self::cluster::MemoryCluster;
@@ -67,6 +67,7 @@ pub(crate) struct StatefulSet {
     /// When it will have seen the present spec.
     observed_at: Option<Moment>,
     created: Moment,
+    pub(crate) dag_state: Option<DagState>,
 }
 
 #[derive(Debug, Clone)]
@@ -231,6 +232,7 @@ impl StatefulSet {
             observed: None,
             observed_at: Some(now + pace.observation),
             created: now,
+            dag_state: None,
         }
     }
 

@@ -31,6 +31,7 @@ impl Server {
             created_at: timeline.timestamp(set.created),
             // The status does not tell; see `Hindrance::Refused`.
             pod_refusal: None,
+            dag_state: set.dag_state,
         }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dbt_controller_adapters_helm::{Gateway, NativeInstaller};
+use dbt_controller_adapters_helm::{CommandInstaller, Gateway, Helm, HelmAccess, HelmEngine, NativeInstaller};
 use dbt_controller_adapters_k8s::{HTTP_ROUTES, INGRESS_ROUTES, KubeCluster, KubeOperationStore, Right, StoreSettings, missing_rights};
 use dbt_controller_domain::Ports;
 use dbt_controller_domain::model::Namespace;
-use dbt_controller_domain::ports::Clock;
+use dbt_controller_domain::ports::{ChartInstaller, Clock, ConnectionStore};
 use dbt_controller_kube_access::{Barrier, Client, connect};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, process_environment};
 use crate::system::{SystemClock, SystemRandom};
 
 /// What the API server's audit log knows us by.
@@ -28,8 +28,8 @@ pub(super) struct Cluster {
 /// The adapters of the cluster that the settings name. They start whether or not it answers.
 ///
 /// # Errors
-/// If there are no credentials for a cluster.
-pub(super) async fn connected(settings: &Settings) -> anyhow::Result<Cluster> {
+/// If there are no credentials for a cluster, or no helm program although it is to be used.
+pub(super) async fn connected(settings: &Settings, connections: Option<Arc<dyn ConnectionStore>>) -> anyhow::Result<Cluster> {
     let client = connect(settings.cluster.context.as_deref(), USER_AGENT).await.context("cannot use a cluster")?;
     let namespaces = &settings.workflows.namespaces;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -38,13 +38,28 @@ pub(super) async fn connected(settings: &Settings) -> anyhow::Result<Cluster> {
     let barrier = Arc::clone(&cluster) as Arc<dyn Barrier>;
     let server = settings.cluster.server.clone();
     let gateway_rights = rights_of(server.gateway);
-    let installer = Arc::new(NativeInstaller::start(client.clone(), namespaces, server, barrier, Arc::clone(&clock)));
+    let native = NativeInstaller::start(client.clone(), namespaces, server, barrier, Arc::clone(&clock));
+    let installer = engine(settings, native).await?;
     let store = StoreSettings::new(settings.workflows.lock_stale_after);
     let operations = Arc::new(KubeOperationStore::start(client.clone(), settings.workflows.home(), store));
     tokio::spawn(tell_missing_rights(client, namespaces.clone(), gateway_rights));
-    let ports =
-        Ports { installer, cluster, connections: None, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
+    let ports = Ports { installer, cluster, connections, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
     Ok(Cluster { ports, operations })
+}
+
+/// What writes releases.
+async fn engine(settings: &Settings, native: NativeInstaller) -> anyhow::Result<Arc<dyn ChartInstaller>> {
+    match settings.cluster.engine {
+        HelmEngine::Native => Ok(Arc::new(native)),
+        HelmEngine::Command => {
+            let handed_on = |name: &str| Some((name.to_owned(), process_environment(name).ok()?));
+            let environment = HelmAccess::VARIABLES.into_iter().filter_map(handed_on).collect();
+            let access = HelmAccess { environment, context: settings.cluster.context.clone() };
+            let helm = Helm::find(access).await.context("HELM_ENGINE is `command`")?;
+            tracing::info!(helm.version = helm.version(), "releases are written by the helm program");
+            Ok(Arc::new(CommandInstaller::new(native, helm)))
+        }
+    }
 }
 
 /// What is needed beside the rights that every service needs.

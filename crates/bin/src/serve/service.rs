@@ -10,15 +10,18 @@ use anyhow::{Context as _, anyhow};
 use dbt_controller_adapters_k8s::KubeOperationStore;
 use dbt_controller_domain::Controller;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{cluster, wiring};
+use super::{airflow, cluster, wiring};
 use crate::embedded::{self, Token};
 use crate::settings::{ListenSettings, Settings};
 
 /// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
+
+/// How long giving up the Lease may take, whatever the other parts took; the doc of `SHUTDOWN_GRACE` leaves room for it, too.
+const RESIGN_LIMIT: Duration = Duration::from_secs(1);
 
 /// The running service.
 pub(super) struct Service {
@@ -37,17 +40,18 @@ impl Service {
     ///
     /// # Errors
     /// If the address cannot be listened on, or no cluster is configured.
-    pub(super) async fn start(settings: Settings, embedded: bool) -> anyhow::Result<Self> {
+    pub(super) async fn start(mut settings: Settings, embedded: bool) -> anyhow::Result<Self> {
         if settings.http.has_short_token() {
             tracing::warn!("SECRET_KEY or SECRET_KEY_PREVIOUS is shorter than 16 characters and can be guessed");
         }
         let listener = listen(&settings.http.listen)?;
         let address = listener.local_addr().context("cannot tell the address that the service listens on")?;
         let token = Token::new(settings.http.token.as_ref());
+        let connections = settings.airflow.take().map(airflow::connected).transpose()?;
         let (ports, operations) = if embedded {
-            (wiring::embedded_ports(&settings), None)
+            (wiring::embedded_ports(&settings, connections), None)
         } else {
-            let cluster = cluster::connected(&settings).await?;
+            let cluster = cluster::connected(&settings, connections).await?;
             (cluster.ports, Some(cluster.operations))
         };
         let api = wiring::api_settings(&settings, &token, &ports)?;
@@ -99,7 +103,7 @@ impl Service {
             Err(_) => tracing::warn!("the background work did not end"),
         }
         if let Some(operations) = self.operations
-            && timeout_at(deadline, operations.resign()).await.is_err()
+            && timeout(RESIGN_LIMIT, operations.resign()).await.is_err()
         {
             tracing::debug!("the Lease could not be given up and ends by itself");
         }

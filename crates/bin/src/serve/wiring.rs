@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use dbt_controller_adapters_memory::{MemoryWorld, WorldOptions};
 use dbt_controller_domain::Ports;
-use dbt_controller_domain::ports::Clock as _;
+use dbt_controller_domain::ports::{Clock as _, ConnectionStore};
 use dbt_controller_http_api::{ApiSettings, ServiceInfo, Tokens};
 
 use crate::embedded::Token;
 use crate::settings::Settings;
 use crate::system::{SystemClock, SystemRandom};
 
-/// The adapters of `--embedded`: a cluster, Helm and Airflow in memory.
-pub(super) fn embedded_ports(settings: &Settings) -> Ports {
+/// The adapters of `--embedded`: a cluster and Helm in memory, and an Airflow, unless there is a real one.
+pub(super) fn embedded_ports(settings: &Settings, connections: Option<Arc<dyn ConnectionStore>>) -> Ports {
     let world = MemoryWorld::new(WorldOptions {
         ready_after: settings.embedded_ready_after,
         namespaces: settings.workflows.namespaces.clone(),
@@ -21,7 +21,7 @@ pub(super) fn embedded_ports(settings: &Settings) -> Ports {
     Ports {
         installer: world.installer(),
         cluster: world.cluster(),
-        connections: Some(world.connections()),
+        connections: connections.or_else(|| Some(world.connections())),
         operations: world.operations(),
         // The world's own clock, which began with the machine's: what it records and what the service records are of one time.
         clock: world.clock(),

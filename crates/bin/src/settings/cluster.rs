@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_helm::{Overlay, ServerSettings};
+use dbt_controller_adapters_helm::{HelmEngine, Overlay, ServerSettings};
 use dbt_controller_domain::model::TextError;
 
 use super::reader::{Noted, Reader};
 use super::table::{
-    KUBERNETES_CONTEXT, SERVER_EPHEMERAL_STORAGE_LIMIT, SERVER_GATEWAY, SERVER_IMAGE_PULL_POLICY, SERVER_OVERLAY_FILE,
+    HELM_ENGINE, KUBERNETES_CONTEXT, SERVER_EPHEMERAL_STORAGE_LIMIT, SERVER_GATEWAY, SERVER_IMAGE_PULL_POLICY, SERVER_OVERLAY_FILE,
     SERVER_PROXY_TIMEOUT, SERVER_SECURITY, SERVER_TERMINATION_GRACE,
 };
 use super::values;
@@ -20,6 +20,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 pub(crate) struct ClusterSettings {
     /// The context of the kubeconfig; none for its current one, or the cluster that the service runs in.
     pub(crate) context: Option<String>,
+    /// What writes releases.
+    pub(crate) engine: HelmEngine,
     /// How the objects of servers are made.
     pub(crate) server: ServerSettings,
 }
@@ -27,6 +29,7 @@ pub(crate) struct ClusterSettings {
 impl ClusterSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
         let context = reader.optional(KUBERNETES_CONTEXT, |text| Ok(text.to_owned()));
+        let engine = reader.value(HELM_ENGINE, |text| text.parse());
         let image_pull_policy = reader.optional(SERVER_IMAGE_PULL_POLICY, |text| text.parse());
         let gateway = reader.value(SERVER_GATEWAY, |text| text.parse());
         let proxy_timeout = reader.value(SERVER_PROXY_TIMEOUT, values::duration_from(SHORTEST));
@@ -43,7 +46,7 @@ impl ClusterSettings {
             security: security?,
             overlay: overlay?.unwrap_or_default(),
         };
-        Ok(Self { context: context?, server })
+        Ok(Self { context: context?, engine: engine?, server })
     }
 }
 

@@ -7,6 +7,7 @@
 //!                                    table (names, kinds, defaults, docs) ─► help, /info, README
 //! ```
 
+mod airflow;
 mod cluster;
 mod defaults;
 mod error;
@@ -27,6 +28,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dbt_controller_adapters_airflow::AirflowSettings;
 use dbt_controller_domain::model;
 use dbt_controller_http_api::RequestDefaults;
 
@@ -49,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) defaults: RequestDefaults,
     /// Which cluster, and how servers are made there. Without effect with `--embedded`.
     pub(crate) cluster: ClusterSettings,
+    /// Which Airflow; none to do without, or with the one of `--embedded`.
+    pub(crate) airflow: Option<AirflowSettings>,
     /// How the workflows behave.
     pub(crate) workflows: model::Settings,
     /// What is logged, and how.
@@ -97,6 +101,7 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let workflows = workflows::read(reader);
     let defaults = defaults::read(reader);
     let cluster = ClusterSettings::read(reader);
+    let airflow = airflow::read(reader, workflows.as_ref().ok());
     let logs = LogSettings::read(reader);
     let shutdown_grace = reader.value(SHUTDOWN_GRACE, values::duration);
     let embedded_ready_after = reader.value(EMBEDDED_READY_AFTER, values::duration);
@@ -108,6 +113,7 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
         http: http?,
         defaults,
         cluster: cluster?,
+        airflow: airflow?,
         workflows,
         logs: logs?,
         shutdown_grace: shutdown_grace?,

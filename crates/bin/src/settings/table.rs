@@ -68,6 +68,8 @@ table! {
         "Where deployments go when a request names no namespace, and where operations are kept."
     KUBERNETES_CONTEXT: Text;
         "The context of the kubeconfig. Without it the kubeconfig's current one, or the cluster that the service runs in."
+    HELM_ENGINE: Text = "native";
+        "What writes releases: `native`, or `command` for the program `helm` (3.14 or later, or 4) on the `PATH`. See docs/engines.md."
     ALLOWED_NAMESPACES: List;
         "Further namespaces that a request may name, separated by commas."
     CLOUD_PROVIDER: Text = "gcp";
@@ -98,6 +100,16 @@ table! {
         "`hardened`, or `legacy` for privileged pods as the replaced service made them."
     SERVER_OVERLAY_FILE: Text;
         "A YAML file with partial objects that are merged into every server's, by kind. It reaches a server at its next deployment."
+    AIRFLOW_URL: Text;
+        "The address of Airflow 2 or 3, without `/api/…`. Without it no connection is registered, and answers say `not_configured`; `serve --embedded` then has an Airflow in memory."
+    AIRFLOW_USER: Text;
+        "Who the service is in Airflow: an account with the role Op or Admin. Required with `AIRFLOW_URL`."
+    AIRFLOW_PASSWORD: Secret;
+        "The password of that account. Required with `AIRFLOW_URL`."
+    AIRFLOW_CA_FILE: Text;
+        "A file with certificates in PEM, of which one must have issued Airflow's; those that the system trusts do not count then."
+    SLEEP_WITH_DAGS: Flag = "false";
+        "Puts a server to sleep when all DAGs of its release are paused, and wakes it when one is not: those with the tag `api_operator_dbt` and the description `Release: <release>`."
     DEPLOY_TIMEOUT: Duration = "30m";
         "How long a deployment may take in all."
     UNDO_TIMEOUT: Duration = "5m";

@@ -7,7 +7,7 @@ use dbt_controller_domain::model::{Namespace, Patience, Settings};
 use super::reader::{Noted, Reader};
 use super::table::{
     ALLOWED_NAMESPACES, CRASH_LOOP_RESTARTS, DEPLOY_TIMEOUT, KUBERNETES_NAMESPACE, LOCK_STALE_AFTER, MAX_CONCURRENT_DEPLOYMENTS,
-    MAX_QUEUED_OPERATIONS, NO_POD_WINDOW, OPERATION_RETENTION, PULL_ERROR_WINDOW, UNDO_TIMEOUT,
+    MAX_QUEUED_OPERATIONS, NO_POD_WINDOW, OPERATION_RETENTION, PULL_ERROR_WINDOW, SLEEP_WITH_DAGS, UNDO_TIMEOUT,
 };
 use super::values;
 
@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let operation_retention = reader.value(OPERATION_RETENTION, values::duration);
     let lock_stale_after = reader.value(LOCK_STALE_AFTER, values::duration_from(SHORTEST_LOCK));
     let patience = read_patience(reader);
+    let sleep_with_dags = reader.value(SLEEP_WITH_DAGS, values::flag);
     Ok(Settings {
         namespaces: namespaces?,
         deploy_timeout: deploy_timeout?,
@@ -34,6 +35,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Settings, Noted> {
         operation_retention: operation_retention?,
         lock_stale_after: lock_stale_after?,
         patience: patience?,
+        sleep_with_dags: sleep_with_dags?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Airflow connections as the domain sees them.
 
+use std::collections::BTreeMap;
+
 use dbt_controller_naming::{ConnectionId, ReleaseName};
 use jiff::Timestamp;
 
@@ -108,6 +110,33 @@ pub struct Dag {
 pub struct DagsReading {
     /// The DAGs, by id.
     pub dags: Vec<Dag>,
+    /// When this was read.
+    pub read_at: Timestamp,
+}
+
+words! {
+    /// What the DAGs of one release are doing, taken together.
+    pub enum DagState {
+        /// None of them needs the server.
+        AllPaused = "all-paused",
+        /// At least one of them may call the server at any moment.
+        SomeActive = "some-active",
+    }
+}
+
+impl DagState {
+    /// The state of these DAGs; none without any, for then nobody can say whether the server is needed.
+    pub fn of(dags: &[Dag]) -> Option<Self> {
+        let all_paused = || if dags.iter().all(|dag| dag.paused) { Self::AllPaused } else { Self::SomeActive };
+        (!dags.is_empty()).then(all_paused)
+    }
+}
+
+/// The DAGs of all releases, and when they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllDagsReading {
+    /// The DAGs of each release that has some, by id.
+    pub dags: BTreeMap<ReleaseName, Vec<Dag>>,
     /// When this was read.
     pub read_at: Timestamp,
 }

@@ -8,8 +8,8 @@ use dbt_controller_naming::{ConnectionId, Identity, ReleaseName};
 use jiff::Timestamp;
 
 use super::{
-    DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, ServerName, StoredConnection,
-    TextError,
+    DagState, DeployRequest, Failure, FieldHasher, Redactor, ReleaseKey, ReleaseStatus, RequestHash, RevisionNumber, ServerName,
+    StoredConnection, TextError,
 };
 use crate::words;
 
@@ -59,6 +59,8 @@ words! {
         Resume = "resume",
         /// Pay what an earlier operation had to leave: connections, claims.
         Settle = "settle",
+        /// Put it to sleep or wake it because its DAGs were paused or unpaused.
+        FollowDags = "follow_dags",
     }
 }
 
@@ -78,6 +80,8 @@ pub enum Task {
     Resume,
     /// Pay the open debts of the release.
     Settle,
+    /// Put it to sleep or wake it, if its DAGs were paused or unpaused since somebody looked.
+    FollowDags,
 }
 
 impl Task {
@@ -89,6 +93,7 @@ impl Task {
             Self::Suspend { .. } => OperationKind::Suspend,
             Self::Resume => OperationKind::Resume,
             Self::Settle => OperationKind::Settle,
+            Self::FollowDags => OperationKind::FollowDags,
         }
     }
 
@@ -96,7 +101,7 @@ impl Task {
     pub fn redactor(&self) -> Redactor {
         match self {
             Self::Deploy(request) => request.redactor(None),
-            Self::Delete | Self::Suspend { .. } | Self::Resume | Self::Settle => Redactor::default(),
+            Self::Delete | Self::Suspend { .. } | Self::Resume | Self::Settle | Self::FollowDags => Redactor::default(),
         }
     }
 
@@ -109,7 +114,7 @@ impl Task {
                 hasher.field(&force.to_string());
                 hasher.finish()
             }
-            Self::Delete | Self::Resume | Self::Settle => FieldHasher::new(self.kind().as_str()).finish(),
+            Self::Delete | Self::Resume | Self::Settle | Self::FollowDags => FieldHasher::new(self.kind().as_str()).finish(),
         }
     }
 }
@@ -232,6 +237,8 @@ pub struct Ledger {
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.
     pub replicas_before: Option<u32>,
+    /// What was noted of the release's DAGs before; a StatefulSet that is made anew has lost it.
+    pub dag_state_before: Option<DagState>,
     /// The failure that is being undone, once the undo has begun.
     pub undoing: Option<Box<Failure>>,
 }
@@ -404,4 +411,9 @@ pub enum Success {
     Resumed,
     /// Debts were paid.
     Settled,
+    /// It sleeps or runs as its DAGs need it.
+    FollowedDags {
+        /// What they were doing; none when nothing had to be done.
+        state: Option<DagState>,
+    },
 }

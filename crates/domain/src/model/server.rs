@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbt_controller_naming::Identity;
 use jiff::Timestamp;
 
-use super::{ByteQuantity, Namespace, ServerName};
+use super::{ByteQuantity, DagState, Namespace, ServerName};
 use crate::words;
 
 /// A server: its StatefulSet's namespace and name.
@@ -53,6 +53,8 @@ pub struct StatefulSetState {
     pub created_at: Timestamp,
     /// Why no pod can be created (quota, admission), when the cluster said so.
     pub pod_refusal: Option<PodRefusal>,
+    /// What the release's DAGs were doing when somebody of us last looked; none when nobody did.
+    pub dag_state: Option<DagState>,
 }
 
 /// Why the cluster refuses to create the pod.

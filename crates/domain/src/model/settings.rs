@@ -23,6 +23,8 @@ pub struct Settings {
     pub lock_stale_after: Duration,
     /// When a wait for a server is hopeless.
     pub patience: Patience,
+    /// Whether servers sleep while all DAGs of their release are paused (`SLEEP_WITH_DAGS`).
+    pub sleep_with_dags: bool,
 }
 
 /// The windows after which a broken pod ends the wait.
@@ -48,6 +50,7 @@ impl Settings {
             operation_retention: Duration::from_secs(60 * 60),
             lock_stale_after: Duration::from_secs(30),
             patience: Patience::default(),
+            sleep_with_dags: false,
         }
     }
 

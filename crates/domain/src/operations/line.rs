@@ -9,7 +9,8 @@ use super::records::{Known, update};
 use super::run::{Run, Stop};
 use super::{Ending, records::Change};
 use crate::model::{
-    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationKind, OperationRecord, OperationView, Phase, UndoOutcome,
+    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationKind, OperationRecord, OperationView, Phase, Success,
+    UndoOutcome,
 };
 use crate::ports::{Fence, StoreError};
 use tokio::time::Instant;
@@ -46,7 +47,7 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
             slot = engine.slot() => Some(slot),
             stop = run.stopped() => return stopped(stop),
         },
-        OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle => None,
+        OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags => None,
     };
     if how != Claim::TakenOver {
         run.begin();
@@ -157,8 +158,12 @@ async fn finish(
 ) -> Result<Option<(Known, Instant)>, StoreError> {
     let closing = engine.is_closing();
     let next = engine.new_holder();
-    // The end of a settling that paid nothing tells nobody anything; it would push out what does.
-    let silent = run.info.kind == OperationKind::Settle && paid.is_empty();
+    // The end of a settling that paid nothing, and of following DAGs to where the server is, tells nobody anything; it would push out
+    // what does.
+    let silent = match &finished.outcome {
+        Ok(Success::FollowedDags { state }) => state.is_none(),
+        Ok(_) | Err(_) => run.info.kind == OperationKind::Settle && paid.is_empty(),
+    };
     let write = |record: &mut OperationRecord| {
         record.running = None;
         for earlier in &mut record.finished {
@@ -169,6 +174,11 @@ async fn finish(
             }
         }
         if !silent {
+            // The last one tells it all: should it fail again and again, it must not push out what people look for.
+            let is_earlier = |earlier: &FinishedOperation| earlier.info.kind == OperationKind::FollowDags && earlier.debts.is_empty();
+            if run.info.kind == OperationKind::FollowDags {
+                record.finished.retain(|earlier| !is_earlier(earlier));
+            }
             record.finished.push(Arc::clone(finished));
         }
         let now = engine.clock.now();
@@ -201,15 +211,13 @@ async fn finish(
 
 /// After a lost answer: whether this operation's end is written already, and if so, renews the claim of the next one.
 fn found_finished(record: &mut OperationRecord, id: &OperationId, next: &HolderId) -> Change<bool> {
-    if record.finished(id).is_none() {
-        return Change::Leave(false);
-    }
+    // Looked for first: the end of some operations is not kept.
     match record.running.as_mut().filter(|running| running.holder == *next) {
         Some(running) => {
             running.renewal += 1;
             Change::Write(true)
         }
-        None => Change::Leave(true),
+        None => Change::Leave(record.finished(id).is_some()),
     }
 }
 

@@ -55,6 +55,10 @@ pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after
 /// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
 pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, scene: &Scene<'_>) -> Placement {
     let info = &operation.info;
+    if record.finished(&info.id).is_some() {
+        // An earlier try was written, its answer lost, and somebody else has run it to its end by now.
+        return Placement::Joined(info.id.clone());
+    }
     if is_held_by_another(record, info) {
         return Placement::Held;
     }
@@ -96,10 +100,11 @@ fn own_claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<Claim> {
     // Our own promotion is not renewed yet when its answer is lost.
     let is_new = running.renewal == 0;
     running.renewal += 1;
-    Some(match running.phase {
-        Phase::Queued if is_new => Claim::Fresh,
-        Phase::Queued => Claim::Reclaimed,
-        _ => Claim::TakenOver,
+    let has_begun = running.phase != Phase::Queued || running.ledger != Ledger::default();
+    Some(match (has_begun, is_new) {
+        (true, _) => Claim::TakenOver,
+        (false, true) => Claim::Fresh,
+        (false, false) => Claim::Reclaimed,
     })
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{BoxError, Fence, FenceDown};
-use crate::model::{Autopsy, ByteQuantity, Claim, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
+use crate::model::{Autopsy, ByteQuantity, Claim, DagState, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
 
 /// Sees and steers the servers that releases made.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -45,6 +45,13 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `NotFound` without a StatefulSet.
     async fn set_replicas(&self, key: &ServerKey, replicas: u32, fence: &Fence) -> Result<(), ClusterError>;
+
+    /// Notes on the server what its release's DAGs were doing, or takes the note away. MUST change nothing else; the note stays when the
+    /// release is written.
+    ///
+    /// # Errors
+    /// `NotFound` without a StatefulSet.
+    async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError>;
 
     /// The claims of the server's own template, by name. Answered from memory.
     ///

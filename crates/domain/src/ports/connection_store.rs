@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use dbt_controller_naming::{ConnectionId, ReleaseName};
 
 use super::{BoxError, Fence, FenceDown};
-use crate::model::{Connection, ConnectionStoreHealth, DagsReading, DeleteOutcome, PutOutcome, StoredConnection};
+use crate::model::{AllDagsReading, Connection, ConnectionStoreHealth, DagsReading, DeleteOutcome, PutOutcome, StoredConnection};
 
 /// Keeps the connections by which Airflow finds the servers.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -52,6 +52,13 @@ pub trait ConnectionStore: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Refused`.
     async fn dags(&self, release: &ReleaseName) -> Result<DagsReading, ConnectionError>;
+
+    /// The DAGs of all releases in one reading: what [`dags`](Self::dags) would tell of each. A DAG that carries the tag, but whose
+    /// description names nothing that can be a release, is left out.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Refused`.
+    async fn all_dags(&self) -> Result<AllDagsReading, ConnectionError>;
 }
 
 /// Why a connection could not be read or written.

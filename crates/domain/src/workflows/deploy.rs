@@ -37,7 +37,7 @@ struct Named<'a> {
 
 /// What has to be done to the StatefulSet before it can be applied.
 #[derive(Debug, Clone, Copy)]
-enum Rebuild<'a> {
+pub(super) enum Rebuild<'a> {
     /// Nothing.
     None,
     /// The claims grow; the size in a claim template cannot be changed, so the StatefulSet is made anew around its running pods.
@@ -47,12 +47,23 @@ enum Rebuild<'a> {
     Adopt(Option<&'a ByteQuantity>),
 }
 
+impl<'a> Rebuild<'a> {
+    pub(super) fn of(adopt: bool, grow: Option<&'a ByteQuantity>) -> Self {
+        match (adopt, grow) {
+            (true, grow) => Self::Adopt(grow),
+            (false, Some(size)) => Self::Grow(size),
+            (false, None) => Self::None,
+        }
+    }
+}
+
 /// What the decision was made on.
 struct Prepared {
     desired: DesiredRelease,
     plan: Plan,
-    /// Whether the newest revision is somebody else's Helm's.
-    is_humans: bool,
+    /// Whether the connection has the login already: it is that of the newest revision, which is in force and which one of our operations
+    /// wrote. A human may have brought back a revision with another password.
+    keeps_login: bool,
 }
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
@@ -90,12 +101,7 @@ impl<'a> Deploy<'a> {
                 self.write(&prepared, named.intent, None, Rebuild::None).await
             }
             Plan::Change { previous, grow, adopt } => {
-                let rebuild = match (adopt, grow) {
-                    (true, grow) => Rebuild::Adopt(grow.as_ref()),
-                    (false, Some(size)) => Rebuild::Grow(size),
-                    (false, None) => Rebuild::None,
-                };
-                self.write(&prepared, named.intent, *previous, rebuild).await
+                self.write(&prepared, named.intent, *previous, Rebuild::of(*adopt, grow.as_ref())).await
             }
         }
     }
@@ -197,6 +203,9 @@ impl<'a> Deploy<'a> {
             }
         };
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
+        let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
+        let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
+        let keeps_login = in_force.and_then(|release| release.credentials.as_ref()) == Some(&credentials);
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
             server: self.server.name.clone(),
@@ -220,9 +229,7 @@ impl<'a> Deploy<'a> {
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);
-        let facts = newest.and_then(|newest| newest.summary.deployment.as_ref());
-        let is_humans = facts.is_some_and(|facts| facts.operation.is_none());
-        Ok(Prepared { desired, plan, is_humans })
+        Ok(Prepared { desired, plan, keeps_login })
     }
 
     /// The revision in force; none when no revision is.
@@ -248,6 +255,8 @@ impl<'a> Deploy<'a> {
         rebuild: Rebuild<'_>,
     ) -> Result<Success, Halt> {
         let slept = self.look_around(previous).await?;
+        // Before the intent, which is stored with it: who takes over an operation that is still queued begins it anew.
+        self.run.phase(Phase::Record, "recording the release revision");
         self.store_intent(|ledger, meant| ledger.writing = meant).await?;
         let revision = self.record(&prepared.desired).await?;
         self.rebuild(rebuild).await?;
@@ -256,7 +265,7 @@ impl<'a> Deploy<'a> {
             self.wake().await?;
         }
         let awake = self.ready(Awaited::Own(&revision)).await?;
-        self.finish(&revision, &prepared.desired.credentials, intent, awake).await
+        self.finish(&revision, &prepared.desired.credentials, intent, prepared.keeps_login, awake).await
     }
 
     /// Notes what an undo must bring back: claims and replicas as they are. Says whether the server sleeps.
@@ -272,17 +281,18 @@ impl<'a> Deploy<'a> {
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
+        let dag_state = state.stateful_set.as_ref().and_then(|set| set.dag_state);
         self.run.note(|ledger| {
             ledger.previous = previous;
             ledger.server = Some(self.server.name.clone());
             ledger.claims_before = claims.iter().map(|claim| claim.name.clone()).collect();
             ledger.replicas_before = replicas;
+            ledger.dag_state_before = dag_state;
         });
         Ok(replicas == Some(0))
     }
 
     async fn record(&self, desired: &DesiredRelease) -> Result<RevisionHandle, Halt> {
-        self.run.phase(Phase::Record, "recording the release revision");
         let begun = call(self.run, self.deadline, || self.workflows.ports.installer.begin(desired, &self.run.fence)).await;
         let revision = match begun {
             Ok(revision) => revision,
@@ -297,7 +307,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// Clears the way for fields of the StatefulSet that cannot be changed.
-    async fn rebuild(&self, rebuild: Rebuild<'_>) -> Result<(), Halt> {
+    pub(super) async fn rebuild(&self, rebuild: Rebuild<'_>) -> Result<(), Halt> {
         let (grow, keep_pods) = match rebuild {
             Rebuild::None => return Ok(()),
             Rebuild::Grow(size) => (Some(size), true),
@@ -346,9 +356,11 @@ impl<'a> Deploy<'a> {
         revision: &RevisionHandle,
         credentials: &Credentials,
         intent: Option<ConnectionIntent>,
+        keeps_login: bool,
         awake: Awake,
     ) -> Result<Success, Halt> {
-        let connection = self.connect(credentials, intent).await?;
+        self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
+        let connection = self.connect(credentials, intent, keeps_login).await?;
         self.commit(revision).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision.revision, false, connection, self.adoption_notes())),
@@ -364,14 +376,33 @@ impl<'a> Deploy<'a> {
             .collect()
     }
 
-    async fn connect(&self, credentials: &Credentials, intent: Option<ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+    /// Writes the connection, unless it has the login already and its readable fields are as wanted: a password cannot be read to compare.
+    async fn connect(
+        &self,
+        credentials: &Credentials,
+        intent: Option<ConnectionIntent>,
+        keeps_login: bool,
+    ) -> Result<ConnectionReport, Halt> {
         let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
             return Ok(ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None });
         };
+        let connection = self.connection(credentials, intent.id.clone());
+        let mut known = intent.before;
+        if keeps_login && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
+            // Somebody may have replaced it while the server was waited for.
+            let found = call(self.run, self.deadline, || store.get(&intent.id)).await;
+            known = found.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
+            match &known {
+                Some(found) if found.agrees_with(&connection) => return Ok(registered(connection)),
+                Some(found) if found.owner.as_ref() != Some(&connection.owner) => {
+                    return Err(cannot_connect(&ConnectionError::Taken(whose(found)), &intent.id).into());
+                }
+                Some(_) | None => {}
+            }
+        }
         self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
         self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
-        let connection = self.connection(credentials, intent.id.clone());
-        let put = call(self.run, self.deadline, || store.put(&connection, intent.before.as_ref(), &self.run.fence)).await;
+        let put = call(self.run, self.deadline, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
         let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
         let status = match put {
             PutOutcome::Created => ConnectionOutcome::Created,
@@ -405,6 +436,7 @@ impl<'a> Deploy<'a> {
             Err(Halt::Failed(failure)) => return Err(self.unchanged_but_broken(*failure).await),
             other => other?,
         };
+        self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
         let connection = self.check_connection(prepared, intent).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision, true, connection, notes)),
@@ -418,21 +450,17 @@ impl<'a> Deploy<'a> {
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 
-    /// Writes the connection of an equal POST only when its readable fields differ, or when a human may have brought back a revision with
-    /// another password: that of the connection cannot be read to compare.
+    /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago, or when it may have
+    /// another password.
     async fn check_connection(&self, prepared: &Prepared, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+        let credentials = &prepared.desired.credentials;
         if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
-            let wanted = self.connection(&prepared.desired.credentials, id.clone());
-            if before.agrees_with(&wanted) && !prepared.is_humans {
-                return Ok(ConnectionReport {
-                    id: Some(id.clone()),
-                    url: Some(wanted.url),
-                    status: ConnectionOutcome::Updated,
-                    error: None,
-                });
+            let wanted = self.connection(credentials, id.clone());
+            if prepared.keeps_login && before.agrees_with(&wanted) {
+                return Ok(registered(wanted));
             }
         }
-        self.connect(&prepared.desired.credentials, intent.cloned()).await
+        self.connect(credentials, intent.cloned(), prepared.keeps_login).await
     }
 
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
@@ -464,6 +492,12 @@ impl<'a> Deploy<'a> {
         );
         Failure { undo: UndoOutcome::LeftAsIs, ..Failure::new(FailureCode::PutToSleep, message) }.into()
     }
+}
+
+/// A connection that is as it should be.
+fn registered(connection: Connection) -> ConnectionReport {
+    let Connection { id, url, .. } = connection;
+    ConnectionReport { id: Some(id), url: Some(url), status: ConnectionOutcome::Updated, error: None }
 }
 
 fn name_was_taken(by: &str) -> Failure {

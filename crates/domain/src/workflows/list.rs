@@ -188,7 +188,7 @@ fn is_meant(target: &Target, key: &ReleaseKey) -> bool {
     fits && target.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
 }
 
-fn is_deployment(release: &ReleaseSummary) -> bool {
+pub(super) fn is_deployment(release: &ReleaseSummary) -> bool {
     release.deployment.is_some() && release.is_present()
 }
 

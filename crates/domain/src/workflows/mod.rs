@@ -2,6 +2,7 @@
 
 mod await_server;
 mod call;
+mod dags;
 mod delete;
 mod deploy;
 pub(crate) mod faults;
@@ -82,6 +83,7 @@ impl Executor for Workflows {
             Task::Suspend { force } => scale::suspend(self, run, *force).await,
             Task::Resume => scale::resume(self, run).await,
             Task::Settle => settle::settle(self, run).await,
+            Task::FollowDags => dags::follow(self, run).await,
         }
     }
 }

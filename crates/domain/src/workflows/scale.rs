@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::await_server::{Awaited, Awake};
 use super::call::{Halt, call};
 use super::{Workflows, faults, server_of};
-use crate::model::{Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
+use crate::model::{DagsReading, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
 use crate::operations::{Ending, Run};
 
 /// Puts a server to sleep and answers when its pods are gone.
@@ -21,11 +21,14 @@ pub(super) async fn resume(workflows: &Workflows, run: &Run) -> Ending {
 }
 
 async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: Instant) -> Result<Success, Halt> {
-    if !force {
-        no_dag_needs_it(workflows, run, deadline).await?;
-    }
+    let decided_on = if force { None } else { no_dag_needs_it(workflows, run, deadline).await? };
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 0, deadline).await?;
+    match decided_on {
+        // Not a newer reading: a DAG that was unpaused since has to wake the server.
+        Some(reading) => workflows.note_reading(run, &server, &reading, deadline).await?,
+        None => note_dags(workflows, run, &server, deadline).await?,
+    }
     run.phase(Phase::Drain, "waiting until the pods are gone");
     workflows.await_gone(run, &server, deadline).await?;
     Ok(Success::Suspended)
@@ -34,20 +37,34 @@ async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: 
 async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Success, Halt> {
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 1, deadline).await?;
+    note_dags(workflows, run, &server, deadline).await?;
+    wait_until_awake(workflows, run, &server, deadline).await.map(|()| Success::Resumed)
+}
+
+/// Waits until a server that was scaled up is ready.
+pub(super) async fn wait_until_awake(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Ready, "waiting for the server to be ready");
-    match workflows.await_ready(run, &server, Awaited::Newest, deadline).await {
-        Ok(Awake::Ready) => Ok(Success::Resumed),
+    match workflows.await_ready(run, server, Awaited::Newest, deadline).await {
+        Ok(Awake::Ready) => Ok(()),
         Ok(Awake::PutToSleep) => {
             Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())
         }
-        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(failure.at(Phase::Ready), &server).await.into()),
+        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(failure.at(Phase::Ready), server).await.into()),
         Err(stop) => Err(stop),
     }
 }
 
+/// What somebody has just decided holds until the DAGs change again.
+async fn note_dags(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
+    let state = call(run, deadline, || workflows.ports.cluster.server(server)).await;
+    let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+    let noted = state.stateful_set.as_ref().and_then(|set| set.dag_state);
+    workflows.note_dags(run, server, noted, deadline).await
+}
+
 /// An unpaused DAG would call the sleeping server.
-async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<(), Halt> {
-    let Some(store) = &workflows.ports.connections else { return Ok(()) };
+async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<DagsReading>, Halt> {
+    let Some(store) = &workflows.ports.connections else { return Ok(None) };
     let release = &run.info.key.name;
     let reading = call(run, deadline, || store.dags(release)).await.map_err(|broken| {
         broken.or_fail(|error| {
@@ -58,13 +75,13 @@ async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) ->
     })?;
     let active: Vec<_> = reading.dags.iter().filter(|dag| !dag.paused).map(|dag| format!("`{}`", dag.id)).collect();
     if active.is_empty() {
-        return Ok(());
+        return Ok(Some(reading));
     }
     let message = format!("unpaused DAGs use this server: {}; pause them in Airflow, or suspend with `?force=true`", active.join(", "));
     Err(Failure::new(FailureCode::DagsActive, message).into())
 }
 
-async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<ServerKey, Halt> {
+pub(super) async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<ServerKey, Halt> {
     let key = &run.info.key;
     let release = call(run, deadline, || workflows.ports.installer.get(key, None)).await;
     let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
@@ -79,13 +96,13 @@ async fn find_server(workflows: &Workflows, run: &Run, deadline: Instant) -> Res
     Ok(server_of(key, summary.as_ref()))
 }
 
-async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
+pub(super) async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
     let scaled = call(run, deadline, || workflows.ports.cluster.set_replicas(server, replicas, &run.fence)).await;
     scaled.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))
 }
 
-fn ending(result: Result<Success, Halt>) -> Ending {
+pub(super) fn ending(result: Result<Success, Halt>) -> Ending {
     match result {
         Ok(success) => Ending::success(success),
         Err(Halt::Stop(stop)) => Ending::Stopped(stop),

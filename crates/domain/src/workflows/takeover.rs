@@ -4,9 +4,11 @@ use tokio::time::Instant;
 
 use super::await_server::Awaited;
 use super::call::{Broken, Halt, insist};
-use super::deploy::Deploy;
+use super::deploy::{Deploy, Rebuild};
+use super::faults;
 use crate::model::{
-    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, RevisionHandle, Success,
+    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, RevisionHandle,
+    RevisionNumber, Success,
 };
 use crate::operations::Stop;
 
@@ -27,8 +29,10 @@ impl Deploy<'_> {
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
         if own.summary.status == ReleaseStatus::Deployed {
             // The commit came last and is the point of no return: all of it is done, only the end was not noted.
+            self.commit_again(&revision).await?;
             return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
         }
+        self.clear_the_way(ledger.previous).await?;
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
         self.apply(&revision).await?;
         if ledger.replicas_before == Some(0) {
@@ -36,7 +40,7 @@ impl Deploy<'_> {
         }
         let patience = Instant::now() + self.workflows.settings.lock_stale_after;
         match self.workflows.await_ready(self.run, &self.server, Awaited::Own(&revision), patience).await {
-            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, awake).await,
+            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, false, awake).await,
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),
         }
@@ -53,6 +57,30 @@ impl Deploy<'_> {
                 Err(Stop::Later.into())
             }
         }
+    }
+
+    /// A commit writes the records of two revisions, and may have been broken off in between.
+    async fn commit_again(&self, revision: &RevisionHandle) -> Result<(), Halt> {
+        match insist(self.run, self.deadline, || self.workflows.ports.installer.commit(revision, &self.run.fence)).await {
+            Ok(()) => Ok(()),
+            Err(Broken::Stop(stop)) => Err(stop.into()),
+            Err(Broken::Error(error)) => {
+                tracing::warn!(operation.id = %self.run.info.id, %error, "an older revision may still be marked as deployed");
+                Ok(())
+            }
+        }
+    }
+
+    /// What has to go before the objects can be applied may still be there. The revision before this one tells whether anything had to.
+    async fn clear_the_way(&self, previous: Option<RevisionNumber>) -> Result<(), Halt> {
+        let Some(previous) = previous else { return Ok(()) };
+        let key = &self.run.info.key;
+        let before = insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(previous))).await;
+        let before = before.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+        let Some(facts) = before.and_then(|release| release.summary.deployment) else { return Ok(()) };
+        let wished = &self.request.resources.storage_size;
+        let grows = facts.storage.is_some_and(|held| wished.bytes() > held.bytes());
+        self.rebuild(Rebuild::of(facts.identity.is_none(), grows.then_some(wished))).await
     }
 
     /// The connection as it was written by whoever ran this deploy before.

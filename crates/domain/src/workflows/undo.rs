@@ -187,6 +187,7 @@ impl Deploy<'_> {
             left.note(marked.map_err(|error| format!("revision {} is not marked as failed: {error}", back.revision)));
             return Ok(());
         }
+        self.workflows.renote_dags(self.run, &self.server, ledger.dag_state_before, deadline).await?;
         let committed = stop_of(insist(self.run, deadline, || installer.commit(&back, fence)).await)?;
         left.note(committed.map_err(|error| format!("revision {} is not marked as deployed: {error}", back.revision)));
         Ok(())

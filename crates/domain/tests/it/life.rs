@@ -155,7 +155,10 @@ async fn a_human_who_changes_the_release_in_the_middle_is_not_overruled() {
 async fn a_human_who_uninstalls_the_release_before_the_commit_is_not_overruled() {
     let stage = Stage::new();
     revision(stage.deploy(main_request("v1")).await);
-    let ticket = stage.controller.deploy(main_request("v2"), crate::stage::caller()).await.unwrap();
+    let mut wished = main_request("v2");
+    // So that the connection is written, too.
+    wished.credentials.password = Some("another-password".into());
+    let ticket = stage.controller.deploy(wished, crate::stage::caller()).await.unwrap();
     let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
     views.wait_for(|view| view.phase == Phase::Connect).await.unwrap();
     assert!(stage.world.releases().uninstall(&key(NAME), false));

@@ -8,7 +8,9 @@ use dbt_controller_domain::Controller;
 use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
-use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, revision, server, settings, target, world};
+use crate::stage::{
+    NAME, Stage, caller, code, deploy, key, main_request, replica, replica_with, revision, server, settings, target, world,
+};
 
 /// A replica that can be frozen, and one that survives.
 struct Pair {
@@ -24,6 +26,14 @@ impl Pair {
         let store = Freezing::new(world.operations());
         let frozen = replica(&world, store.clone(), settings());
         let survivor = replica(&world, world.operations(), settings());
+        Self { world, store, frozen, survivor }
+    }
+
+    fn without_airflow() -> Self {
+        let world = world();
+        let store = Freezing::new(world.operations());
+        let frozen = replica_with(&world, store.clone(), None, settings());
+        let survivor = replica_with(&world, world.operations(), None, settings());
         Self { world, store, frozen, survivor }
     }
 
@@ -76,6 +86,19 @@ async fn a_deploy_whose_holder_is_gone_is_undone_when_its_server_is_not_ready() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_holder_made_before_it_first_renewed_is_taken_back_too() {
+    let pair = Pair::without_airflow();
+    let _background = pair.survivor_works();
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    // Its claim is there by now.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!(failure.undo, UndoOutcome::Undone, "{failure}");
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_call_is_made_between_half_the_stale_time_and_the_takeover() {
     let pair = Pair::new();
     revision(deploy(&pair.frozen, main_request("v1")).await);
@@ -94,11 +117,20 @@ async fn a_delete_whose_holder_is_gone_is_finished() {
     let _background = pair.survivor_works();
     let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
     pair.freeze_in(&ticket, Phase::Drain).await;
-    assert!(matches!(
-        pair.survivor.wait(&ticket).await.unwrap().outcome,
-        Ok(Success::Deleted { .. }) | Err(Failure { code: FailureCode::NotFound, .. })
-    ));
+    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_whose_holder_died_when_all_was_gone_is_told_as_done() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Claims).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+    let _background = pair.survivor_works();
+    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,6 +232,34 @@ async fn a_holder_that_dies_right_after_it_recorded_a_change_costs_nobody_their_
     assert!(pair.world.releases().get(&key(NAME)).is_some_and(|release| release.summary.deployed_revision.is_some()));
     assert_eq!(pair.world.claims().of(&server(NAME)).len(), 1);
     assert_eq!(pair.world.airflow().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_whose_holder_died_before_it_made_room_for_a_larger_volume_is_finished() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    pair.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang).times(2));
+    let mut larger = main_request("v2");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    let ticket = pair.frozen.deploy(larger, caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Apply).await;
+    let _background = pair.survivor_works();
+    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 2);
+    assert_eq!(pair.world.calls().count(Call::ClusterGrowClaims), 3);
+    assert_eq!(pair.world.calls().count(Call::ClusterDeleteStatefulSet), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_was_broken_off_between_its_two_records_is_finished() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Commit).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let commits = pair.world.calls().count(Call::InstallerCommit);
+    let _background = pair.survivor_works();
+    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 2);
+    assert_eq!(pair.world.calls().count(Call::InstallerCommit), commits + 1, "the commit is made sure of");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 //!
 //! CI logs are searched for `fail`, `error`, `forbidden` and `denied`: no message here contains one of them.
 
-use dbt_controller_domain::model::{ConnectionOutcome, ConnectionReport, OperationInfo, ReleaseStatus, Success};
+use dbt_controller_domain::model::{ConnectionOutcome, ConnectionReport, DagState, OperationInfo, ReleaseStatus, Success};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -148,6 +148,9 @@ pub(crate) fn success_message(info: &OperationInfo, success: &Success) -> String
         Success::Suspended => format!("Deployment {release} suspended successfully"),
         Success::Resumed => format!("Deployment {release} resumed successfully"),
         Success::Settled => format!("Leftovers of deployment {release} removed successfully"),
+        Success::FollowedDags { state: Some(DagState::AllPaused) } => format!("Deployment {release} put to sleep: its DAGs are paused"),
+        Success::FollowedDags { state: Some(DagState::SomeActive) } => format!("Deployment {release} woken: a DAG of it is not paused"),
+        Success::FollowedDags { state: None } => format!("Deployment {release} is as its DAGs need it"),
     }
 }
 
@@ -179,7 +182,7 @@ impl SuccessDetails {
                 airflow_connection: connection.into(),
                 operation_id,
             }),
-            Success::Suspended | Success::Resumed | Success::Settled => {
+            Success::Suspended | Success::Resumed | Success::Settled | Success::FollowedDags { .. } => {
                 Self::Other(ReleaseDetails { release_name, namespace, operation_id })
             }
         }

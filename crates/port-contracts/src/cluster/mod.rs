@@ -82,6 +82,7 @@ suite! {
         starting::a_sleeping_or_absent_server_does_not_answer_its_probe,
         steering::scaling_to_zero_ends_the_pods_and_keeps_the_claims,
         steering::scaling_changes_nothing_else,
+        steering::a_note_of_the_dags_is_kept_and_changes_nothing_else,
         steering::scaling_what_does_not_exist_is_not_found,
         steering::replicas_survive_a_changed_template,
         steering::what_somebody_else_scales_is_seen,

@@ -1,6 +1,6 @@
 //! Scaling, replacing, deleting.
 
-use dbt_controller_domain::model::ServerState;
+use dbt_controller_domain::model::{DagState, ServerState};
 use dbt_controller_domain::ports::ClusterError;
 
 use super::{ClusterHarness, Played, is_ready};
@@ -43,10 +43,32 @@ pub(super) async fn scaling_changes_nothing_else(harness: &dyn ClusterHarness) -
     Ok(())
 }
 
+pub(super) async fn a_note_of_the_dags_is_kept_and_changes_nothing_else(harness: &dyn ClusterHarness) -> Outcome {
+    let played = Played::ready(harness).await?;
+    let noted = |state: &ServerState| state.stateful_set.as_ref().and_then(|set| set.dag_state);
+    let before = played.state().await?;
+    ensure_eq!(noted(&before), None, "the note on a new server");
+    for state in [Some(DagState::AllPaused), Some(DagState::SomeActive), Some(DagState::SomeActive), None, Some(DagState::AllPaused)] {
+        played.cluster.set_dag_state(&played.key, state, &fence()).await?;
+        ensure_eq!(noted(&*played.state().await?), state, "the note");
+    }
+    let after = played.state().await?;
+    ensure_eq!(uids(&after), uids(&before), "the pods");
+    let spec = |state: &ServerState| state.stateful_set.as_ref().map(|set| (set.generation, set.replicas, set.update_revision.clone()));
+    ensure_eq!(spec(&after), spec(&before), "the StatefulSet");
+    played.write_tag("2.0.0").await?;
+    ensure_eq!(noted(&*played.state().await?), Some(DagState::AllPaused), "the note after the release was written");
+    played.cluster.set_replicas(&played.key, 0, &fence()).await?;
+    ensure_eq!(noted(&*played.until_no_pods().await?), Some(DagState::AllPaused), "the note after the server was scaled");
+    Ok(())
+}
+
 pub(super) async fn scaling_what_does_not_exist_is_not_found(harness: &dyn ClusterHarness) -> Outcome {
     let played = Played::new(harness, fresh_request(harness));
     let scaled = played.cluster.set_replicas(&played.key, 1, &fence()).await;
     ensure_err!(scaled, ClusterError::NotFound(_), "scaling without a StatefulSet");
+    let noted = played.cluster.set_dag_state(&played.key, Some(DagState::AllPaused), &fence()).await;
+    ensure_err!(noted, ClusterError::NotFound(_), "a note without a StatefulSet");
     ensure_eq!(*played.state().await?, ServerState::default(), "the state");
     Ok(())
 }

@@ -122,6 +122,10 @@ impl Cluster for Mortal<dyn Cluster> {
         self.process.call(self.port.set_replicas(key, replicas, fence)).await
     }
 
+    async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError> {
+        self.process.call(self.port.set_dag_state(key, state, fence)).await
+    }
+
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
         self.process.call(self.port.claims(key)).await
     }
@@ -176,6 +180,10 @@ impl ConnectionStore for Mortal<dyn ConnectionStore> {
 
     async fn check(&self) -> Result<ConnectionStoreHealth, ConnectionError> {
         self.process.call(self.port.check()).await
+    }
+
+    async fn all_dags(&self) -> Result<AllDagsReading, ConnectionError> {
+        self.process.call(self.port.all_dags()).await
     }
 
     async fn dags(&self, release: &ReleaseName) -> Result<DagsReading, ConnectionError> {

@@ -258,7 +258,8 @@ fn fold(ended: &[Arc<FinishedOperation>]) -> (Promise, BTreeSet<Part>) {
                 promise.shown = Shown::Unknown;
                 trouble.extend(Part::ALL);
             }
-            (OperationKind::Settle, _) | (OperationKind::Deploy, Ok(_)) => {}
+            // The stories run without `SLEEP_WITH_DAGS`.
+            (OperationKind::Settle | OperationKind::FollowDags, _) | (OperationKind::Deploy, Ok(_)) => {}
         }
     }
     (promise, trouble)

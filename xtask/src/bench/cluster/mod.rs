@@ -16,7 +16,8 @@ use self::watch::Watch;
 use super::load::{Api, Figures};
 use super::machine::Machine;
 use super::{api, report};
-use crate::cluster::{Interrupt, Plane, program};
+use crate::cluster::{Plane, program};
+use crate::interrupt::Interrupt;
 use crate::project::{self, Profile};
 use crate::service;
 

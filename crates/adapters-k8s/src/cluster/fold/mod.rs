@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 pub(super) use claim::{ClaimView, claim};
 pub(super) use pod::{PodView, is_same_family, pod};
-pub(super) use stateful_set::{SetView, stateful_set};
+pub(super) use stateful_set::{DAG_STATE, SetView, stateful_set};
 
 /// The server that a StatefulSet's namespace and name make; none for a name that is no DNS label, since no server has such a one.
 pub(super) fn server_key(namespace: &str, name: &str) -> Option<ServerKey> {

@@ -5,6 +5,9 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::{count, created_at, uid_of};
 
+/// The annotation that says what the release's DAGs were doing when the service last looked.
+pub(in crate::cluster) const DAG_STATE: &str = "dbt-controller.fast.bi/dag-state";
+
 /// What is kept of a StatefulSet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cluster) struct SetView {
@@ -15,6 +18,7 @@ pub(in crate::cluster) struct SetView {
 /// Folds a StatefulSet. Its status has no word on why a pod cannot be created, so `pod_refusal` is always none; a dry run tells.
 pub(in crate::cluster) fn stateful_set(set: StatefulSet) -> SetView {
     let status = set.status.unwrap_or_default();
+    let dag_state = set.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DAG_STATE)?.parse().ok());
     SetView {
         uid: uid_of(&set.metadata),
         state: StatefulSetState {
@@ -28,6 +32,7 @@ pub(in crate::cluster) fn stateful_set(set: StatefulSet) -> SetView {
             update_revision: status.update_revision.unwrap_or_default(),
             created_at: created_at(&set.metadata),
             pod_refusal: None,
+            dag_state,
         },
     }
 }

@@ -27,6 +27,7 @@ fn set(replicas: u32) -> SetView {
             update_revision: "r".to_owned(),
             created_at: at(0),
             pod_refusal: None,
+            dag_state: None,
         },
     }
 }

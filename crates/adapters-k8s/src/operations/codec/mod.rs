@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use self::operation::Record;
 
-/// The version of the stored form.
-const SCHEMA: u32 = 1;
+/// The version of the stored form. What 2 added (`dag_state_before`, following DAGs) is none in what 1 wrote.
+const SCHEMA: u32 = 2;
 
 /// A record as it is stored, with the moment at which its lock was last taken or renewed, by the API server's clock.
 #[derive(Debug, Clone)]

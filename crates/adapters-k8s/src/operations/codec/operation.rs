@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dbt_controller_domain::model::{self, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, RevisionNumber, ServerName};
+use dbt_controller_domain::model::{
+    self, DagState, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, RevisionNumber, ServerName,
+};
 use dbt_controller_domain::naming::{self, ConnectionId, GitBranch, ProjectName, ReleaseName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,7 @@ enum Task {
     Suspend { force: bool },
     Resume,
     Settle,
+    FollowDags,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -147,6 +150,8 @@ struct Ledger {
     adopting: bool,
     claims_before: Vec<String>,
     replicas_before: Option<u32>,
+    #[serde(default, with = "text::optional")]
+    dag_state_before: Option<DagState>,
     undoing: Option<Failure>,
 }
 
@@ -220,6 +225,7 @@ impl From<&model::Task> for Task {
             model::Task::Suspend { force } => Self::Suspend { force: *force },
             model::Task::Resume => Self::Resume,
             model::Task::Settle => Self::Settle,
+            model::Task::FollowDags => Self::FollowDags,
         }
     }
 }
@@ -304,6 +310,7 @@ impl From<&model::Ledger> for Ledger {
             adopting,
             claims_before,
             replicas_before,
+            dag_state_before,
             undoing,
         } = ledger;
         Self {
@@ -316,6 +323,7 @@ impl From<&model::Ledger> for Ledger {
             adopting: *adopting,
             claims_before: claims_before.clone(),
             replicas_before: *replicas_before,
+            dag_state_before: *dag_state_before,
             undoing: undoing.as_deref().map(Failure::from),
         }
     }
@@ -382,6 +390,7 @@ impl From<Task> for model::Task {
             Task::Suspend { force } => Self::Suspend { force },
             Task::Resume => Self::Resume,
             Task::Settle => Self::Settle,
+            Task::FollowDags => Self::FollowDags,
         }
     }
 }
@@ -443,8 +452,19 @@ impl From<Debt> for model::Debt {
 
 impl From<Ledger> for model::Ledger {
     fn from(ledger: Ledger) -> Self {
-        let Ledger { connection, connecting, revision, previous, writing, server, adopting, claims_before, replicas_before, undoing } =
-            ledger;
+        let Ledger {
+            connection,
+            connecting,
+            revision,
+            previous,
+            writing,
+            server,
+            adopting,
+            claims_before,
+            replicas_before,
+            dag_state_before,
+            undoing,
+        } = ledger;
         Self {
             connection: connection.map(model::ConnectionIntent::from),
             connecting,
@@ -455,6 +475,7 @@ impl From<Ledger> for model::Ledger {
             adopting,
             claims_before,
             replicas_before,
+            dag_state_before,
             undoing: undoing.map(|failure| Box::new(failure.into())),
         }
     }

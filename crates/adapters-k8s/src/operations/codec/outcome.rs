@@ -1,6 +1,6 @@
 //! How an operation ended.
 
-use dbt_controller_domain::model::{self, ConnectionOutcome, FailureCode, Phase, ReleaseStatus, RevisionNumber, UndoOutcome};
+use dbt_controller_domain::model::{self, ConnectionOutcome, DagState, FailureCode, Phase, ReleaseStatus, RevisionNumber, UndoOutcome};
 use dbt_controller_domain::naming::ConnectionId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,10 @@ pub(super) enum Success {
     Suspended,
     Resumed,
     Settled,
+    FollowedDags {
+        #[serde(with = "text::optional")]
+        state: Option<DagState>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +127,7 @@ impl From<model::Success> for Success {
             model::Success::Suspended => Self::Suspended,
             model::Success::Resumed => Self::Resumed,
             model::Success::Settled => Self::Settled,
+            model::Success::FollowedDags { state } => Self::FollowedDags { state },
         }
     }
 }
@@ -192,6 +197,7 @@ impl From<Success> for model::Success {
             Success::Suspended => Self::Suspended,
             Success::Resumed => Self::Resumed,
             Success::Settled => Self::Settled,
+            Success::FollowedDags { state } => Self::FollowedDags { state },
         }
     }
 }

@@ -53,9 +53,19 @@ fn read(value: &serde_json::Value) -> Result<Stored, DecodeError> {
 fn what_a_newer_version_wrote_is_refused_and_named() {
     let mut newer = example();
     assert!(read(&newer).is_ok());
-    newer["schema"] = 2.into();
+    newer["schema"] = (SCHEMA + 1).into();
     newer["another"] = "field".into();
-    assert_eq!(read(&newer).unwrap_err(), DecodeError::Newer(2));
+    assert_eq!(read(&newer).unwrap_err(), DecodeError::Newer(SCHEMA + 1));
+}
+
+#[test]
+fn what_the_first_version_wrote_is_read() {
+    let mut older = example();
+    older["schema"] = 1.into();
+    let ledger = older["record"]["running"]["ledger"].as_object_mut().unwrap();
+    assert!(ledger.remove("dag_state_before").is_some());
+    let stored = read(&older).unwrap();
+    assert_eq!(stored.record.running.as_ref().unwrap().ledger.dag_state_before, None);
 }
 
 #[test]

@@ -16,6 +16,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("PORT", "8080"),
     ("KUBERNETES_NAMESPACE", "elsewhere"),
     ("KUBERNETES_CONTEXT", "staging"),
+    ("HELM_ENGINE", "command"),
     ("ALLOWED_NAMESPACES", "team-a, team-b"),
     ("CLOUD_PROVIDER", "aws"),
     ("GCP_SERVICE_ACCOUNT", "dbt@project.iam.gserviceaccount.com"),
@@ -34,6 +35,11 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("SERVER_EPHEMERAL_STORAGE_LIMIT", "2Gi"),
     ("SERVER_SECURITY", "legacy"),
     ("SERVER_OVERLAY_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/tests/overlay.yaml")),
+    ("AIRFLOW_URL", "https://airflow.example.com/team"),
+    ("AIRFLOW_USER", "op"),
+    ("AIRFLOW_PASSWORD", "another-password"),
+    ("AIRFLOW_CA_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/tests/ca.pem")),
+    ("SLEEP_WITH_DAGS", "true"),
     ("DEPLOY_TIMEOUT", "10m"),
     ("UNDO_TIMEOUT", "1m"),
     ("PULL_ERROR_WINDOW", "250ms"),
@@ -54,16 +60,18 @@ const OTHER_VALUES: &[(&str, &str)] = &[
 
 /// Everything that the settings say, secrets included, but not the copy that `/info` shows.
 fn effect(settings: &Settings) -> String {
-    let Settings { http, defaults, cluster, workflows, logs, shutdown_grace, embedded_ready_after, shown: _ } = settings;
+    let Settings { http, defaults, cluster, airflow, workflows, logs, shutdown_grace, embedded_ready_after, shown: _ } = settings;
     let secrets: Vec<_> = [&http.token, &http.previous_token].into_iter().flatten().map(|secret| secret.expose_secret()).collect();
-    format!("{http:?} {defaults:?} {cluster:?} {workflows:?} {logs:?} {shutdown_grace:?} {embedded_ready_after:?} {secrets:?}")
+    let airflow = airflow.as_ref().map(|airflow| (&airflow.url, &airflow.user, airflow.password.expose_secret(), &airflow.ca_certificates));
+    format!("{http:?} {defaults:?} {cluster:?} {airflow:?} {workflows:?} {logs:?} {shutdown_grace:?} {embedded_ready_after:?} {secrets:?}")
 }
 
 #[test]
 fn every_setting_has_an_effect() {
     for setting in TABLE.iter().filter(|setting| setting.name != "CONFIG_FILE") {
         let (name, text) = OTHER_VALUES.iter().find(|(name, _)| *name == setting.name).expect(setting.name);
-        for (embedded, base) in [(false, vec![("SECRET_KEY", KEY)]), (true, vec![])] {
+        let airflow = [("AIRFLOW_URL", "https://airflow:8080"), ("AIRFLOW_USER", "admin"), ("AIRFLOW_PASSWORD", "a-password")];
+        for (embedded, base) in [(false, [&[("SECRET_KEY", KEY)], &airflow[..]].concat()), (true, airflow.to_vec())] {
             let changed: Vec<_> = base.iter().copied().filter(|(other, _)| other != name).chain([(*name, *text)]).collect();
             let before = load(embedded, &environment(&base)).unwrap();
             let after = load(embedded, &environment(&changed)).unwrap();

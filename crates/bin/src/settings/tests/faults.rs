@@ -102,9 +102,15 @@ fn a_variable_that_is_no_text_is_named() {
 fn no_error_repeats_what_was_set() {
     // Not a valid text for any setting: no word, number, time, name, list item or JSON.
     const CANARY: &str = "CANARY /@ 7f3a";
-    let texts = ["FLASK_ENV", "KUBERNETES_CONTEXT", "CONFIG_FILE"];
+    let texts = ["FLASK_ENV", "KUBERNETES_CONTEXT", "CONFIG_FILE", "AIRFLOW_USER", "AIRFLOW_PASSWORD"];
+    let usable = [
+        ("SECRET_KEY", "a-key-for-the-tests-1"),
+        ("AIRFLOW_URL", "https://airflow:8080"),
+        ("AIRFLOW_USER", "admin"),
+        ("AIRFLOW_PASSWORD", "a-password"),
+    ];
     for setting in TABLE.iter().filter(|setting| !texts.contains(&setting.name)) {
-        let error = load_with(&[("SECRET_KEY", "a-key-for-the-tests-1"), (setting.name, CANARY)]).expect_err(setting.name);
+        let error = load_with(&[&usable[..], &[(setting.name, CANARY)]].concat()).expect_err(setting.name);
         assert!(error.0.iter().any(|fault| fault.variable == setting.name), "{}: {error}", setting.name);
         assert!(!format!("{error} {error:?}").contains("CANARY"), "{error}");
     }

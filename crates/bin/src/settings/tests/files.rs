@@ -37,9 +37,9 @@ fn the_environment_wins_over_the_file() {
 
 #[test]
 fn a_key_that_nobody_reads_is_an_error() {
-    let found = faults(load_file(".toml", "PROT = 8080\nport = 1\nCONFIG_FILE = \"x\"\nAIRFLOW_URL = \"http://x\"\n", &[]));
+    let found = faults(load_file(".toml", "PROT = 8080\nport = 1\nCONFIG_FILE = \"x\"\nAIRFLOW_TOKEN = \"x\"\n", &[]));
     let expected = [
-        ("AIRFLOW_URL", "is not known"),
+        ("AIRFLOW_TOKEN", "is not known"),
         ("CONFIG_FILE", "cannot stand in the file that it names"),
         ("PROT", "is not known"),
         ("port", "is not known; write it as `PORT`"),

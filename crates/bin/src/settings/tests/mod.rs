@@ -1,5 +1,6 @@
 //! What operators can set, and what they are told when it is wrong.
 
+mod airflow;
 mod effects;
 mod faults;
 mod files;

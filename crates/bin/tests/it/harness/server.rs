@@ -43,6 +43,8 @@ impl Server {
         let logs = Arc::new(Mutex::new(String::new()));
         let log_reader = collect(process.stderr.take().unwrap(), Arc::clone(&logs));
         let greeting = read_greeting(process.stdout.take().unwrap());
+        // Built together with an adapter that uses TLS, the HTTP client has it too, and cannot be made without a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // Its own client, so that a connection of another test's service is never taken for this one's.
         let client = Client::builder().no_proxy().timeout(2 * DEADLINE).build().unwrap();
         let mut server =

@@ -125,6 +125,16 @@ fn placing_twice_after_a_lost_answer_changes_nothing() {
 }
 
 #[test]
+fn an_operation_that_ended_before_its_submitter_saw_an_answer_is_not_run_again() {
+    let mut record = OperationRecord::empty(key());
+    put(&mut record, "op-1", deploy_task(), false);
+    record.running = None;
+    record.finished.push(finished("op-1", 0, Vec::new()));
+    assert_eq!(put(&mut record, "op-1", deploy_task(), false), Placement::Joined("op-1".parse().unwrap()));
+    assert_eq!(record.unfinished().count(), 0);
+}
+
+#[test]
 fn an_orphaned_line_is_claimed_and_a_held_one_is_not() {
     let me = holder("me");
     let mut record = busy();

@@ -193,6 +193,7 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
         };
         summary().map(|()| shown.map(|release| Arc::new(release.summary)))
     });
+    mock.expect_behind().returning(|| None);
     let hash = play("installer.manifest_hash");
     mock.expect_manifest_hash().returning(move |_| hash().map(|()| ManifestHash("new".to_owned())));
     let begin = play("installer.begin");
@@ -255,6 +256,8 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     });
     let (sleep, wake) = (play("cluster.set_replicas(0)"), play("cluster.set_replicas(1)"));
     mock.expect_set_replicas().returning(move |_, replicas, _| if replicas == 0 { sleep() } else { wake() });
+    let note = play("cluster.set_dag_state");
+    mock.expect_set_dag_state().returning(move |_, _, _| note());
     let (claims, claims_story, before) = (play("cluster.claims"), Arc::clone(story), script.newest.is_some());
     mock.expect_claims().returning(move |_| {
         let made = before || claims_story.lock().unwrap().claims_made;

@@ -1,7 +1,7 @@
 use super::stage::{Script, Stage, failure};
 use crate::model::*;
 use crate::operations::Ending;
-use crate::test_support::{deploy_task, release, server_key};
+use crate::test_support::{deploy_task, new_login_task, release, server_key};
 
 /// The writes after the step that failed.
 fn undo_of(stage: &Stage, failed: &str) -> Vec<String> {
@@ -56,7 +56,7 @@ async fn each_failed_step_of_a_change_goes_back_to_the_old_revision() {
         ("installer.commit@1", "installer.commit", reconnect),
     ];
     for (fault, step, undo) in table {
-        let (ending, stage) = Script::deployed().failing(fault).play(deploy_task()).await;
+        let (ending, stage) = Script::deployed().failing(fault).play(new_login_task()).await;
         let failure = failure(ending);
         assert_eq!(undo_of(&stage, step), *undo, "{fault}");
         assert_eq!(failure.undo, UndoOutcome::Undone, "{fault}: {failure}");
@@ -66,9 +66,7 @@ async fn each_failed_step_of_a_change_goes_back_to_the_old_revision() {
 
 #[tokio::test(start_paused = true)]
 async fn a_restored_connection_has_the_password_of_the_old_revision() {
-    let mut wished = crate::test_support::request();
-    wished.credentials.password = Some("wished-password".into());
-    let (_, stage) = Script::deployed().failing("installer.commit@1").play(Task::Deploy(Box::new(wished))).await;
+    let (_, stage) = Script::deployed().failing("installer.commit@1").play(new_login_task()).await;
     let story = stage.story.lock().unwrap();
     let passwords: Vec<_> = story.written.iter().map(|written| written.credentials.clone()).collect();
     assert_eq!(passwords, [crate::test_support::credentials("wished-password"), crate::test_support::credentials("old-password")]);
@@ -111,7 +109,7 @@ async fn a_failed_undo_takes_over_the_code_and_says_what_is_left() {
         ("connections.put@2", "connection `test_project_main` is not as it was"),
     ];
     for (fault, sentence) in change {
-        let (ending, stage) = Script::deployed().failing("installer.commit@1").failing(fault).play(deploy_task()).await;
+        let (ending, stage) = Script::deployed().failing("installer.commit@1").failing(fault).play(new_login_task()).await;
         let failure = failure(ending);
         assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{fault}");
         assert!(failure.message.contains(sentence), "{fault}: {}", failure.message);

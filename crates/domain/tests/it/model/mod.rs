@@ -45,8 +45,19 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not `{text}`")))
 }
 
+/// A test's own stack has 2 MiB. Without optimisation the making of a story, and its play on the same thread, need more.
+const STACK: usize = 16 << 20;
+
 #[test]
 fn every_story_keeps_the_three_worlds_together() {
+    let stories = std::thread::Builder::new().stack_size(STACK).spawn(play_stories).unwrap();
+    if let Err(panic) = stories.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of a long run")]
+fn play_stories() {
     let operations = setting("MODEL_OPERATIONS").map_or(OPERATIONS, |operations| operations as usize);
     let first = setting("MODEL_SEED").unwrap_or(SEED);
     let (sum, began) = (RefCell::new(Told::default()), Instant::now());

@@ -161,6 +161,7 @@ fn task() -> BoxedStrategy<Task> {
         any::<bool>().prop_map(|force| Task::Suspend { force }),
         Just(Task::Resume),
         Just(Task::Settle),
+        Just(Task::FollowDags),
     ]
     .boxed()
 }
@@ -225,8 +226,10 @@ fn ledger() -> BoxedStrategy<Ledger> {
     let intent = (connection_id(), of(stored)).prop_map(|(id, before)| ConnectionIntent { id, before });
     let revision = || any::<Option<u32>>().prop_map(|number| number.map(RevisionNumber));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (of(intent), flags, revision(), revision(), of(server()), texts(), any::<Option<u32>>(), of(failure()))
-        .prop_map(|(connection, (connecting, writing, adopting), revision, previous, server, claims_before, replicas_before, undoing)| {
+    let before = (any::<Option<u32>>(), of(one_of(DagState::ALL)));
+    (of(intent), flags, revision(), revision(), of(server()), texts(), before, of(failure()))
+        .prop_map(|(connection, (connecting, writing, adopting), revision, previous, server, claims_before, before, undoing)| {
+            let (replicas_before, dag_state_before) = before;
             Ledger {
                 connection,
                 connecting,
@@ -237,6 +240,7 @@ fn ledger() -> BoxedStrategy<Ledger> {
                 adopting,
                 claims_before,
                 replicas_before,
+                dag_state_before,
                 undoing: undoing.map(Box::new),
             }
         })
@@ -281,6 +285,7 @@ fn success() -> BoxedStrategy<Success> {
         Just(Success::Suspended),
         Just(Success::Resumed),
         Just(Success::Settled),
+        of(one_of(DagState::ALL)).prop_map(|state| Success::FollowedDags { state }),
     ]
     .boxed()
 }

@@ -37,7 +37,7 @@ impl Interrupt {
     }
 
     /// Whether it came.
-    pub(super) fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 

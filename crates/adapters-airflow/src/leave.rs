@@ -1,0 +1,43 @@
+//! Leave to make calls: until when, and under which fence.
+
+use std::time::Duration;
+
+use dbt_controller_domain::ports::Fence;
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+
+/// How long a call that only reads may take, its repetitions included.
+const READ_LIMIT: Duration = Duration::from_secs(10);
+
+/// Leave to make the calls of one step.
+///
+/// All calls under one leave, their repetitions and the pauses between them end by its deadline; so no single call lasts longer than
+/// the fence allows.
+#[derive(Debug)]
+pub(crate) struct Leave<'a> {
+    fence: Option<&'a Fence>,
+    deadline: Instant,
+}
+
+impl<'a> Leave<'a> {
+    /// To read.
+    pub(crate) fn to_read() -> Self {
+        Self { fence: None, deadline: Instant::now() + READ_LIMIT }
+    }
+
+    /// To write, and to read on the way to it.
+    pub(crate) fn to_write(fence: &'a Fence) -> Self {
+        Self { fence: Some(fence), deadline: Instant::now() + fence.call_limit() }
+    }
+
+    /// When every call must have ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Asks for leave to make one call now.
+    pub(crate) fn ask(&self) -> Result<(), Fault> {
+        self.fence.map_or(Ok(()), Fence::check).map_err(Fault::Fenced)
+    }
+}

@@ -1,0 +1,44 @@
+//! `ConnectionStore` for Airflow 2 and 3: the connections by which tasks find their servers, and the DAGs that use a server.
+//!
+//! ```text
+//! AirflowConnections ─► connections, put, dags, check     what the port promises: looks, retries, whose a connection is
+//!                          └─► session                    finds out the API, logs in, asks again where that may have been the trouble
+//!                                ├─ ask, body             one request, as this API takes it
+//!                                ├─ transport             one exchange over HTTP: deadline, fence, size
+//!                                └─ verdict               one match from the answer to a fault
+//! ```
+//!
+//! # Terms
+//! - **Api**: which of the two REST APIs a server speaks, `/api/v1` (Airflow 2, basic auth) or `/api/v2` (Airflow 3, tokens). It is found
+//!   out at the first call, and again when an answer shows that it is no longer so.
+//! - **Leave**: the right to make a call, and the moment when it must have ended.
+//! - **Fault**: why a call did not do what it was to do. One match makes the port's error of it.
+//!
+//! # What is never sent twice unseen
+//! A GET, and a DELETE by id, are repeated when no answer came. A write of a connection is not: the connection is looked at again first,
+//! so that one that changed hands meanwhile is not touched, and a create whose answer was lost is not made twice.
+
+mod ask;
+mod body;
+mod check;
+mod client;
+mod connections;
+mod content;
+mod dags;
+mod detection;
+mod fault;
+mod leave;
+mod owner;
+mod pages;
+mod port;
+mod put;
+mod reply;
+mod retry;
+mod session;
+mod settings;
+mod token;
+mod transport;
+mod verdict;
+
+pub use self::port::AirflowConnections;
+pub use self::settings::{AirflowSettings, SetupError};

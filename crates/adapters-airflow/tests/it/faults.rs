@@ -1,0 +1,156 @@
+//! What real servers do not do on demand.
+
+use std::time::Duration;
+
+use dbt_controller_domain::model::PutOutcome;
+use dbt_controller_domain::ports::{ConnectionError, ConnectionStore as _, Fence};
+use dbt_controller_port_contracts::fixtures::fence;
+use tokio::time::Instant;
+
+use crate::airflow::Airflow;
+use crate::harness::{adapter, adapter_of, connection, settings};
+use crate::stub::{Play, Stub};
+
+fn half() -> Play {
+    Play::Raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"connection_id\": \"a".to_vec())
+}
+
+/// Each fault once at each call; the port's promise is kept all the same.
+#[tokio::test]
+async fn a_fault_that_passes_is_not_noticed() {
+    let faults = [
+        Play::Close,
+        half(),
+        Play::json(500, r#"{"detail": "database is locked"}"#),
+        Play::html(502),
+        Play::html(503),
+        Play::json(429, "{}").header("retry-after", 1),
+    ];
+    for (generation, api) in [(2, "v1"), (3, "v2")] {
+        for fault in &faults {
+            let airflow = Airflow::start(generation).await;
+            let (store, wanted) = (adapter_of(&airflow), connection());
+            let one = format!("/api/{api}/connections/{}", wanted.id);
+            airflow.instead(&format!("GET /api/{api}/version"), false, fault.clone());
+            store.get(&wanted.id).await.unwrap();
+            airflow.instead(&format!("POST /api/{api}/connections"), true, fault.clone());
+            assert_eq!(store.put(&wanted, None, &fence()).await.unwrap(), PutOutcome::Created, "{fault:?}");
+            airflow.instead(&format!("GET {one}"), false, fault.clone());
+            let known = store.get(&wanted.id).await.unwrap();
+            airflow.instead(&format!("PATCH {one}"), false, fault.clone());
+            assert_eq!(store.put(&wanted, known.as_ref(), &fence()).await.unwrap(), PutOutcome::Updated, "{fault:?}");
+            airflow.instead(&format!("GET /api/{api}/connections"), false, fault.clone());
+            assert_eq!(store.list_ours().await.unwrap().len(), 1);
+            airflow.instead(&format!("DELETE {one}"), false, fault.clone());
+            store.delete(&wanted.id, &fence()).await.unwrap();
+            assert!(airflow.state().connections.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_is_given_up_soon() {
+    for fault in [Play::Close, half(), Play::html(503)] {
+        let stub = Stub::start(move |_| fault.clone()).await;
+        let begin = Instant::now();
+        let answer = adapter(settings(&stub.url())).get(&connection().id).await;
+        assert!(matches!(answer, Err(ConnectionError::Unavailable(_))), "{answer:?}");
+        assert!(begin.elapsed() < Duration::from_secs(3));
+        assert_eq!(stub.seen().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_is_longer_than_the_time_left_is_not_waited() {
+    let stub = Stub::start(|_| Play::json(429, "{}").header("retry-after", 3600)).await;
+    let begin = Instant::now();
+    let answer = adapter(settings(&stub.url())).get(&connection().id).await;
+    assert!(matches!(answer, Err(ConnectionError::Unavailable(_))), "{answer:?}");
+    assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn no_write_lasts_longer_than_its_fence_allows_nor_begins_when_it_is_down() {
+    let airflow = Airflow::start(3).await;
+    let (store, wanted) = (adapter_of(&airflow), connection());
+    store.check().await.unwrap();
+    airflow.state().always = Some(Play::Hang);
+    let short = Fence::new(Duration::from_millis(900), Instant::now());
+    let begin = Instant::now();
+    let put = store.put(&wanted, None, &short).await;
+    assert!(matches!(put, Err(ConnectionError::Unavailable(_))), "{put:?}");
+    assert!(begin.elapsed() < Duration::from_millis(400), "{:?}", begin.elapsed());
+
+    // It goes down between two calls of one write.
+    airflow.state().always = None;
+    store.put(&wanted, None, &fence()).await.unwrap();
+    let known = store.get(&wanted.id).await.unwrap();
+    let fence = fence();
+    airflow.instead(&format!("GET /api/v2/connections/{}", wanted.id), true, Play::html(503));
+    airflow.stub.drain();
+    let (put, ()) = tokio::join!(store.put(&wanted, known.as_ref(), &fence), async {
+        while airflow.stub.seen().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        fence.take_down();
+    });
+    assert!(matches!(put, Err(ConnectionError::Fenced(_))), "{put:?}");
+    assert_eq!(airflow.stub.drain().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_of_thirty_megabytes_is_refused_and_not_kept() {
+    let body = format!("{{\"version\": \"{}\"}}", "x".repeat(30 << 20));
+    let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    for play in [Play::json(200, &body), Play::Raw(chunked.into_bytes())] {
+        let stub = Stub::start(move |_| play.clone()).await;
+        let begin = Instant::now();
+        let answer = adapter(settings(&stub.url())).get(&connection().id).await;
+        let Err(ConnectionError::Unavailable(why)) = answer else { panic!("{answer:?}") };
+        assert!(why.to_string().contains("8 MiB"), "{why}");
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[tokio::test]
+async fn credentials_do_not_follow_a_redirect() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = Stub::start(|_| Play::json(200, "{}")).await;
+        let target = format!("{}/api/v2/stolen?canary", elsewhere.url());
+        for generation in [2, 3] {
+            let airflow = Airflow::start(generation).await;
+            let store = adapter_of(&airflow);
+            store.check().await.unwrap();
+            airflow.state().always = Some(Play::html(status).header("location", &target));
+            for answer in [store.get(&connection().id).await.map(drop), store.put(&connection(), None, &fence()).await.map(drop)] {
+                let Err(ConnectionError::Unavailable(why)) = answer else { panic!("{answer:?}") };
+                assert!(why.to_string().contains("redirect to 127.0.0.1") && !why.to_string().contains("canary"), "{why}");
+            }
+        }
+        assert!(elsewhere.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unavailable() {
+    let url = Stub::start(|_| Play::Close).await.url();
+    let begin = Instant::now();
+    let answer = adapter(settings(&url)).get(&connection().id).await;
+    assert!(matches!(answer, Err(ConnectionError::Unavailable(_))), "{answer:?}");
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn values_that_airflow_repeats_do_not_come_back_in_errors() {
+    for detail in [
+        r#"{"detail": [{"loc": ["body", "password"], "msg": "too odd", "input": "canary-password"}]}"#,
+        r#"{"detail": "'canary-password' is too odd - 'password'"}"#,
+    ] {
+        let airflow = Airflow::start(3).await;
+        let (store, mut wanted) = (adapter_of(&airflow), connection());
+        wanted.credentials.password = "canary-password".into();
+        airflow.instead("POST /api/v2/connections", false, Play::json(422, detail));
+        let Err(ConnectionError::Rejected(why)) = store.put(&wanted, None, &fence()).await else { panic!("not rejected") };
+        assert!(why.contains("too odd") && !why.contains("canary"), "{why}");
+    }
+}

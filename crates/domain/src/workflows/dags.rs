@@ -1,0 +1,143 @@
+//! Sleeping by DAG: a server sleeps while all DAGs of its release are paused, and wakes when one is not.
+//!
+//! It acts on changes only. What the DAGs were doing when one of us last looked is noted on the StatefulSet; when they do something
+//! else now, the server follows. Without a note the state is only noted: new DAGs start paused, and must not put a fresh server to
+//! sleep. Whoever decides otherwise (suspend, resume, deploy) notes the present state too, so that the decision holds until the DAGs
+//! change again. A release without DAGs is left alone.
+
+use tokio::time::Instant;
+
+use super::call::{Broken, Halt, call};
+use super::list::is_deployment;
+use super::scale::{ending, find_server, scale, wait_until_awake};
+use super::{Workflows, faults, server_of};
+use crate::model::{DagState, DagsReading, Failure, Phase, ReleaseKey, ServerKey, Success};
+use crate::operations::{Ending, Run, Stop};
+
+/// Puts a server to sleep or wakes it, if its DAGs changed since somebody looked.
+pub(super) async fn follow(workflows: &Workflows, run: &Run) -> Ending {
+    let deadline = Instant::now() + workflows.settings.deploy_timeout;
+    ending(follow_steps(workflows, run, deadline).await.map(|state| Success::FollowedDags { state }))
+}
+
+/// What the DAGs are doing that the server had to follow; none when it is as they need it.
+async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<DagState>, Halt> {
+    let server = find_server(workflows, run, deadline).await?;
+    let Some(store) = &workflows.ports.connections else { return Ok(None) };
+    let release = &run.info.key.name;
+    let reading = call(run, deadline, || store.dags(release)).await;
+    let reading = reading.map_err(|broken| broken.or_fail(|error| faults::of_connections(&error, None)))?;
+    let state = call(run, deadline, || workflows.ports.cluster.server(&server)).await;
+    let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+    let (Some(now), Some(set)) = (DagState::of(&reading.dags), &state.stateful_set) else { return Ok(None) };
+    let Some(noted) = set.dag_state else {
+        set_dag_state(workflows, run, &server, Some(now), deadline).await?;
+        return Ok(None);
+    };
+    match now {
+        _ if now == noted => return Ok(None),
+        DagState::AllPaused if set.replicas > 0 => {
+            scale(workflows, run, &server, 0, deadline).await?;
+            set_dag_state(workflows, run, &server, Some(now), deadline).await?;
+            run.phase(Phase::Drain, "waiting until the pods are gone");
+            workflows.await_gone(run, &server, deadline).await?;
+        }
+        DagState::SomeActive if set.replicas == 0 => {
+            scale(workflows, run, &server, 1, deadline).await?;
+            // Before the wait: a server that does not come up is not started again and again.
+            set_dag_state(workflows, run, &server, Some(now), deadline).await?;
+            wait_until_awake(workflows, run, &server, deadline).await?;
+        }
+        DagState::AllPaused | DagState::SomeActive => {
+            set_dag_state(workflows, run, &server, Some(now), deadline).await?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(now))
+}
+
+async fn set_dag_state(
+    workflows: &Workflows,
+    run: &Run,
+    server: &ServerKey,
+    state: Option<DagState>,
+    deadline: Instant,
+) -> Result<(), Halt> {
+    let set = call(run, deadline, || workflows.ports.cluster.set_dag_state(server, state, &run.fence)).await;
+    set.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))
+}
+
+impl Workflows {
+    /// The releases whose DAGs are doing something else than what is noted on their servers, or of which nothing is noted yet.
+    ///
+    /// # Errors
+    /// `airflow_unavailable`, `airflow_refused`, `cluster_unavailable`.
+    pub(crate) async fn with_changed_dags(&self) -> Result<Vec<ReleaseKey>, Failure> {
+        let Some(store) = &self.ports.connections else { return Ok(Vec::new()) };
+        let reading = store.all_dags().await.map_err(|error| faults::of_connections(&error, None))?;
+        let mut changed = Vec::new();
+        for release in self.releases().await?.into_iter().filter(|release| is_deployment(release)) {
+            let Some(now) = reading.dags.get(&release.key.name).and_then(|dags| DagState::of(dags)) else { continue };
+            let server = self.ports.cluster.server(&server_of(&release.key, Some(&release))).await;
+            let server = server.map_err(|error| faults::of_cluster(&error))?;
+            if server.stateful_set.as_ref().is_some_and(|set| set.dag_state != Some(now)) {
+                changed.push(release.key.clone());
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Notes what the DAGs of the operation's release are doing now, so that the server is not made to follow them to where they are
+    /// already. Where servers do not sleep by DAG, the note becomes `before` again, should the StatefulSet have been made anew.
+    pub(super) async fn note_dags(&self, run: &Run, server: &ServerKey, before: Option<DagState>, deadline: Instant) -> Result<(), Halt> {
+        let wanted = match &self.ports.connections {
+            Some(store) if self.settings.sleep_with_dags => match call(run, deadline, || store.dags(&run.info.key.name)).await {
+                Ok(reading) => DagState::of(&reading.dags),
+                Err(Broken::Stop(stop)) => return Err(stop.into()),
+                Err(Broken::Error(error)) => {
+                    run.progress(format!("what the DAGs are doing cannot be read now: {error}"));
+                    None
+                }
+            },
+            _ => before,
+        };
+        self.note(run, server, wanted, deadline).await
+    }
+
+    /// The same with what was read of them before.
+    pub(super) async fn note_reading(&self, run: &Run, server: &ServerKey, reading: &DagsReading, deadline: Instant) -> Result<(), Halt> {
+        if !self.settings.sleep_with_dags {
+            return Ok(());
+        }
+        self.note(run, server, DagState::of(&reading.dags), deadline).await
+    }
+
+    /// A note that cannot be written fails nothing: without it, or with an old one, the next look sees to it.
+    async fn note(&self, run: &Run, server: &ServerKey, wanted: Option<DagState>, deadline: Instant) -> Result<(), Halt> {
+        let noted = match call(run, deadline, || self.ports.cluster.server(server)).await {
+            Ok(state) => match &state.stateful_set {
+                Some(set) if set.dag_state != wanted => {
+                    call(run, deadline, || self.ports.cluster.set_dag_state(server, wanted, &run.fence)).await
+                }
+                _ => Ok(()),
+            },
+            Err(broken) => Err(broken),
+        };
+        match noted {
+            Ok(()) => Ok(()),
+            Err(Broken::Stop(stop)) => Err(stop.into()),
+            Err(Broken::Error(error)) => {
+                run.progress(format!("what the DAGs are doing cannot be noted on the server: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// In an undo: makes the note what it was before.
+    pub(super) async fn renote_dags(&self, run: &Run, server: &ServerKey, before: Option<DagState>, deadline: Instant) -> Result<(), Stop> {
+        match self.note(run, server, before, deadline).await {
+            Err(Halt::Stop(stop)) => Err(stop),
+            Ok(()) | Err(Halt::Failed(_)) => Ok(()),
+        }
+    }
+}

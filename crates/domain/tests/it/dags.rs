@@ -1,0 +1,192 @@
+//! Servers sleep and wake with their DAGs.
+
+use std::time::Duration;
+
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind};
+use dbt_controller_domain::model::*;
+use dbt_controller_domain::ports::Cluster as _;
+
+use crate::stage::{NAME, Stage, caller, key, main_request, request, revision, server, settings, target};
+
+/// Longer than the time between two looks, with some for what follows.
+const A_LOOK: Duration = Duration::from_secs(90);
+
+/// A service that lets servers sleep with their DAGs, with its background work, and a server that runs.
+async fn stage() -> Stage {
+    let stage = Stage::with(Settings { sleep_with_dags: true, ..settings() });
+    let controller = stage.controller.clone();
+    tokio::spawn(async move { controller.run_background().await });
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    stage
+}
+
+fn set_dags(stage: &Stage, paused: &[bool]) {
+    let (airflow, release) = (stage.world.airflow(), key(NAME).name);
+    for number in 0..2 {
+        let id = format!("dag-{number}");
+        match paused.get(number) {
+            Some(paused) => airflow.set_dag(&release, &id, *paused),
+            None => airflow.remove_dag(&release, &id),
+        }
+    }
+}
+
+/// Replicas and note, after a look.
+async fn after_a_look(stage: &Stage) -> (u32, Option<DagState>) {
+    tokio::time::sleep(A_LOOK).await;
+    let set = stage.world.servers().get(&server(NAME)).stateful_set.unwrap();
+    (set.replicas, set.dag_state)
+}
+
+async fn followed(stage: &Stage) -> Vec<(OperationState, String)> {
+    let all = stage.controller.operations().await.unwrap();
+    let follows = all.iter().filter(|view| view.info.kind == OperationKind::FollowDags);
+    follows.map(|view| (view.state, format!("{:?}", view.outcome))).collect()
+}
+
+const PAUSED: Option<DagState> = Some(DagState::AllPaused);
+const ACTIVE: Option<DagState> = Some(DagState::SomeActive);
+
+#[tokio::test(start_paused = true)]
+async fn a_server_follows_its_dags() {
+    let stage = stage().await;
+    assert_eq!(after_a_look(&stage).await, (1, None), "without DAGs");
+    set_dags(&stage, &[true, true]);
+    assert_eq!(after_a_look(&stage).await, (1, PAUSED), "new DAGs start paused: only noted");
+    assert_eq!(followed(&stage).await, [], "what was only noted is not told");
+    set_dags(&stage, &[true, false]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE), "it runs already");
+    set_dags(&stage, &[true, true]);
+    assert_eq!(after_a_look(&stage).await, (0, PAUSED));
+    assert_eq!(stage.world.servers().pods(), 0);
+    set_dags(&stage, &[false, true]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    assert_eq!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Ready);
+    let told = followed(&stage).await;
+    assert_eq!(told.len(), 1, "the last one tells it all: {told:?}");
+    set_dags(&stage, &[]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE), "a release that lost its DAGs is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_a_change_costs_no_operation() {
+    let stage = stage().await;
+    set_dags(&stage, &[true]);
+    after_a_look(&stage).await;
+    let writes = stage.world.calls().count(Call::OperationsCompareAndSwap);
+    let looks = stage.world.calls().count(Call::ConnectionsAllDags);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(stage.world.calls().count(Call::OperationsCompareAndSwap), writes);
+    assert!(stage.world.calls().count(Call::ConnectionsAllDags) >= looks + 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_decides_holds_until_the_dags_change() {
+    let stage = stage().await;
+    set_dags(&stage, &[false]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    let suspended = stage.controller.suspend(&target(NAME), true, caller()).await.unwrap();
+    stage.controller.wait(&suspended).await.unwrap();
+    assert_eq!(after_a_look(&stage).await, (0, ACTIVE), "forced to sleep");
+    set_dags(&stage, &[true]);
+    assert_eq!(after_a_look(&stage).await, (0, PAUSED));
+    let resumed = stage.controller.resume(&target(NAME), caller()).await.unwrap();
+    stage.controller.wait(&resumed).await.unwrap();
+    assert_eq!(after_a_look(&stage).await, (1, PAUSED), "woken while its DAGs are paused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_notes_what_the_dags_are_doing() {
+    let stage = stage().await;
+    set_dags(&stage, &[false]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    set_dags(&stage, &[true]);
+    // Before anybody has looked: the server that was just asked for must not be put to sleep.
+    for (tag, expected) in [("v2", 2), ("v2", 2)] {
+        assert_eq!(revision(stage.deploy(main_request(tag)).await), expected);
+        assert_eq!(after_a_look(&stage).await, (1, PAUSED));
+        set_dags(&stage, &[false]);
+        assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+        set_dags(&stage, &[true]);
+    }
+}
+
+/// What is noted on the server right now.
+fn noted(stage: &Stage) -> Option<DagState> {
+    stage.world.servers().get(&server(NAME)).stateful_set.unwrap().dag_state
+}
+
+/// The size in a claim template cannot be changed: the StatefulSet is made anew.
+fn larger(tag: &str, size: &str) -> DeployRequest {
+    let mut request = main_request(tag);
+    request.resources.storage_size = size.parse().unwrap();
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_note_survives_a_stateful_set_that_is_made_anew() {
+    // Without the setting nobody reads Airflow, so the note can only be the old one.
+    let stage = Stage::new();
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    let fence = dbt_controller_port_contracts::fixtures::fence();
+    stage.world.cluster().set_dag_state(&server(NAME), PAUSED, &fence).await.unwrap();
+    assert_eq!(revision(stage.deploy(larger("v1", "2Gi")).await), 2);
+    assert_eq!(noted(&stage), PAUSED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_brings_the_note_back() {
+    let stage = stage().await;
+    set_dags(&stage, &[true]);
+    assert_eq!(after_a_look(&stage).await, (1, PAUSED));
+    let failure = stage.deploy(larger("missing-1", "3Gi")).await.unwrap_err();
+    assert_eq!(failure.undo, UndoOutcome::Undone, "{failure}");
+    assert_eq!(noted(&stage), PAUSED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_cannot_be_written_fails_no_deployment() {
+    let stage = stage().await;
+    set_dags(&stage, &[true]);
+    stage.world.faults().plan(Fault::new(Call::ClusterSetDagState, 1, FaultKind::Fail).times(50));
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
+    assert_eq!(noted(&stage), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_setting_nothing_follows_and_the_note_stays() {
+    let stage = Stage::new();
+    let controller = stage.controller.clone();
+    tokio::spawn(async move { controller.run_background().await });
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    set_dags(&stage, &[true]);
+    assert_eq!(after_a_look(&stage).await, (1, None));
+    assert_eq!(stage.world.calls().count(Call::ConnectionsAllDags), 0);
+    assert_eq!(stage.world.calls().count(Call::ConnectionsDags), 0, "a deploy asks for no DAGs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn airflow_that_is_away_changes_nothing() {
+    let stage = stage().await;
+    set_dags(&stage, &[false]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    stage.world.set_airflow_link(AirflowLink::Down);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    set_dags(&stage, &[true]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    stage.world.set_airflow_link(AirflowLink::Up);
+    assert_eq!(after_a_look(&stage).await, (0, PAUSED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn releases_follow_their_own_dags_only() {
+    let stage = stage().await;
+    let other = request("other", None, "v1");
+    assert_eq!(revision(stage.deploy(other).await), 1);
+    set_dags(&stage, &[false]);
+    after_a_look(&stage).await;
+    set_dags(&stage, &[true]);
+    assert_eq!(after_a_look(&stage).await, (0, PAUSED));
+    let set = stage.world.servers().get(&server("dbt-server-other")).stateful_set.unwrap();
+    assert_eq!((set.replicas, set.dag_state), (1, None));
+}

@@ -1,0 +1,197 @@
+//! The whole service on a real Airflow, with a cluster in memory.
+
+use std::time::Duration;
+
+use dbt_controller_tests::airflow::{Server, admin, tables};
+use dbt_controller_tests::{Answer, Service, until, until_within};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+const DEPLOYMENTS: &str = "/api/v1/deployments";
+const PASSWORD: &str = "p:a'ss \"w%ord é 0123456789";
+
+/// A service that works with this Airflow.
+async fn service(airflow: &Server, more: &[(&str, &str)]) -> Service {
+    let (user, password) = admin();
+    let settings =
+        [("AIRFLOW_URL", airflow.url.as_str()), ("AIRFLOW_USER", &user), ("AIRFLOW_PASSWORD", &password), ("LOG_LEVEL", "trace")];
+    Service::start_with(&["--embedded"], &[&settings, more].concat()).await
+}
+
+fn body(project: &str, user: &str) -> Value {
+    json!({ "project_name": project, "git_branch": "main", "basic_auth_user": user, "basic_auth_password": PASSWORD })
+}
+
+fn release(project: &str) -> String {
+    format!("{DEPLOYMENTS}/dbt-server-{project}-main")
+}
+
+/// No log of the service tells a password, its own for Airflow included.
+#[track_caller]
+fn assert_discreet(service: &Service) {
+    let logs = service.logs();
+    assert!(logs.lines().count() > 3, "{logs}");
+    for secret in [PASSWORD, &admin().1] {
+        let as_json = serde_json::to_string(secret).unwrap();
+        assert!(!logs.contains(secret) && !logs.contains(as_json.trim_matches('"')), "{logs}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_is_registered_left_alone_changed_and_removed() {
+    let airflow = Server::shared();
+    let service = service(&airflow, &[]).await;
+    let id = "service_life_main";
+    let deployed = service.post(DEPLOYMENTS, &body("service-life", "first")).await.expect(200).json();
+    let connection = json!({ "id": id, "host": host("service-life"), "status": "created" });
+    assert_eq!(deployed["details"]["airflow_connection"], connection);
+
+    let row = tables::row(&airflow, id).await.unwrap();
+    assert_eq!((&row["conn_type"], &row["host"], &row["login"]), (&json!("http"), &json!(host("service-life")), &json!("first")));
+    assert_eq!(row["description"], "dbt-api-service-controller: release dbt-server-service-life-main in namespace dbt-server");
+    assert_eq!((&row["port"], &row["schema"]), (&Value::Null, &json!("")));
+    assert_eq!(tables::password(&airflow, id).await.as_deref(), Some(PASSWORD));
+
+    // An equal POST leaves every byte of it, the encrypted ones included.
+    let equal = service.post(DEPLOYMENTS, &body("service-life", "first")).await.expect(200).json();
+    assert_eq!((&equal["details"]["unchanged"], &equal["details"]["airflow_connection"]["status"]), (&json!(true), &json!("updated")));
+    assert_eq!(tables::row(&airflow, id).await.unwrap(), row);
+
+    drop(service.post(DEPLOYMENTS, &body("service-life", "second")).await.expect(200));
+    assert_eq!(tables::row(&airflow, id).await.unwrap()["login"], "second");
+    let shown = service.get(&release("service-life")).await.expect(200).json();
+    assert_eq!(shown["airflow_connection"]["status"], "registered", "{shown:#}");
+
+    let deleted = service.delete(&release("service-life")).await.expect(200).json();
+    assert_eq!(deleted["details"]["airflow_connection"], json!({ "id": id, "status": "deleted", "error": null }));
+    assert_eq!(tables::row(&airflow, id).await, None);
+    assert_discreet(&service);
+}
+
+fn host(project: &str) -> String {
+    format!("http://dbt-server-{project}-main.dbt-server.svc.cluster.local/invocations")
+}
+
+/// Posts without waiting, and returns the operation's path once it waits for the server.
+async fn post_and_wait_for_ready(service: &Service, body: &Value) -> String {
+    let request = service.request(reqwest::Method::POST, DEPLOYMENTS).header("Prefer", "respond-async").json(body);
+    let accepted = Answer::to(request).await.expect(202);
+    let operation = accepted.headers["location"].to_str().unwrap().to_owned();
+    until("it waits for the server", async || (service.get(&operation).await.json()["phase"] == "ready").then_some(())).await;
+    operation
+}
+
+async fn ended(service: &Service, operation: &str) -> Value {
+    until_within(Duration::from_secs(120), "the operation ends", async || {
+        let seen = service.get(operation).await.json();
+        ["succeeded", "failed"].contains(&seen["state"].as_str().unwrap()).then_some(seen)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_airflow_that_stops_before_the_connection_is_written_undoes_the_deployment() {
+    let airflow = Server::start(&[]).await;
+    let service = service(&airflow, &[("EMBEDDED_READY_AFTER", "5s")]).await;
+    let operation = post_and_wait_for_ready(&service, &body("service-stop", "first")).await;
+    let again = airflow.stop().await;
+    let seen = ended(&service, &operation).await;
+    let text = seen.to_string();
+    assert!(text.contains("airflow_unavailable") && text.contains("\"undo\":\"undone\""), "{seen:#}");
+    assert!(text.contains("AIRFLOW_URL"), "{seen:#}");
+    assert_eq!(service.get(DEPLOYMENTS).await.expect(200).json(), json!([]));
+    // Nobody can begin without it either, and nothing is half done.
+    let refused = service.post(DEPLOYMENTS, &body("service-stop", "first")).await.expect(503).json();
+    assert_eq!(refused["details"]["code"], "airflow_unavailable", "{refused:#}");
+
+    let _airflow = Server::start(&[&again[0], &again[1]]).await;
+    drop(service.post(DEPLOYMENTS, &body("service-stop", "first")).await.expect(200));
+    assert_discreet(&service);
+}
+
+#[tokio::test]
+async fn a_connection_that_could_not_be_removed_is_removed_when_airflow_is_back() {
+    let airflow = Server::start(&[]).await;
+    let service = service(&airflow, &[]).await;
+    drop(service.post(DEPLOYMENTS, &body("service-debt", "first")).await.expect(200));
+    let again = airflow.stop().await;
+    let deleted = service.delete(&release("service-debt")).await.expect(200).json();
+    let connection = &deleted["details"]["airflow_connection"];
+    assert_eq!((&connection["status"], &connection["id"]), (&json!("error"), &json!("service_debt_main")), "{deleted:#}");
+    assert_eq!(service.get(DEPLOYMENTS).await.expect(200).json(), json!([]));
+
+    let airflow = Server::start(&[&again[0], &again[1]]).await;
+    until_within(Duration::from_secs(60), "the connection is gone", async || {
+        tables::row(&airflow, "service_debt_main").await.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_sleeps_and_wakes_with_its_dags() {
+    let airflow = Server::start(&[]).await;
+    let (one, other) = ("daily_test_project_main", "weekly_test_project_main");
+    tables::pause(&airflow, one, false).await;
+    tables::pause(&airflow, other, true).await;
+    let service = service(&airflow, &[("SLEEP_WITH_DAGS", "true")]).await;
+    drop(service.post(DEPLOYMENTS, &body("test-project", "first")).await.expect(200));
+    let shown = service.get(&release("test-project")).await.expect(200).json();
+    let dags = json!([{ "id": one, "paused": false }, { "id": other, "paused": true }]);
+    assert_eq!(shown["dags"], dags, "{shown:#}");
+    let refused = service.post(&format!("{}/suspend", release("test-project")), &json!({})).await.expect(409).json();
+    assert_eq!(refused["details"]["code"], "dags_active", "{refused:#}");
+
+    let in_phase = async |phase: &'static str| {
+        until_within(Duration::from_secs(90), phase, async || {
+            (service.get(&release("test-project")).await.expect(200).json()["server"]["phase"] == phase).then_some(())
+        })
+        .await;
+    };
+    tables::pause(&airflow, one, true).await;
+    in_phase("sleeping").await;
+    // The one DAG wakes it, whatever the other one does.
+    tables::pause(&airflow, other, false).await;
+    in_phase("ready").await;
+}
+
+/// Airflow's own HTTP hook, with the connection as it is stored. Only the name of the server is resolved to where the test listens.
+const TASK: &str = r#"
+import socket, sys
+resolve = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *rest, **more: resolve("127.77.0.1" if host.endswith(".svc.cluster.local") else host, *rest, **more)
+from airflow.providers.http.hooks.http import HttpHook
+print(HttpHook(method="POST", http_conn_id=sys.argv[1]).run(endpoint="", data="{}").text)
+"#;
+
+#[tokio::test]
+async fn a_task_of_airflow_calls_the_server_with_our_connection() {
+    let airflow = Server::shared();
+    let service = service(&airflow, &[]).await;
+    drop(service.post(DEPLOYMENTS, &body("service-task", "agent")).await.expect(200));
+    // The connection names no port, so it is that of HTTP; all of 127.0.0.0/8 is this machine.
+    let listener = TcpListener::bind(("127.77.0.1", 80)).await.unwrap();
+    let stub = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            stream.read_buf(&mut request).await.unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nit runs").await.unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let told = airflow.python(TASK, &["service_task_main"]).await;
+    assert!(told.trim_end().ends_with("it runs"), "{told}");
+    let request = stub.await.unwrap();
+    assert!(request.starts_with("POST /invocations HTTP/1.1\r\n"), "{request}");
+    let login = basic("agent", PASSWORD);
+    assert!(request.lines().any(|line| line.eq_ignore_ascii_case(&format!("authorization: basic {login}"))), "{request}");
+    drop(service.delete(&release("service-task")).await.expect(200));
+}
+
+/// As Python's HTTP client writes a login: in Latin-1.
+fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    let latin: Vec<u8> = format!("{user}:{password}").chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    base64::engine::general_purpose::STANDARD.encode(latin)
+}
