@@ -7,8 +7,8 @@ use super::call::{Broken, Halt, insist};
 use super::deploy::{Deploy, Rebuild};
 use super::faults;
 use crate::model::{
-    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, RevisionHandle,
-    RevisionNumber, Success,
+    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, ReleaseSummary,
+    RevisionHandle, RevisionNumber, Success,
 };
 use crate::operations::Stop;
 
@@ -25,6 +25,9 @@ impl Deploy<'_> {
         let (Some(own), true) = (own, ledger.writing) else { return Err(interrupted().into()) };
         let revision =
             RevisionHandle { key: self.run.info.key.clone(), revision: own.summary.revision, operation: self.run.info.id.clone() };
+        if !self.is_forward(&own.summary, ledger.revision) {
+            return Err(interrupted().into());
+        }
         let Some(credentials) = own.credentials else { return Err(interrupted().into()) };
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
         if own.summary.status == ReleaseStatus::Deployed {
@@ -44,6 +47,13 @@ impl Deploy<'_> {
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),
         }
+    }
+
+    /// Whether a revision of this operation is the one that was asked for. The other is its undo's, which can have ended without a word of it
+    /// on the operation's record.
+    fn is_forward(&self, own: &ReleaseSummary, noted: Option<RevisionNumber>) -> bool {
+        let request = own.deployment.as_ref().and_then(|facts| facts.request_hash.as_ref());
+        request == Some(&self.request.hash()) && noted.is_none_or(|noted| noted == own.revision)
     }
 
     /// The newest revision, or no decision at all: without it nobody can say what there is to undo.

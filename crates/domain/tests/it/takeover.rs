@@ -307,6 +307,23 @@ async fn a_committed_deploy_is_finished_whatever_airflow_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_of_which_nothing_could_be_stored_is_not_taken_for_the_deploy() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let mut wished = main_request("v2");
+    wished.credentials.password = Some("another-password".into());
+    let ticket = stage.controller.deploy(wished, caller()).await.unwrap();
+    // The submission and the intent to write are stored, and then nothing for a while: neither the undo nor the end.
+    stage.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 2, FaultKind::Forbid).times(16));
+    let next = replica(&stage.world, stage.world.operations(), settings());
+    let background = tokio::spawn(async move { next.run_background().await });
+    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::Interrupted, UndoOutcome::Undone), "{failure}");
+    assert!(stage.world.releases().get(&key(NAME)).unwrap().summary.deployment.unwrap().image.ends_with(":v1"));
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_undo_that_two_holders_left_behind_ends_with_nothing_left() {
     let world = world();
     let stores = [Freezing::new(world.operations()), Freezing::new(world.operations())];
