@@ -64,6 +64,8 @@ struct Prepared {
     /// Whether the connection has the login already: it is that of the newest revision, which is in force and which one of our operations
     /// wrote. A human may have brought back a revision with another password.
     keeps_login: bool,
+    /// Whether a human brought the revision in force back, so that the connection may have another login than its server.
+    doubts_login: bool,
 }
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
@@ -220,6 +222,9 @@ impl<'a> Deploy<'a> {
         let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
         let in_force = if newest_in_force { None } else { self.in_force(newest).await? };
         let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
+        let running = if newest_in_force { newest } else { in_force.as_ref() };
+        let facts = running.and_then(|release| release.summary.deployment.as_ref());
+        let doubts_login = facts.is_some_and(|facts| facts.ours && facts.operation.is_none());
         let observed = Observed {
             newest,
             in_force: in_force.as_ref(),
@@ -229,7 +234,7 @@ impl<'a> Deploy<'a> {
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);
-        Ok(Prepared { desired, plan, keeps_login })
+        Ok(Prepared { desired, plan, keeps_login, doubts_login })
     }
 
     /// The revision in force; none when no revision is.
@@ -257,7 +262,12 @@ impl<'a> Deploy<'a> {
         let slept = self.look_around(previous).await?;
         // Before the intent, which is stored with it: who takes over an operation that is still queued begins it anew.
         self.run.phase(Phase::Record, "recording the release revision");
-        self.store_intent(|ledger, meant| ledger.writing = meant).await?;
+        if prepared.doubts_login && intent.as_ref().is_some_and(|intent| intent.before.is_some()) {
+            // An undo makes the revision ours, after which nobody would doubt the login any more. So it writes that too.
+            self.store_intent(|ledger, meant| (ledger.writing, ledger.connecting) = (meant, meant)).await?;
+        } else {
+            self.store_intent(|ledger, meant| ledger.writing = meant).await?;
+        }
         let revision = self.record(&prepared.desired).await?;
         self.rebuild(rebuild).await?;
         self.apply(&revision).await?;

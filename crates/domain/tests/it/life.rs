@@ -323,3 +323,19 @@ async fn a_delete_after_a_humans_rollback_removes_the_connection_that_the_old_re
         stage.assert_nothing_left();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_back_to_a_humans_rollback_brings_the_old_password_back_to_airflow() {
+    let stage = Stage::new();
+    let with = |tag: &str, password: &str| {
+        let mut request = main_request(tag);
+        request.credentials.password = Some(password.into());
+        request
+    };
+    revision(stage.deploy(with("v1", "password-one")).await);
+    revision(stage.deploy(with("v1", "password-two")).await);
+    stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+    assert_eq!(stage.deploy(main_request("missing-1")).await.unwrap_err().undo, UndoOutcome::Undone);
+    let (_, password) = stage.world.airflow().login(&"test_project_main".parse().unwrap()).unwrap();
+    assert_eq!(password, "password-one");
+}
