@@ -121,14 +121,15 @@ impl Memory {
             (!objects.is_empty()).then(|| objects[usize::from(nth) % objects.len()].clone())
         };
         match human {
+            // One that the cluster refuses leaves a revision too.
             Human::RollBack(_, to) => {
                 let history = releases.history(key);
                 let to: Option<RevisionNumber> = history.get(usize::from(*to) % history.len().max(1)).map(|row| row.revision);
-                to.is_some_and(|to| releases.roll_back(key, to).is_ok() || releases.history(key).len() != history.len())
+                to.is_some_and(|to| releases.roll_back(key, to).is_ok() || releases.history(key).last() != history.last())
             }
             Human::Upgrade(_) => {
-                let before = releases.history(key).len();
-                releases.upgrade(key).is_ok() || releases.history(key).len() != before
+                let history = releases.history(key);
+                releases.upgrade(key).is_ok() || releases.history(key).last() != history.last()
             }
             Human::LeavePending(_) => releases.leave_pending(key).is_ok(),
             Human::Uninstall(_, keep_history) => releases.uninstall(key, *keep_history),
