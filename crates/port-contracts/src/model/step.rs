@@ -178,6 +178,16 @@ impl Who {
 }
 
 impl Request {
+    /// The same about another deployment.
+    pub fn of(self, who: Who) -> Self {
+        match self {
+            Self::Deploy(_, tag, size, login, place) => Self::Deploy(who, tag, size, login, place),
+            Self::Delete(_, form) => Self::Delete(who, form),
+            Self::Suspend(_) => Self::Suspend(who),
+            Self::Resume(_) => Self::Resume(who),
+        }
+    }
+
     /// The request of a deploy; none for another call.
     pub fn deploy(&self) -> Option<DeployRequest> {
         let Self::Deploy(who, tag, size, login, place) = self else { return None };

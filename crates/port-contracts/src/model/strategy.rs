@@ -42,9 +42,36 @@ const CALLS: &[&str] = &[
     "operations.watch",
 ];
 
-/// Stories of at most so many steps.
+/// Those of them that change something: what goes wrong there matters most.
+const WRITES: &[&str] = &[
+    "installer.begin",
+    "installer.apply",
+    "installer.commit",
+    "installer.roll_back",
+    "installer.uninstall",
+    "cluster.set_replicas",
+    "cluster.delete_claims",
+    "connections.put",
+    "connections.delete",
+    "operations.compare_and_swap",
+];
+
+/// Stories of about so many steps at most.
 pub fn stories(longest: usize) -> impl Strategy<Value = Story> {
-    vec(step(), 1..=longest).prop_map(Story)
+    let steps = prop_oneof![12 => step().prop_map(|step| vec![step]), 1 => late_writer()];
+    vec(steps, 1..=longest).prop_map(|parts| Story(parts.into_iter().flatten().collect()))
+}
+
+/// A replica that stands still in the middle of something, and goes on when others have gone on long since.
+fn late_writer() -> impl Strategy<Value = Vec<Step>> {
+    (0_u8..2, 0_u16..25, who(), request(), request()).prop_map(|(replica, calls, who, before, meanwhile)| {
+        let now = |events: Vec<Event>| Step(events.into_iter().map(|event| (Moment(0), event)).collect());
+        vec![
+            now(vec![Event::Trouble(Trouble::Freeze(replica, calls, false)), Event::Ask(replica, before.of(who))]),
+            now(vec![Event::Ask(1 - replica, meanwhile.of(who))]),
+            now(vec![Event::Trouble(Trouble::Wake(replica))]),
+        ]
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -126,7 +153,7 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     // An operation makes some thirty calls.
     let calls = || prop_oneof![4 => 0_u16..45, 1 => 45_u16..150];
     prop_oneof![
-        8 => (select(CALLS), 1_u8..4, kind, times).prop_map(|(call, nth, kind, times)| Trouble::Fault(call, nth, kind, times)),
+        8 => (prop_oneof![select(WRITES), select(CALLS)], 1_u8..4, kind, times).prop_map(|(call, nth, kind, times)| Trouble::Fault(call, nth, kind, times)),
         4 => (0_u8..2, calls(), any::<bool>()).prop_map(|(replica, calls, done)| Trouble::Crash(replica, calls, done)),
         3 => (0_u8..2, calls(), any::<bool>()).prop_map(|(replica, calls, done)| Trouble::Freeze(replica, calls, done)),
         2 => (0_u8..2).prop_map(Trouble::Wake),
