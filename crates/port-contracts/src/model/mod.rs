@@ -19,9 +19,11 @@
 //! ```
 
 mod allowed;
+mod answer;
 mod invariants;
 mod mortal;
 mod process;
+mod promise;
 mod reference;
 mod rig;
 mod run;

@@ -4,39 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbt_controller_domain::Controller;
-use dbt_controller_domain::model::{Failure, OperationRecord, Settings, Success, Target};
+use dbt_controller_domain::model::{OperationRecord, Settings, Target};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::answer::Answer;
 use super::mortal;
 use super::process::{Life, Process};
 use super::step::{Event, Form, Human, Request, Step, Trouble};
 use super::world::{Links, World};
 use crate::fixtures;
-
-/// What a caller got.
-pub(super) enum Answer {
-    /// How it ended.
-    Given(Result<Success, Failure>),
-    /// The replica stood still, so the caller's line broke.
-    Lost,
-    /// Nothing, although the replica ran.
-    None,
-}
-
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Given(Ok(Success::Deployed { revision, unchanged, connection, notes, .. })) => {
-                write!(f, "revision {revision}, unchanged: {unchanged}, {} {:?} {notes:?}", connection.status, connection.id)
-            }
-            Self::Given(Ok(success)) => write!(f, "{success:?}"),
-            Self::Given(Err(failure)) => write!(f, "{failure} [{}]", failure.undo),
-            Self::Lost => f.write_str("the replica stood still"),
-            Self::None => f.write_str("nothing"),
-        }
-    }
-}
 
 /// The longest that a caller may wait for an operation among others: some deploys that end by their timeout.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);

@@ -7,8 +7,9 @@ use dbt_controller_domain::model::{DeploymentFilter, Failure, FailureCode, Succe
 use tokio::time::sleep;
 
 use super::allowed;
+use super::answer::Answer;
 use super::reference::Reference;
-use super::rig::{Answer, Rig};
+use super::rig::Rig;
 use super::sight::Sight;
 use super::step::{Event, Form, Human, Login, Place, Request, Size, Step, Story, Tag, Trouble, Who};
 use super::world::World;
