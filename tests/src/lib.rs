@@ -5,6 +5,7 @@
 //!   (running)               ├── Helm, both versions
 //!                           ├── Account, with a Role of its own
 //!                           ├── Link, a way to the API server that can be cut
+//!                           ├── Proxy, a way to it on which single calls fail, and at which a process ends
 //!                           ├── Audit, what somebody asked the API server for
 //!                           └── Service, the program under test
 //! ```
@@ -15,6 +16,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on says so")]
 
 mod account;
+mod api_server;
 mod audit;
 mod command;
 mod control_plane;
@@ -24,10 +26,13 @@ mod kubectl;
 mod link;
 mod namespace;
 mod objects;
+mod proxy;
 mod service;
+mod upstream;
 mod wait;
 
 pub use account::Account;
+pub use api_server::ApiServer;
 pub use audit::{Audit, Request};
 pub use command::Refusal;
 pub use control_plane::ControlPlane;
@@ -37,5 +42,7 @@ pub use kubectl::Kubectl;
 pub use link::{Link, Mode};
 pub use namespace::Namespace;
 pub use objects::{claim, condition, container_status, stateful_set};
+pub use proxy::{Action, Call, Fault, Kind, Moment, Plan, Proxy, Script, Seen, Step};
 pub use service::{Answer, Service, TOKEN};
+pub use upstream::Upstream;
 pub use wait::{DEADLINE, until, until_within};

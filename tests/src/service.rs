@@ -150,6 +150,12 @@ impl Service {
         rustix::process::kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+
     /// Waits for its end, and returns its exit code; none if a signal ended it.
     ///
     /// # Panics
@@ -183,9 +189,18 @@ impl Answer {
     ///
     /// When there is none.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        Self::try_to(request).await.unwrap()
+    }
+
+    /// Sends a request and reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub async fn try_to(request: RequestBuilder) -> reqwest::Result<Self> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        Ok(Self { status, headers, text: response.text().await? })
     }
 
     /// The same answer, if it has this status.
