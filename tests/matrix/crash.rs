@@ -115,8 +115,8 @@ async fn wake(case: &Case, site: &Site, victim: usize, asked: Asked, stopped: In
     let mut end = settled?;
     if is_holder {
         tokio::time::sleep(WATCHED).await;
-        let written = replica.script.seen().into_iter().filter(|seen| seen.at > woken && seen.call.kind == Kind::Write);
-        if let Some(seen) = written.filter(|seen| seen.status.is_some_and(|status| status < 300)).next() {
+        let mut written = replica.script.seen().into_iter().filter(|seen| seen.at > woken && seen.call.kind == Kind::Write);
+        if let Some(seen) = written.find(|seen| seen.status.is_some_and(|status| status < 300)) {
             return Err(format!("the process that woke has written: {} ({:?})", seen.call.label, seen.status));
         }
     }

@@ -17,7 +17,6 @@
 mod case;
 mod crash;
 mod discovery;
-mod draw;
 mod fault;
 mod report;
 mod run;

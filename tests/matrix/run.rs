@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use dbt_controller_tests::Random;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::case::{Case, Then};
 use crate::discovery::{self, Found};
-use crate::draw::{Size, draw};
 use crate::report::{Outcome, Report};
 use crate::site::{Plane, Site};
 use crate::{crash, fault};
@@ -20,7 +20,8 @@ use crate::{crash, fault};
 /// What the developer asks for.
 struct Settings {
     seed: u64,
-    size: Size,
+    /// None for all.
+    size: Option<usize>,
     only: Option<String>,
     parallel: usize,
 }
@@ -38,17 +39,21 @@ pub(crate) async fn run(name: &str, cases: impl FnOnce(&Found) -> Vec<Case>) {
     let found = FOUND.get_or_try_init(|| discovery::discover(&plane)).await.unwrap();
     let all = cases(found);
     let known = all.len();
-    let cases = match &settings.only {
-        Some(only) => all.into_iter().filter(|case| case.to_string().contains(only)).collect(),
-        None => draw(all, settings.size, settings.seed),
-    };
+    let mut cases = all;
+    match &settings.only {
+        Some(only) => cases.retain(|case| case.to_string().contains(only)),
+        None => {
+            Random::new(settings.seed).shuffle(&mut cases);
+            cases.truncate(settings.size.unwrap_or(known));
+        }
+    }
     let (begin, count) = (Instant::now(), cases.len());
     println!("{name} matrix: {count} of {known} cases, seed {}", settings.seed);
     let (report, wrong) = run_all(&plane, &found.whole, cases, settings.parallel).await;
     let minutes = begin.elapsed().as_secs_f64() / 60.0;
     let head = format!("{name} matrix: {count} of {known} cases, seed {}, {minutes:.1} minutes, {} wrong", settings.seed, wrong.len());
-    println!("\n{head}\n\n{}", report.table());
-    write_report(name, &format!("{head}\n\n{}", report.table()));
+    println!("\n{head}\n\n{}", report.tables());
+    write_report(name, &format!("{head}\n\n{}", report.tables()));
     let not_reached = report.not_reached();
     assert!(wrong.is_empty(), "MATRIX_SEED={}; each alone by MATRIX_ONLY='<name>':\n{}", settings.seed, wrong.join("\n"));
     assert!(not_reached * 100 <= count * NOT_REACHED || count < NOT_REACHED, "{not_reached} of {count} cases have not reached their step");
@@ -101,7 +106,8 @@ async fn run_one(plane: &Plane, whole: &Arc<BTreeSet<String>>, case: &Case) -> R
 
 /// Keeps the story of a case that went wrong; returns where.
 fn keep(case: &Case, reason: &str, story: &str) -> String {
-    let name: String = case.to_string().chars().map(|char| if char.is_ascii_alphanumeric() || ".-#".contains(char) { char } else { '_' }).collect();
+    let name: String =
+        case.to_string().chars().map(|char| if char.is_ascii_alphanumeric() || ".-#".contains(char) { char } else { '_' }).collect();
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
     match fs::write(&path, format!("{case}\n{reason}\n{story}")) {
         Ok(()) => path.display().to_string(),
@@ -113,10 +119,11 @@ impl Settings {
     #[expect(clippy::disallowed_methods, reason = "the matrices have no settings but these")]
     fn read() -> Self {
         let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let number = |name: &str, default: u64| text(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")));
+        let number =
+            |name: &str, default: u64| text(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")));
         let size = match text("MATRIX_CASES").as_deref() {
-            Some("all") => Size::All,
-            _ => Size::Some(usize::try_from(number("MATRIX_CASES", 40)).unwrap()),
+            Some("all") => None,
+            _ => Some(usize::try_from(number("MATRIX_CASES", 40)).unwrap()),
         };
         let parallel = usize::try_from(number("MATRIX_PARALLEL", 8)).unwrap();
         Self { seed: number("MATRIX_SEED", 1), size, only: text("MATRIX_ONLY"), parallel }

@@ -117,7 +117,10 @@ impl World {
         let Some((newest, older)) = self.records.split_last() else { return Err("no revision is recorded".to_owned()) };
         for record in &self.records {
             if record.status.0 != record.status.1 {
-                return Err(format!("revision {} is {} by its label and {} by its payload", record.revision, record.status.0, record.status.1));
+                return Err(format!(
+                    "revision {} is {} by its label and {} by its payload",
+                    record.revision, record.status.0, record.status.1
+                ));
             }
         }
         if newest.status.0 != "deployed" {

@@ -7,9 +7,11 @@ mod bench;
 mod cluster;
 mod interrupt;
 mod lock;
+mod page;
 mod port;
 mod process;
 mod project;
+mod prove;
 mod python;
 mod schemathesis;
 mod service;
@@ -44,6 +46,11 @@ enum Command {
         #[command(subcommand)]
         command: airflow::Command,
     },
+    /// Proves what takes long to prove
+    Prove {
+        #[command(subcommand)]
+        subject: prove::Subject,
+    },
     /// Runs a real control plane on this machine, and tests against it
     Cluster {
         #[command(subcommand)]
@@ -65,6 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
         Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
         Command::Airflow { command } => return airflow::run(&command),
+        Command::Prove { subject } => return prove::run(&subject),
         Command::Cluster { command } => return cluster::run(&command),
     }
     Ok(ExitCode::SUCCESS)

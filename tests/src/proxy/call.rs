@@ -90,7 +90,10 @@ impl Call {
             Kind::Write
         };
         let mut label = format!("{verb} {}", path.join("/"));
-        if method == Method::POST && is_collection && let Some(name) = named(body, "/metadata/name") {
+        if method == Method::POST
+            && is_collection
+            && let Some(name) = named(body, "/metadata/name")
+        {
             label = format!("{label}/{name}");
         }
         if kind == Kind::DryRun {
@@ -102,7 +105,9 @@ impl Call {
     fn of_airflow(method: &Method, path: &[&str], _query: &str, body: &[u8]) -> Self {
         let kind = if method == Method::GET { Kind::Read } else { Kind::Write };
         let mut label = format!("airflow: {} {}", method.as_str().to_lowercase(), path.join("/"));
-        if method == Method::POST && let Some(name) = named(body, "/connection_id") {
+        if method == Method::POST
+            && let Some(name) = named(body, "/connection_id")
+        {
             label = format!("{label}/{name}");
         }
         Self { label, kind }

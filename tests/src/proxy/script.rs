@@ -110,7 +110,13 @@ impl Script {
     /// From now on calls are counted, and without a plan only that. The process is the one that a plan's signal goes to.
     pub fn arm(&self, plan: Option<Plan>, process: Pid) {
         let mut state = self.state();
-        *state = State { counted: Some(BTreeMap::new()), plan, victim: Some(process), seen: std::mem::take(&mut state.seen), ..State::default() };
+        *state = State {
+            counted: Some(BTreeMap::new()),
+            plan,
+            victim: Some(process),
+            seen: std::mem::take(&mut state.seen),
+            ..State::default()
+        };
     }
 
     /// From now on everything passes. Says at how many calls something happened.

@@ -7,8 +7,8 @@ use super::call::{Broken, Halt, insist};
 use super::deploy::{Deploy, Rebuild};
 use super::faults;
 use crate::model::{
-    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, RevisionHandle, RevisionNumber,
-    Success,
+    ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, RevisionHandle,
+    RevisionNumber, Success,
 };
 use crate::operations::Stop;
 
