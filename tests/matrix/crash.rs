@@ -36,7 +36,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
 
     let replica = &site.replicas[victim];
     replica.script.arm(Some(case.plan.clone()), replica.service().process());
-    let asked: Asked = tokio::spawn(Answer::try_to(scenario.request.to(replica.service())));
+    let asked: Asked = tokio::spawn(Answer::try_to(scenario.request.to(replica.service(), replica.project())));
     let reached = reaches(site, victim, &asked).await?;
     let crashed = Instant::now();
     site.replicas[victim].script.disarm();

@@ -4,9 +4,6 @@ use dbt_controller_tests::Service;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-/// The release of every scenario.
-pub(crate) const RELEASE: &str = "dbt-server-shop-main";
-
 /// A request in a certain state of the world. What it says is all that there is to a new scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scenario {
@@ -71,17 +68,17 @@ impl Scenario {
 }
 
 impl Request {
-    /// The request to a service.
-    pub(crate) fn to(self, service: &Service) -> RequestBuilder {
+    /// The request about a project to a service.
+    pub(crate) fn to(self, service: &Service, project: &str) -> RequestBuilder {
         let post = |fields: Value| {
-            let mut body = json!({"project_name": "shop", "git_branch": "main"});
+            let mut body = json!({"project_name": project, "git_branch": "main"});
             body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
             service.request(Method::POST, "/api/v1/deployments").json(&body)
         };
         match self {
             Self::Post(tag) => post(json!({"tag": tag})),
             Self::PostLarger(tag) => post(json!({"tag": tag, "storage_size": "30Gi"})),
-            Self::Delete => service.request(Method::DELETE, &format!("/api/v1/deployments/{RELEASE}")),
+            Self::Delete => service.request(Method::DELETE, &format!("/api/v1/deployments/dbt-server-{project}-main")),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::airflow::Airflow;
 use crate::scenario::{Expected, Request, Scenario};
 use crate::world::World;
 
@@ -19,12 +20,23 @@ use crate::world::World;
 pub(crate) struct Plane {
     pub(crate) control: ControlPlane,
     pub(crate) api: ApiServer,
+    airflow: Option<Airflow>,
 }
+
+/// What a case calls its things: all cases share one Airflow, so its connections need names of their own.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    pub(crate) namespace: String,
+    project: String,
+}
+
+/// The project as it is told.
+const PROJECT: &str = "shop";
 
 /// Where a case takes place.
 pub(crate) struct Site {
     plane: Plane,
-    namespace: String,
+    names: Names,
     pub(crate) replicas: Vec<Replica>,
     /// What a server consists of.
     whole: Arc<BTreeSet<String>>,
@@ -34,10 +46,11 @@ pub(crate) struct Site {
 pub(crate) struct Replica {
     service: Option<Service>,
     pub(crate) script: Script,
+    project: String,
     settings: Vec<(&'static str, String)>,
     // What it wrote before it was killed.
     earlier_logs: String,
-    _proxy: Proxy,
+    _proxies: Vec<Proxy>,
     _files: TempDir,
 }
 
@@ -52,7 +65,33 @@ impl Plane {
     pub(crate) fn find() -> Self {
         let control = ControlPlane::find();
         let api = ApiServer::of(&control.kubeconfig());
-        Self { control, api }
+        Self { control, api, airflow: Airflow::find() }
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    fn new() -> Self {
+        let id = Uuid::new_v4().simple().to_string();
+        Self { namespace: format!("matrix-{}", &id[..12]), project: format!("{PROJECT}-{}", &id[..12]) }
+    }
+
+    pub(crate) fn release(&self) -> String {
+        format!("dbt-server-{}-main", self.project)
+    }
+
+    pub(crate) fn connection(&self) -> String {
+        format!("{}_main", self.project.replace('-', "_"))
+    }
+
+    /// A name of something in it as it is told: the same in each case.
+    pub(crate) fn told(&self, name: &str) -> String {
+        self.pairs().into_iter().fold(name.to_owned(), |name, (own, told)| name.replace(&own, &told))
+    }
+
+    fn pairs(&self) -> Vec<(String, String)> {
+        [self.project.clone(), self.project.replace('-', "_")].map(|own| (own, PROJECT.to_owned())).into()
     }
 }
 
@@ -61,17 +100,16 @@ impl Plane {
 impl Site {
     /// Opens one with so many services, one after the other: the first does the background work.
     pub(crate) async fn open(plane: &Plane, replicas: usize, whole: &Arc<BTreeSet<String>>) -> Result<Self, String> {
-        let id = Uuid::new_v4().simple().to_string();
-        let namespace = format!("matrix-{}", &id[..12]);
-        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let names = Names::new();
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}});
         let made = plane.api.send(Method::POST, "/api/v1/namespaces", Some(&body)).await;
         match made {
             Ok((201, _)) => {}
             other => return Err(format!("no namespace: {other:?}")),
         }
-        let mut site = Self { plane: plane.clone(), namespace, replicas: Vec::new(), whole: Arc::clone(whole) };
+        let mut site = Self { plane: plane.clone(), names, replicas: Vec::new(), whole: Arc::clone(whole) };
         for _ in 0..replicas {
-            let mut replica = Replica::new(&site.plane, &site.namespace);
+            let mut replica = Replica::new(&site.plane, &site.names);
             replica.start().await;
             site.replicas.push(replica);
         }
@@ -122,7 +160,7 @@ impl Site {
     }
 
     pub(crate) async fn observe(&self) -> Result<World, String> {
-        World::observe(&self.plane.api, &self.namespace).await
+        World::observe(&self.plane.api, self.plane.airflow.as_ref(), &self.names).await
     }
 
     /// What everybody wrote and called, for who reads why a case failed.
@@ -133,7 +171,7 @@ impl Site {
 
     /// Ends it. Nobody waits for the end of the namespace.
     pub(crate) async fn close(self) {
-        let path = format!("/api/v1/namespaces/{}", self.namespace);
+        let path = format!("/api/v1/namespaces/{}", self.names.namespace);
         drop(self.replicas);
         // The control plane goes soon anyway.
         let _ = self.plane.api.send(Method::DELETE, &path, None).await;
@@ -143,15 +181,15 @@ impl Site {
 // === impl Replica ===
 
 impl Replica {
-    fn new(plane: &Plane, namespace: &str) -> Self {
+    fn new(plane: &Plane, names: &Names) -> Self {
         let kubeconfig = plane.control.kubeconfig();
-        let script = Script::new();
-        let proxy = Proxy::to(Upstream::api_server(&kubeconfig), &script);
+        let script = Script::new(names.pairs());
+        let mut proxies = vec![Proxy::to(Upstream::api_server(&kubeconfig), &script)];
         let files = TempDir::new().unwrap();
-        let file: PathBuf = kubeconfig.with_plain_address(&proxy.address()).write(&files);
+        let file: PathBuf = kubeconfig.with_plain_address(&proxies[0].address()).write(&files);
         let settings = [
             ("KUBECONFIG", file.to_str().unwrap()),
-            ("KUBERNETES_NAMESPACE", namespace),
+            ("KUBERNETES_NAMESPACE", names.namespace.as_str()),
             ("DEFAULT_CUSTOMER", "acme"),
             ("DEFAULT_DOMAIN", "example.com"),
             ("DEFAULT_TAG", "1.0.0"),
@@ -162,8 +200,16 @@ impl Replica {
             ("LOCK_STALE_AFTER", "6s"),
             ("LOG_LEVEL", "debug"),
         ];
-        let settings = settings.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-        Self { service: None, script, settings, earlier_logs: String::new(), _proxy: proxy, _files: files }
+        let mut settings: Vec<_> = settings.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        if let Some(airflow) = &plane.airflow {
+            let proxy = Proxy::to(Upstream::plain(&airflow.url), &script);
+            settings.push(("AIRFLOW_URL", format!("http://{}", proxy.address())));
+            settings.push(("AIRFLOW_USER", airflow.user.clone()));
+            settings.push(("AIRFLOW_PASSWORD", airflow.password.clone()));
+            proxies.push(proxy);
+        }
+        let project = names.project.clone();
+        Self { service: None, script, project, settings, earlier_logs: String::new(), _proxies: proxies, _files: files }
     }
 
     /// Starts its service, and waits until it is ready.
@@ -184,9 +230,14 @@ impl Replica {
         self.service.as_ref().unwrap()
     }
 
+    /// The project of which everything here is.
+    pub(crate) fn project(&self) -> &str {
+        &self.project
+    }
+
     /// Asks it for something.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer, String> {
-        Answer::try_to(request.to(self.service())).await.map_err(|error| format!("no answer: {error}"))
+        Answer::try_to(request.to(self.service(), &self.project)).await.map_err(|error| format!("no answer: {error}"))
     }
 
     fn story(&self) -> String {

@@ -10,7 +10,9 @@ use dbt_controller_tests::ApiServer;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use crate::scenario::{Expected, RELEASE};
+use crate::airflow::Airflow;
+use crate::scenario::Expected;
+use crate::site::Names;
 
 /// The lists of the kinds of which a deployment has objects.
 const LISTS: [(&str, &str); 8] = [
@@ -40,7 +42,12 @@ pub(crate) struct World {
     server: Option<(String, bool)>,
     /// The running and the waiting operations.
     operations: Vec<String>,
+    /// What the connection says of itself; none without an Airflow.
+    connection: Option<Connection>,
 }
+
+/// A connection, if it is there, by its description and its host.
+type Connection = Option<(String, String)>;
 
 /// A record of Helm.
 #[derive(Debug, Clone)]
@@ -54,19 +61,22 @@ struct Record {
 
 impl World {
     /// Looks at all of it.
-    pub(crate) async fn observe(api: &ApiServer, namespace: &str) -> Result<Self, String> {
-        let mut world = Self { records: Vec::new(), objects: BTreeSet::new(), server: None, operations: Vec::new() };
+    pub(crate) async fn observe(api: &ApiServer, airflow: Option<&Airflow>, names: &Names) -> Result<Self, String> {
+        let mut world = Self { records: Vec::new(), objects: BTreeSet::new(), server: None, operations: Vec::new(), connection: None };
         for (group, plural) in LISTS {
-            let path = format!("{group}/namespaces/{namespace}/{plural}");
+            let path = format!("{group}/namespaces/{}/{plural}", names.namespace);
             for object in api.list(&path).await.map_err(|error| error.to_string())? {
-                world.take_in(plural, &object)?;
+                world.take_in(plural, &object, names)?;
             }
+        }
+        if let Some(airflow) = airflow {
+            world.connection = Some(airflow.connection(&names.connection()).await?);
         }
         world.records.sort_by_key(|record| record.revision);
         Ok(world)
     }
 
-    fn take_in(&mut self, plural: &str, object: &Value) -> Result<(), String> {
+    fn take_in(&mut self, plural: &str, object: &Value, names: &Names) -> Result<(), String> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         if plural == "secrets" && name.starts_with(RECORD) {
             self.records.push(Record::read(object).ok_or_else(|| format!("{name} cannot be read"))?);
@@ -76,10 +86,10 @@ impl World {
             self.operations = unfinished(object).ok_or_else(|| format!("{name} cannot be read"))?;
             return Ok(());
         }
-        if plural == "statefulsets" && name == RELEASE {
+        if plural == "statefulsets" && name == names.release() {
             self.server = Some((tag(&object["spec"]["template"]["spec"]), is_ready(object)));
         }
-        let title = format!("{plural}/{name}");
+        let title = format!("{plural}/{}", names.told(name));
         if !BARE.contains(&title.as_str()) {
             self.objects.insert(title);
         }
@@ -96,6 +106,7 @@ impl World {
         if !self.operations.is_empty() {
             return Err(format!("under way: {}", self.operations.join(", ")));
         }
+        self.connection_agrees(expected)?;
         match expected {
             Expected::Nothing if self.records.is_empty() && self.objects.is_empty() => Ok(()),
             Expected::Nothing => Err("something is left".to_owned()),
@@ -109,6 +120,14 @@ impl World {
                 }
                 self.history_says(tag)
             }
+        }
+    }
+
+    fn connection_agrees(&self, expected: Expected) -> Result<(), String> {
+        match (&self.connection, expected) {
+            (None, _) | (Some(None), Expected::Nothing) | (Some(Some(_)), Expected::Server(_)) => Ok(()),
+            (Some(None), Expected::Server(_)) => Err("there is no connection".to_owned()),
+            (Some(Some((description, _))), Expected::Nothing) => Err(format!("a connection is left: {description}")),
         }
     }
 
@@ -143,6 +162,7 @@ impl World {
         }
         let _ = writeln!(text, "  server: {:?}", self.server);
         let _ = writeln!(text, "  operations: {:?}", self.operations);
+        let _ = writeln!(text, "  connection: {:?}", self.connection);
         let _ = write!(text, "  objects: {:?}", self.objects);
         text
     }

@@ -20,6 +20,9 @@ pub const TOKEN: &str = "the-secret-key-of-the-service";
 /// How long a call may take: a deployment waits for its server.
 const CALL: Duration = Duration::from_secs(300);
 
+/// What it says when somebody else was faster to take the port that was free.
+const PORT_TAKEN: &str = "Address already in use";
+
 /// A running service. Its process ends when this is dropped; when the test has failed, its logs are shown.
 #[derive(Debug)]
 pub struct Service {
@@ -62,6 +65,10 @@ impl Service {
         let mut service = Self::launch(arguments, settings);
         until("the service is ready", async || {
             if let Some(status) = service.process.try_wait().unwrap() {
+                if service.logs().contains(PORT_TAKEN) {
+                    service = Self::launch(arguments, settings);
+                    return None;
+                }
                 panic!("the service ended with {status}: {}", service.logs());
             }
             let answer = service.client.get(format!("{}/health/readiness", service.url)).send().await.ok()?;

@@ -82,6 +82,7 @@ pub struct Script(Arc<Inner>);
 
 struct Inner {
     begin: Instant,
+    names: Vec<(String, String)>,
     state: Mutex<State>,
     cuts: watch::Sender<u64>,
 }
@@ -101,10 +102,18 @@ struct State {
 // === impl Script ===
 
 impl Script {
-    /// One that lets everything pass.
+    /// One that lets everything pass. In labels, each of these names is told as the other one, so that they are the same in each run.
     #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(Inner { begin: Instant::now(), state: Mutex::default(), cuts: watch::Sender::new(0) }))
+    pub fn new(names: Vec<(String, String)>) -> Self {
+        Self(Arc::new(Inner { begin: Instant::now(), names, state: Mutex::default(), cuts: watch::Sender::new(0) }))
+    }
+
+    /// A call as it is told.
+    pub(super) fn tell(&self, mut call: Call) -> Call {
+        for (name, told) in &self.0.names {
+            call.label = call.label.replace(name, told);
+        }
+        call
     }
 
     /// From now on calls are counted, and without a plan only that. The process is the one that a plan's signal goes to.
@@ -185,12 +194,6 @@ impl Script {
     fn state(&self) -> MutexGuard<'_, State> {
         // Plain values; a panic elsewhere leaves none half changed.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Script {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn serve(client: TcpStream, upstream: Upstream, script: Script)
 async fn one(request: Request<Incoming>, upstream: Upstream, script: Script) -> Result<Answer, BoxError> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let call = Call::of(&head, &body);
+    let call = script.tell(Call::of(&head, &body));
     let (noted, action) = script.meet(&call);
     match action {
         Some(Action::Signal(signal, Moment::Before)) => {
