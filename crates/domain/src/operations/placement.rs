@@ -84,7 +84,9 @@ pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<C
         Some(running) if scene.stale => {
             running.holder = scene.holder.clone();
             running.released = false;
-            own_claim(record, scene)
+            // How far a delete has come is not on record before its lock is renewed: who had it may have removed all by now.
+            let may_have_begun = running.info.kind == OperationKind::Delete;
+            own_claim(record, scene).map(|claim| if may_have_begun { Claim::TakenOver } else { claim })
         }
         Some(_) => own_claim(record, scene),
         None => promote(record, scene).then_some(Claim::Fresh),

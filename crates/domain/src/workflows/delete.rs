@@ -16,10 +16,10 @@ use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
 use crate::ports::ConnectionStore;
 
-pub(super) async fn delete(workflows: &Workflows, run: &Run) -> Ending {
+pub(super) async fn delete(workflows: &Workflows, run: &Run, taken_over: bool) -> Ending {
     let deadline = Instant::now() + workflows.settings.deploy_timeout;
     let mut debts = Vec::new();
-    match steps(workflows, run, deadline, &mut debts).await {
+    match steps(workflows, run, taken_over, deadline, &mut debts).await {
         Ok(success) => Ending::Done { outcome: Ok(success), debts, paid: Vec::new() },
         Err(Halt::Stop(stop)) => Ending::Stopped(stop),
         Err(Halt::Failed(failure)) => {
@@ -29,10 +29,11 @@ pub(super) async fn delete(workflows: &Workflows, run: &Run) -> Ending {
     }
 }
 
-async fn steps(workflows: &Workflows, run: &Run, deadline: Instant, debts: &mut Vec<Debt>) -> Result<Success, Halt> {
+async fn steps(workflows: &Workflows, run: &Run, taken_over: bool, deadline: Instant, debts: &mut Vec<Debt>) -> Result<Success, Halt> {
     let key = &run.info.key;
     let removed = remove(workflows, run, key, deadline, debts).await?;
-    if removed.nothing && debts.is_empty() {
+    // A delete is only begun for what is there: what is gone at a takeover was removed by the holder before.
+    if removed.nothing && debts.is_empty() && !taken_over {
         let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
         return Err(Failure::new(FailureCode::NotFound, message).into());
     }

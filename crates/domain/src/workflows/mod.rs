@@ -79,7 +79,7 @@ impl Executor for Workflows {
     async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending {
         match task {
             Task::Deploy(request) => deploy::deploy(self, run, request, taken_over).await,
-            Task::Delete => delete::delete(self, run).await,
+            Task::Delete => delete::delete(self, run, taken_over).await,
             Task::Suspend { force } => scale::suspend(self, run, *force).await,
             Task::Resume => scale::resume(self, run).await,
             Task::Settle => settle::settle(self, run).await,

@@ -94,11 +94,20 @@ async fn a_delete_whose_holder_is_gone_is_finished() {
     let _background = pair.survivor_works();
     let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
     pair.freeze_in(&ticket, Phase::Drain).await;
-    assert!(matches!(
-        pair.survivor.wait(&ticket).await.unwrap().outcome,
-        Ok(Success::Deleted { .. }) | Err(Failure { code: FailureCode::NotFound, .. })
-    ));
+    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_whose_holder_died_when_all_was_gone_is_told_as_done() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Claims).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+    let _background = pair.survivor_works();
+    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,5 +169,5 @@ async fn a_taken_over_deploy_that_was_committed_ends_well() {
         running.ledger.connection = Some(ConnectionIntent { id: "test_project_main".parse().unwrap(), before: None });
     });
     success(stage.execute(true).await);
-    assert!(stage.writes().is_empty(), "the commit is the point of no return");
+    assert_eq!(stage.writes(), ["installer.commit"], "the commit is the point of no return, and may have been broken off in between");
 }
