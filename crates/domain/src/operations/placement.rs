@@ -97,7 +97,8 @@ pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<C
 fn own_claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<Claim> {
     let running = record.running.as_mut().filter(|running| running.holder == *scene.holder)?;
     running.renewal += 1;
-    Some(if running.phase == Phase::Queued { Claim::Fresh } else { Claim::TakenOver })
+    let has_begun = running.phase != Phase::Queued || running.ledger != Ledger::default();
+    Some(if has_begun { Claim::TakenOver } else { Claim::Fresh })
 }
 
 /// Makes the first of the waiting operations the running one.

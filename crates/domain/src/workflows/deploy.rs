@@ -227,6 +227,8 @@ impl<'a> Deploy<'a> {
         rebuild: Rebuild<'_>,
     ) -> Result<Success, Halt> {
         let slept = self.look_around(previous).await?;
+        // Before the intent, which is stored with it: who takes over an operation that is still queued begins it anew.
+        self.run.phase(Phase::Record, "recording the release revision");
         self.store_intent(|ledger, meant| ledger.writing = meant).await?;
         let revision = self.record(&prepared.desired).await?;
         self.rebuild(rebuild).await?;
@@ -258,7 +260,6 @@ impl<'a> Deploy<'a> {
     }
 
     async fn record(&self, desired: &DesiredRelease) -> Result<RevisionHandle, Halt> {
-        self.run.phase(Phase::Record, "recording the release revision");
         let begun = call(self.run, self.deadline, || self.workflows.ports.installer.begin(desired, &self.run.fence)).await;
         let revision = match begun {
             Ok(revision) => revision,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dbt_controller_adapters_memory::{MemoryWorld, WorldOptions};
 use dbt_controller_domain::model::*;
-use dbt_controller_domain::ports::OperationStore;
+use dbt_controller_domain::ports::{ConnectionStore, OperationStore};
 use dbt_controller_domain::{Controller, Ports};
 use dbt_controller_port_contracts::fixtures;
 
@@ -24,10 +24,20 @@ pub(crate) fn world() -> MemoryWorld {
 
 /// A replica of the service on this world.
 pub(crate) fn replica(world: &MemoryWorld, operations: Arc<dyn OperationStore>, settings: Settings) -> Arc<Controller> {
+    replica_with(world, operations, Some(world.connections()), settings)
+}
+
+/// The same with this Airflow, or none.
+pub(crate) fn replica_with(
+    world: &MemoryWorld,
+    operations: Arc<dyn OperationStore>,
+    connections: Option<Arc<dyn ConnectionStore>>,
+    settings: Settings,
+) -> Arc<Controller> {
     let ports = Ports {
         installer: world.installer(),
         cluster: world.cluster(),
-        connections: Some(world.connections()),
+        connections,
         operations,
         clock: world.clock(),
         random: world.random(),

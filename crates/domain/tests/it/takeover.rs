@@ -8,7 +8,9 @@ use dbt_controller_domain::Controller;
 use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
-use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, revision, server, settings, target, world};
+use crate::stage::{
+    NAME, Stage, caller, code, deploy, key, main_request, replica, replica_with, revision, server, settings, target, world,
+};
 
 /// A replica that can be frozen, and one that survives.
 struct Pair {
@@ -24,6 +26,14 @@ impl Pair {
         let store = Freezing::new(world.operations());
         let frozen = replica(&world, store.clone(), settings());
         let survivor = replica(&world, world.operations(), settings());
+        Self { world, store, frozen, survivor }
+    }
+
+    fn without_airflow() -> Self {
+        let world = world();
+        let store = Freezing::new(world.operations());
+        let frozen = replica_with(&world, store.clone(), None, settings());
+        let survivor = replica_with(&world, world.operations(), None, settings());
         Self { world, store, frozen, survivor }
     }
 
@@ -72,6 +82,19 @@ async fn a_deploy_whose_holder_is_gone_is_undone_when_its_server_is_not_ready() 
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
     pair.store.freeze(false);
     tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_holder_made_before_it_first_renewed_is_taken_back_too() {
+    let pair = Pair::without_airflow();
+    let _background = pair.survivor_works();
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    // Its claim is there by now.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!(failure.undo, UndoOutcome::Undone, "{failure}");
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
 }
 
