@@ -94,9 +94,9 @@ impl Fault {
             Self::Forbidden(message) => InstallerError::Forbidden(message),
             Self::Quota(message) => refused(RefusalKind::Quota, message),
             Self::Refused(message) | Self::TooLarge(message) => refused(RefusalKind::Admission, message),
-            Self::NotFound(message) | Self::AlreadyExists(message) | Self::Conflict(message) => {
-                InstallerError::Unexpected(format!("{object}: {message}").into())
-            }
+            // Whoever cares what it conflicts with has looked at it before; for all others somebody wrote at the same moment.
+            Self::Conflict(message) => InstallerError::Unavailable(format!("{object}: {message}").into()),
+            Self::NotFound(message) | Self::AlreadyExists(message) => InstallerError::Unexpected(format!("{object}: {message}").into()),
             Self::Unexpected(source) => InstallerError::Unexpected(source),
         }
     }
@@ -109,7 +109,9 @@ impl Fault {
             Self::NotFound(message) | Self::NamespaceMissing(message) => ClusterError::NotFound(message),
             Self::Forbidden(message) => ClusterError::Forbidden(message),
             Self::Quota(message) | Self::Refused(message) | Self::TooLarge(message) => ClusterError::Refused(message),
-            Self::AlreadyExists(message) | Self::Conflict(message) => ClusterError::Unexpected(message.into()),
+            // As for the installer.
+            Self::Conflict(message) => ClusterError::Unavailable(message.into()),
+            Self::AlreadyExists(message) => ClusterError::Unexpected(message.into()),
             Self::Unexpected(source) => ClusterError::Unexpected(source),
         }
     }
@@ -146,6 +148,13 @@ mod tests {
             "details": { "kind": kind, "causes": [{ "reason": cause }] },
         });
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_conflict_that_nobody_expects_is_worth_another_try() {
+        let conflict = || Fault::from_status(status(409, "Conflict", "the object has been modified", "secrets", ""));
+        assert!(matches!(conflict().of_installer("Secret/a"), InstallerError::Unavailable(_)));
+        assert!(matches!(conflict().of_cluster(), ClusterError::Unavailable(_)));
     }
 
     #[test]

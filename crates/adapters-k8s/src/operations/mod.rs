@@ -275,12 +275,13 @@ fn release_of(object: &str) -> Option<ReleaseName> {
 fn store_error(fault: Fault) -> StoreError {
     match fault {
         Fault::Unavailable(source) => StoreError::Unavailable(source),
-        Fault::Unauthorized(_) => StoreError::Unavailable(fault.into()),
+        // A conflict of a write is told apart before; a read has none of its own.
+        Fault::Unauthorized(_) | Fault::Conflict(_) => StoreError::Unavailable(fault.into()),
         Fault::Forbidden(message) => StoreError::Forbidden(message),
         Fault::NamespaceMissing(message) => StoreError::NamespaceMissing(message),
         Fault::Quota(message) => StoreError::Refused { kind: RefusalKind::Quota, message },
         Fault::Refused(message) => StoreError::Refused { kind: RefusalKind::Admission, message },
-        Fault::NotFound(_) | Fault::AlreadyExists(_) | Fault::Conflict(_) | Fault::TooLarge(_) => StoreError::Unexpected(fault.into()),
+        Fault::NotFound(_) | Fault::AlreadyExists(_) | Fault::TooLarge(_) => StoreError::Unexpected(fault.into()),
         Fault::Unexpected(source) => StoreError::Unexpected(source),
     }
 }
