@@ -9,6 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::airflow;
 use crate::bench::machine::Machine;
 use crate::cluster::Plane;
 use crate::interrupt::Interrupt;
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// How many cases run side by side
     #[arg(long, default_value_t = 12)]
     parallel: usize,
+    /// With an Airflow, so that the connection is one of the worlds that must agree
+    #[arg(long)]
+    airflow: Option<airflow::Kind>,
     /// Writes the figures into docs/reliability.md
     #[arg(long)]
     record: bool,
@@ -52,6 +56,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     cargo.env("CLUSTER_TIER_SERVICE", service).env("MATRIX_REPORT", reports.path());
     cargo.env("MATRIX_SEED", options.seed.to_string()).env("MATRIX_PARALLEL", options.parallel.to_string());
     cargo.env("MATRIX_CASES", &options.cases).env("MATRIX_ONLY", options.only.as_deref().unwrap_or_default());
+    let airflow = options.airflow.map(|kind| airflow::Server::start(kind, "run-matrix", &interrupt)).transpose()?;
+    cargo.envs(airflow.iter().flat_map(airflow::Server::environment));
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
     if options.record {
         record(&reports, begin)?;
