@@ -30,6 +30,8 @@ impl Airflow {
     pub(crate) fn find() -> Option<Self> {
         let (url, admin) = (std::env::var("AIRFLOW_TIER_URL").ok()?, std::env::var("AIRFLOW_TIER_ADMIN").ok()?);
         let (user, password) = admin.split_once(':')?;
+        // A second installation does no harm.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
         Some(Self { url, user: user.to_owned(), password: password.to_owned(), client, login: std::sync::Arc::default() })
     }
