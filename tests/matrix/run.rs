@@ -40,13 +40,9 @@ pub(crate) async fn run(name: &str, cases: impl FnOnce(&Found) -> Vec<Case>) {
     let all = cases(found);
     let known = all.len();
     let mut cases = all;
-    match &settings.only {
-        Some(only) => cases.retain(|case| case.to_string().contains(only)),
-        None => {
-            Random::new(settings.seed).shuffle(&mut cases);
-            cases.truncate(settings.size.unwrap_or(known));
-        }
-    }
+    cases.retain(|case| settings.only.as_ref().is_none_or(|only| case.to_string().contains(only)));
+    Random::new(settings.seed).shuffle(&mut cases);
+    cases.truncate(settings.size.unwrap_or(known));
     let (begin, count) = (Instant::now(), cases.len());
     println!("{name} matrix: {count} of {known} cases, seed {}", settings.seed);
     let (report, wrong) = run_all(&plane, &found.whole, cases, settings.parallel).await;
