@@ -42,10 +42,16 @@ async fn check(stage: &Stage, interloper: &Interloper, helm: HelmVersion, step: 
     let login = stage.airflow.login(&id);
 
     interloper.plan(&server, step, helm, act);
-    let failure = failure(stage.deploy(wished(2)).await, FailureCode::ReleaseChanged, &["the release was changed by somebody else"]);
+    // With a login of its own, so that the connection is written, too.
+    let changed = wished(2).password("another-password");
+    let failure = failure(stage.deploy(changed).await, FailureCode::ReleaseChanged, &["the release was changed by somebody else"]);
     let undo = if step == Step::Record { UndoOutcome::NothingToUndo } else { UndoOutcome::LeftAsIs };
     assert_eq!(failure.undo, undo, "{case}: {failure}");
-    assert_eq!(stage.airflow.login(&id), login, "{case}");
+    // With the release its login went too; what the connection has then is nobody's, and the next POST writes it anew.
+    let is_gone = act == Act::Uninstall && matches!(step, Step::Connect | Step::Commit);
+    if !is_gone {
+        assert_eq!(stage.airflow.login(&id), login, "{case}");
+    }
     let next = match act {
         Act::RollBack => {
             let lines = stage.history(&server).await;

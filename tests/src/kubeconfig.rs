@@ -32,6 +32,33 @@ impl Kubeconfig {
         self.0["clusters"][0]["cluster"]["server"].as_str().unwrap().strip_prefix("https://").unwrap()
     }
 
+    /// The file with the certificates that the API server's is checked against.
+    ///
+    /// # Panics
+    ///
+    /// When it has none.
+    #[must_use]
+    pub fn authority(&self) -> &Path {
+        Path::new(self.0["clusters"][0]["cluster"]["certificate-authority"].as_str().unwrap())
+    }
+
+    /// The user's token.
+    ///
+    /// # Panics
+    ///
+    /// When it has none.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.0["users"][0]["user"]["token"].as_str().unwrap()
+    }
+
+    /// The same by somebody on this machine who takes HTTP without TLS and passes it on.
+    #[must_use]
+    pub fn with_plain_address(mut self, address: &str) -> Self {
+        self.0["clusters"][0]["cluster"] = json!({"server": format!("http://{address}")});
+        self
+    }
+
     /// The same by another way to the API server.
     #[must_use]
     pub fn with_address(mut self, address: &str) -> Self {

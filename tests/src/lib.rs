@@ -5,6 +5,7 @@
 //!   (running)               ├── Helm, both versions
 //!                           ├── Account, with a Role of its own
 //!                           ├── Link, a way to the API server that can be cut
+//!                           ├── Proxy, a way to it on which single calls fail, and at which a process ends
 //!                           ├── Audit, what somebody asked the API server for
 //!                           └── Service, the program under test
 //!
@@ -18,6 +19,7 @@
 
 mod account;
 pub mod airflow;
+mod api_server;
 mod audit;
 mod command;
 mod control_plane;
@@ -27,10 +29,14 @@ mod kubectl;
 mod link;
 mod namespace;
 mod objects;
+mod proxy;
+mod random;
 mod service;
+mod upstream;
 mod wait;
 
 pub use account::Account;
+pub use api_server::ApiServer;
 pub use audit::{Audit, Request};
 pub use command::Refusal;
 pub use control_plane::ControlPlane;
@@ -40,5 +46,8 @@ pub use kubectl::Kubectl;
 pub use link::{Link, Mode};
 pub use namespace::Namespace;
 pub use objects::{claim, condition, container_status, stateful_set};
+pub use proxy::{Action, Call, Fault, Kind, Moment, Plan, Proxy, Script, Seen, Step};
+pub use random::Random;
 pub use service::{Answer, Service, TOKEN};
+pub use upstream::Upstream;
 pub use wait::{DEADLINE, until, until_within};

@@ -20,6 +20,9 @@ pub const TOKEN: &str = "the-secret-key-of-the-service";
 /// How long a call may take: a deployment waits for its server.
 const CALL: Duration = Duration::from_secs(300);
 
+/// What it says when somebody else was faster to take the port that was free.
+const PORT_TAKEN: &str = "Address already in use";
+
 /// A running service. Its process ends when this is dropped; when the test has failed, its logs are shown.
 #[derive(Debug)]
 pub struct Service {
@@ -62,6 +65,10 @@ impl Service {
         let mut service = Self::launch(arguments, settings);
         until("the service is ready", async || {
             if let Some(status) = service.process.try_wait().unwrap() {
+                if service.logs().contains(PORT_TAKEN) {
+                    service = Self::launch(arguments, settings);
+                    return None;
+                }
                 panic!("the service ended with {status}: {}", service.logs());
             }
             let answer = service.client.get(format!("{}/health/readiness", service.url)).send().await.ok()?;
@@ -136,8 +143,22 @@ impl Service {
     /// When there is no process any more.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it has, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no process any more.
+    #[must_use]
+    pub fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
@@ -148,6 +169,12 @@ impl Service {
     /// When there is no process any more.
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> Pid {
+        Pid::from_child(&self.process)
     }
 
     /// Waits for its end, and returns its exit code; none if a signal ended it.
@@ -183,9 +210,18 @@ impl Answer {
     ///
     /// When there is none.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        Self::try_to(request).await.unwrap()
+    }
+
+    /// Sends a request and reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub async fn try_to(request: RequestBuilder) -> reqwest::Result<Self> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        Ok(Self { status, headers, text: response.text().await? })
     }
 
     /// The same answer, if it has this status.

@@ -7,6 +7,7 @@ mod bench;
 mod cluster;
 mod interrupt;
 mod lock;
+mod page;
 mod port;
 mod process;
 mod project;
@@ -71,7 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench { subject: BenchSubject::Api } => bench::api::run()?,
         Command::Bench { subject: BenchSubject::Cluster } => bench::cluster::run()?,
         Command::Airflow { command } => return airflow::run(&command),
-        Command::Prove { command } => prove::run(&command)?,
+        Command::Prove { command } => return prove::run(&command),
         Command::Cluster { command } => return cluster::run(&command),
     }
     Ok(ExitCode::SUCCESS)

@@ -52,6 +52,18 @@ pub(crate) fn runs(folder: &Path, name: &str) -> bool {
     !writers(folder, name).is_empty()
 }
 
+/// Stops the program, and starts it again as it was started.
+pub(crate) fn start_again(folder: &Path, name: &str) -> anyhow::Result<()> {
+    let process = *writers(folder, name).first().with_context(|| format!("{name} does not run"))?;
+    let about = Path::new("/proc").join(process.as_raw_nonzero().to_string());
+    let line = fs::read_to_string(about.join("cmdline")).with_context(|| format!("{name} is gone"))?;
+    let mut words = line.trim_end_matches('\0').split('\0');
+    let mut command = Command::new(words.next().with_context(|| format!("{name} is gone"))?);
+    command.args(words).current_dir(fs::read_link(about.join("cwd"))?);
+    stop(folder, name, GRACE)?;
+    start(&mut command, folder, name)
+}
+
 /// Stops the program and what it started, and waits for their end. What has not ended by itself after this time is killed. False if there was
 /// none.
 pub(crate) fn stop(folder: &Path, name: &str, grace: Duration) -> anyhow::Result<bool> {

@@ -10,6 +10,7 @@ mod prepared;
 mod probe;
 mod programs;
 mod run;
+mod server;
 mod settings;
 mod tests;
 
@@ -21,8 +22,9 @@ use std::time::Instant;
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 
-use kind::Kind;
+pub(crate) use kind::Kind;
 use run::Run;
+pub(crate) use server::Server;
 use settings::USERS;
 
 pub(crate) use self::tests::Companion;

@@ -60,7 +60,8 @@ impl Run {
         Ok(Self { kind, folder: folder.to_owned() })
     }
 
-    fn within(name: &str, kind: Kind) -> Self {
+    /// One of another command.
+    pub(super) fn within(name: &str, kind: Kind) -> Self {
         Self { kind, folder: project::tools().join("airflow").join(name).join(kind.as_str()) }
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::load::{Api, CONCURRENCY, Figures, Request};
 use super::machine::Machine;
-use super::report;
+use crate::page;
 use crate::project::{self, Profile};
 use crate::service::Service;
 
@@ -43,7 +43,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     let text = report(&calls, &memory);
     writeln!(io::stdout(), "{text}")?;
-    report::write("bench api", &text)
+    page::write("benchmarks.md", "bench api", &text)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]

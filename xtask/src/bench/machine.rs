@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 
 /// What a reader has to know of a machine to judge figures.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     cores: usize,
     memory_gib: u64,
     model: String,
@@ -12,7 +12,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// This machine. What it does not tell is said so.
-    pub(super) fn this() -> Self {
+    pub(crate) fn this() -> Self {
         let field = |path: &str, name: &str| {
             let text = fs::read_to_string(path).ok()?;
             let line = text.lines().find(|line| line.starts_with(name))?;

@@ -4,5 +4,4 @@ pub(crate) mod api;
 pub(crate) mod cluster;
 
 mod load;
-mod machine;
-mod report;
+pub(crate) mod machine;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -10,6 +10,7 @@ use super::instance::Instance;
 use super::tools;
 use crate::interrupt::Interrupt;
 use crate::lock::Lock;
+use crate::process;
 
 /// A running control plane. It ends when this is dropped.
 pub(crate) struct Plane {
@@ -45,6 +46,16 @@ impl Plane {
             bail!("{} {} failed: {}", program.display(), arguments.join(" "), String::from_utf8_lossy(&output.stderr));
         }
         String::from_utf8(output.stdout).context("a program that does not write text")
+    }
+
+    /// Runs a command that is told of it as the tests of the cluster tier are, and says every now and then that it is still at work.
+    pub(crate) fn watch(&self, command: &mut Command, what: &str, interrupt: &Interrupt) -> anyhow::Result<ExitStatus> {
+        process::run(command.envs(self.instance.environment()), what, interrupt)
+    }
+
+    /// Stops one of its programs, and starts it again as it was started.
+    pub(crate) fn start_again(&self, program: &str) -> anyhow::Result<()> {
+        process::start_again(self.instance.folder(), program)
     }
 
     /// Creates the objects of a list.

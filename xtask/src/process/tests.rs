@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{GRACE, last_lines, runs, start, stop, was_started};
+use super::{GRACE, last_lines, runs, start, start_again, stop, was_started, writers};
 
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -23,6 +23,19 @@ fn a_program_runs_until_it_is_stopped() {
     assert!(stop(folder.path(), "sleep", GRACE).unwrap());
     assert!(!runs(folder.path(), "sleep"));
     assert!(!stop(folder.path(), "sleep", GRACE).unwrap(), "stopped twice");
+}
+
+#[test]
+fn a_program_is_started_again_with_the_same_words() {
+    let folder = folder();
+    start(Command::new("/bin/sleep").args(["30", "31"]), folder.path(), "sleep").unwrap();
+    let first = writers(folder.path(), "sleep");
+    start_again(folder.path(), "sleep").unwrap();
+    let second = writers(folder.path(), "sleep");
+    assert_ne!(first, second);
+    let line = fs::read_to_string(format!("/proc/{}/cmdline", second[0].as_raw_nonzero())).unwrap();
+    assert_eq!(line, "/bin/sleep\x0030\x0031\0");
+    stop(folder.path(), "sleep", GRACE).unwrap();
 }
 
 #[test]

@@ -53,7 +53,9 @@ impl Deploy<'_> {
         if ledger.connecting
             && let Some(intent) = &ledger.connection
         {
-            self.restore_connection(intent, ledger.previous, deadline, &mut left).await?;
+            // An Airflow that is away must not use up the time of the release: what it could not take is a debt, paid when it is back.
+            let share = deadline.saturating_duration_since(Instant::now()) / 4;
+            self.restore_connection(intent, ledger.previous, Instant::now() + share, &mut left).await?;
         }
         let hands_off = failure.code == FailureCode::ReleaseChanged;
         if let Some(revision) = revision.filter(|_| !hands_off) {

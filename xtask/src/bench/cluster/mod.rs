@@ -13,11 +13,12 @@ use jiff::Timestamp;
 
 use self::contenders::{Contender, Helm, Service};
 use self::watch::Watch;
+use super::api;
 use super::load::{Api, Figures};
 use super::machine::Machine;
-use super::{api, report};
 use crate::cluster::{Plane, program};
 use crate::interrupt::Interrupt;
+use crate::page;
 use crate::project::{self, Profile};
 use crate::service;
 
@@ -50,7 +51,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let text = runtime.block_on(measure(&service, &plane, &interrupt))?;
     writeln!(io::stdout(), "{text}")?;
-    report::write("bench cluster", &text)
+    page::write("benchmarks.md", "bench cluster", &text)
 }
 
 async fn measure(service: &Path, plane: &Plane, interrupt: &Interrupt) -> anyhow::Result<String> {

@@ -1,4 +1,4 @@
-//! Puts measured text between the markers of docs/benchmarks.md.
+//! Puts measured text between the markers of a page of documentation.
 
 use std::fs;
 
@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use crate::project;
 
-/// Replaces what stands between `<!-- <name>: begin -->` and `<!-- <name>: end -->`.
-pub(super) fn write(name: &str, text: &str) -> anyhow::Result<()> {
-    let path = project::root().join("docs/benchmarks.md");
+/// Replaces what stands between `<!-- <name>: begin -->` and `<!-- <name>: end -->` on a page of `docs`.
+pub(crate) fn write(page: &str, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = project::root().join("docs").join(page);
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let page = replaced(&page, name, text).with_context(|| format!("{} has no markers for `{name}`", path.display()))?;
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))

@@ -1,0 +1,75 @@
+//! Airflow, asked for one connection.
+
+use std::fmt;
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// The Airflow that the environment names.
+#[derive(Clone)]
+pub(crate) struct Airflow {
+    pub(crate) url: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    client: Client,
+    login: std::sync::Arc<OnceCell<Login>>,
+}
+
+/// How it lets us in, and where its API is.
+enum Login {
+    /// Airflow 2: with each request.
+    Basic,
+    /// Airflow 3: by a token.
+    Token(String),
+}
+
+impl Airflow {
+    /// The one of `cargo xtask airflow`, if there is one.
+    #[expect(clippy::disallowed_methods, reason = "the matrices have no settings but these")]
+    pub(crate) fn find() -> Option<Self> {
+        let (url, admin) = (std::env::var("AIRFLOW_TIER_URL").ok()?, std::env::var("AIRFLOW_TIER_ADMIN").ok()?);
+        let (user, password) = admin.split_once(':')?;
+        // A second installation does no harm.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().build().unwrap();
+        Some(Self { url, user: user.to_owned(), password: password.to_owned(), client, login: std::sync::Arc::default() })
+    }
+
+    /// A connection by its description and its host, if it is there.
+    pub(crate) async fn connection(&self, id: &str) -> Result<Option<(String, String)>, String> {
+        let request = match self.login.get_or_try_init(|| self.log_in()).await? {
+            Login::Basic => self.client.get(format!("{}/api/v1/connections/{id}", self.url)).basic_auth(&self.user, Some(&self.password)),
+            Login::Token(token) => self.client.get(format!("{}/api/v2/connections/{id}", self.url)).bearer_auth(token),
+        };
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let connection: Value = answer.error_for_status().map_err(said)?.json().await.map_err(said)?;
+        let text = |field: &str| connection[field].as_str().unwrap_or_default().to_owned();
+        Ok(Some((text("description"), text("host"))))
+    }
+
+    async fn log_in(&self) -> Result<Login, String> {
+        let is_old = self.client.get(format!("{}/api/v2/version", self.url)).send().await.map_err(said)?.status() == StatusCode::NOT_FOUND;
+        if is_old {
+            return Ok(Login::Basic);
+        }
+        let body = json!({"username": self.user, "password": self.password});
+        let answer = self.client.post(format!("{}/auth/token", self.url)).json(&body).send().await.map_err(said)?;
+        let answer: Value = answer.error_for_status().map_err(said)?.json().await.map_err(said)?;
+        Ok(Login::Token(answer["access_token"].as_str().ok_or("a login without a token")?.to_owned()))
+    }
+}
+
+fn said(error: reqwest::Error) -> String {
+    error.to_string()
+}
+
+/// Without the password.
+impl fmt::Debug for Airflow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Airflow").field(&self.url).finish()
+    }
+}

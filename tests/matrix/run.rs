@@ -1,0 +1,135 @@
+//! A run: finds the cases, draws, runs them side by side, tells the figures.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dbt_controller_tests::Random;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::case::{Case, Then};
+use crate::discovery::{self, Found};
+use crate::report::{Outcome, Report};
+use crate::site::{Plane, Site};
+use crate::{crash, fault};
+
+/// What the developer asks for.
+struct Settings {
+    seed: u64,
+    /// None for all.
+    size: Option<usize>,
+    only: Option<String>,
+    parallel: usize,
+}
+
+/// The scenarios run once for both matrices.
+static FOUND: OnceCell<Found> = OnceCell::const_new();
+
+/// Of a hundred cases, so many may not reach their step: calls that come by the clock are not always there.
+const NOT_REACHED: usize = 10;
+
+/// Runs a matrix.
+pub(crate) async fn run(name: &str, cases: impl FnOnce(&Found) -> Vec<Case>) {
+    let settings = Settings::read();
+    let plane = Plane::find();
+    let found = FOUND.get_or_try_init(|| discovery::discover(&plane)).await.unwrap();
+    let all = cases(found);
+    let known = all.len();
+    let mut cases = all;
+    cases.retain(|case| settings.only.as_ref().is_none_or(|only| case.to_string().contains(only)));
+    Random::new(settings.seed).shuffle(&mut cases);
+    cases.truncate(settings.size.unwrap_or(known));
+    let (begin, count) = (Instant::now(), cases.len());
+    println!("{name} matrix: {count} of {known} cases, seed {}", settings.seed);
+    let (report, wrong) = run_all(&plane, &found.whole, cases, settings.parallel).await;
+    let minutes = begin.elapsed().as_secs_f64() / 60.0;
+    let head = format!("{name} matrix: {count} of {known} cases, seed {}, {minutes:.1} minutes, {} wrong", settings.seed, wrong.len());
+    println!("\n{head}\n\n{}", report.tables());
+    write_report(name, &format!("{head}\n\n{}", report.tables()));
+    let not_reached = report.not_reached();
+    assert!(wrong.is_empty(), "MATRIX_SEED={}; each alone by MATRIX_ONLY='<name>':\n{}", settings.seed, wrong.join("\n"));
+    assert!(not_reached * 100 <= count * NOT_REACHED || count < NOT_REACHED, "{not_reached} of {count} cases have not reached their step");
+}
+
+async fn run_all(plane: &Plane, whole: &Arc<BTreeSet<String>>, cases: Vec<Case>, parallel: usize) -> (Report, Vec<String>) {
+    let places = Arc::new(Semaphore::new(parallel));
+    let (mut tasks, count) = (JoinSet::new(), cases.len());
+    for (number, case) in cases.into_iter().enumerate() {
+        let (plane, whole, places) = (plane.clone(), Arc::clone(whole), Arc::clone(&places));
+        tasks.spawn(async move {
+            let _place = places.acquire_owned().await.unwrap();
+            let begin = Instant::now();
+            // In a task of its own, because support code panics when it cannot go on; and on a thread of its own, because it also blocks.
+            let ran = tokio::task::spawn_blocking({
+                let case = case.clone();
+                move || Handle::current().block_on(run_one(&plane, &whole, &case))
+            });
+            let result = ran.await.unwrap_or_else(|panic| Err((panic.to_string(), String::new())));
+            let shown = match &result {
+                Ok(outcome) => format!("{outcome:?}"),
+                Err((reason, story)) => format!("WRONG: {reason}\n  its story is in {}", keep(&case, reason, story)),
+            };
+            println!("[{:>4}/{count}] {case}: {shown} ({:.1} s)", number + 1, begin.elapsed().as_secs_f64());
+            (case, result.map_err(|(reason, _)| reason))
+        });
+    }
+    let (mut report, mut wrong) = (Report::default(), Vec::new());
+    while let Some(done) = tasks.join_next().await {
+        let (case, result) = done.unwrap();
+        report.note(&case, result.as_ref().ok());
+        if let Err(reason) = result {
+            wrong.push(format!("{case}: {reason}"));
+        }
+    }
+    (report, wrong)
+}
+
+/// Runs a case; what went wrong comes with the story of its services.
+async fn run_one(plane: &Plane, whole: &Arc<BTreeSet<String>>, case: &Case) -> Result<Outcome, (String, String)> {
+    let mut site = Site::open(plane, case.replicas(), whole).await.map_err(|error| (error, String::new()))?;
+    let result = match case.then {
+        Then::Itself => fault::run(case, &mut site).await,
+        Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => crash::run(case, &mut site).await,
+    };
+    let result = result.map_err(|reason| (reason, site.story()));
+    site.close().await;
+    result
+}
+
+/// Keeps the story of a case that went wrong; returns where.
+fn keep(case: &Case, reason: &str, story: &str) -> String {
+    let name: String =
+        case.to_string().chars().map(|char| if char.is_ascii_alphanumeric() || ".-#".contains(char) { char } else { '_' }).collect();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
+    match fs::write(&path, format!("{case}\n{reason}\n{story}")) {
+        Ok(()) => path.display().to_string(),
+        Err(error) => format!("no file: {error}"),
+    }
+}
+
+impl Settings {
+    #[expect(clippy::disallowed_methods, reason = "the matrices have no settings but these")]
+    fn read() -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let number =
+            |name: &str, default: u64| text(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")));
+        let size = match text("MATRIX_CASES").as_deref() {
+            Some("all") => None,
+            _ => Some(usize::try_from(number("MATRIX_CASES", 40)).unwrap()),
+        };
+        let parallel = usize::try_from(number("MATRIX_PARALLEL", 8)).unwrap();
+        Self { seed: number("MATRIX_SEED", 1), size, only: text("MATRIX_ONLY"), parallel }
+    }
+}
+
+/// Hands the figures over to who asked for them.
+#[expect(clippy::disallowed_methods, reason = "the matrices have no settings but these")]
+fn write_report(name: &str, text: &str) {
+    if let Some(folder) = std::env::var_os("MATRIX_REPORT") {
+        fs::write(Path::new(&folder).join(format!("{name}.md")), text).unwrap();
+    }
+}

@@ -1,0 +1,252 @@
+//! A namespace of its own with a service, or two, that reach the API server by proxies.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Proxy, Script, Service, Upstream};
+use reqwest::Method;
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::airflow::Airflow;
+use crate::scenario::{Expected, Request, Scenario};
+use crate::world::World;
+
+/// What a stage needs to know of the control plane, found once.
+#[derive(Debug, Clone)]
+pub(crate) struct Plane {
+    pub(crate) control: ControlPlane,
+    pub(crate) api: ApiServer,
+    airflow: Option<Airflow>,
+}
+
+/// What a case calls its things: all cases share one Airflow, so its connections need names of their own.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    pub(crate) namespace: String,
+    project: String,
+}
+
+/// The project as it is told.
+const PROJECT: &str = "shop";
+
+/// Where a case takes place.
+pub(crate) struct Site {
+    plane: Plane,
+    names: Names,
+    pub(crate) replicas: Vec<Replica>,
+    /// What a server consists of.
+    whole: Arc<BTreeSet<String>>,
+}
+
+/// A service that can be killed and started again, and its way to the API server.
+pub(crate) struct Replica {
+    service: Option<Service>,
+    pub(crate) script: Script,
+    project: String,
+    settings: Vec<(&'static str, String)>,
+    // What it wrote before it was killed.
+    earlier_logs: String,
+    _proxies: Vec<Proxy>,
+    _files: TempDir,
+}
+
+/// How often is looked.
+const POLL: Duration = Duration::from_millis(200);
+/// How long what has been answered may take to show everywhere, such as a claim that goes.
+const SOON: Duration = Duration::from_secs(20);
+
+// === impl Plane ===
+
+impl Plane {
+    pub(crate) fn find() -> Self {
+        let control = ControlPlane::find();
+        let api = ApiServer::of(&control.kubeconfig());
+        Self { control, api, airflow: Airflow::find() }
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    fn new() -> Self {
+        let id = Uuid::new_v4().simple().to_string();
+        Self { namespace: format!("matrix-{}", &id[..12]), project: format!("{PROJECT}-{}", &id[..12]) }
+    }
+
+    pub(crate) fn release(&self) -> String {
+        format!("dbt-server-{}-main", self.project)
+    }
+
+    pub(crate) fn connection(&self) -> String {
+        format!("{}_main", self.project.replace('-', "_"))
+    }
+
+    /// A name of something in it as it is told: the same in each case.
+    pub(crate) fn told(&self, name: &str) -> String {
+        self.pairs().into_iter().fold(name.to_owned(), |name, (own, told)| name.replace(&own, &told))
+    }
+
+    fn pairs(&self) -> Vec<(String, String)> {
+        [self.project.clone(), self.project.replace('-', "_")].map(|own| (own, PROJECT.to_owned())).into()
+    }
+}
+
+// === impl Site ===
+
+impl Site {
+    /// Opens one with so many services, one after the other: the first does the background work.
+    pub(crate) async fn open(plane: &Plane, replicas: usize, whole: &Arc<BTreeSet<String>>) -> Result<Self, String> {
+        let names = Names::new();
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}});
+        let made = plane.api.send(Method::POST, "/api/v1/namespaces", Some(&body)).await;
+        match made {
+            Ok((201, _)) => {}
+            other => return Err(format!("no namespace: {other:?}")),
+        }
+        let mut site = Self { plane: plane.clone(), names, replicas: Vec::new(), whole: Arc::clone(whole) };
+        for _ in 0..replicas {
+            let mut replica = Replica::new(&site.plane, &site.names);
+            replica.start().await;
+            site.replicas.push(replica);
+        }
+        Ok(site)
+    }
+
+    /// Makes what a scenario begins with.
+    pub(crate) async fn prepare(&self, before: Expected) -> Result<(), String> {
+        if let Expected::Server(tag) = before {
+            self.demand(0, Request::Post(tag), 200, before).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks a replica for something that must work: this status, and soon this world.
+    pub(crate) async fn demand(&self, replica: usize, request: Request, status: u16, after: Expected) -> Result<Answer, String> {
+        let answer = self.replicas[replica].ask(request).await.map_err(|error| format!("{request:?}: {error}"))?;
+        if answer.status != status {
+            return Err(format!("{request:?}: {} {}", answer.status, answer.text));
+        }
+        self.settled(&[after], Instant::now() + SOON).await.map_err(|error| format!("after {request:?}: {error}"))?;
+        Ok(answer)
+    }
+
+    /// The proof that a deployment is whole: the next POST and the next DELETE work.
+    pub(crate) async fn goes_on(&self, scenario: &Scenario, post: usize, delete: usize) -> Result<(), String> {
+        self.demand(post, scenario.next("9.0.0"), 200, Expected::Server("9.0.0")).await?;
+        self.demand(delete, Request::Delete, 200, Expected::Nothing).await?;
+        Ok(())
+    }
+
+    /// Waits until nothing is under way and the world is one of these; says which.
+    pub(crate) async fn settled(&self, allowed: &[Expected], deadline: Instant) -> Result<Expected, String> {
+        loop {
+            let world = self.observe().await?;
+            let mut odd = Vec::new();
+            for expected in allowed {
+                match world.agrees_with(*expected, &self.whole) {
+                    Ok(()) => return Ok(*expected),
+                    Err(reason) => odd.push(format!("not {expected:?}: {reason}")),
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(format!("the worlds do not agree in time; {}\n{}", odd.join("; "), world.describe()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    pub(crate) async fn observe(&self) -> Result<World, String> {
+        World::observe(&self.plane.api, self.plane.airflow.as_ref(), &self.names).await
+    }
+
+    /// What everybody wrote and called, for who reads why a case failed.
+    pub(crate) fn story(&self) -> String {
+        let stories = self.replicas.iter().enumerate().map(|(number, replica)| format!("=== replica {number}\n{}", replica.story()));
+        stories.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Ends it. Nobody waits for the end of the namespace.
+    pub(crate) async fn close(self) {
+        let path = format!("/api/v1/namespaces/{}", self.names.namespace);
+        drop(self.replicas);
+        // The control plane goes soon anyway.
+        let _ = self.plane.api.send(Method::DELETE, &path, None).await;
+    }
+}
+
+// === impl Replica ===
+
+impl Replica {
+    fn new(plane: &Plane, names: &Names) -> Self {
+        let kubeconfig = plane.control.kubeconfig();
+        let script = Script::new(names.pairs());
+        let mut proxies = vec![Proxy::to(Upstream::api_server(&kubeconfig), &script)];
+        let files = TempDir::new().unwrap();
+        let file: PathBuf = kubeconfig.with_plain_address(&proxies[0].address()).write(&files);
+        let settings = [
+            ("KUBECONFIG", file.to_str().unwrap()),
+            ("KUBERNETES_NAMESPACE", names.namespace.as_str()),
+            ("DEFAULT_CUSTOMER", "acme"),
+            ("DEFAULT_DOMAIN", "example.com"),
+            ("DEFAULT_TAG", "1.0.0"),
+            ("PULL_ERROR_WINDOW", "1s"),
+            ("NO_POD_WINDOW", "1s"),
+            ("DEPLOY_TIMEOUT", "120s"),
+            ("UNDO_TIMEOUT", "40s"),
+            ("LOCK_STALE_AFTER", "6s"),
+            ("LOG_LEVEL", "debug"),
+        ];
+        let mut settings: Vec<_> = settings.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        if let Some(airflow) = &plane.airflow {
+            let proxy = Proxy::to(Upstream::plain(&airflow.url), &script);
+            settings.push(("AIRFLOW_URL", format!("http://{}", proxy.address())));
+            settings.push(("AIRFLOW_USER", airflow.user.clone()));
+            settings.push(("AIRFLOW_PASSWORD", airflow.password.clone()));
+            proxies.push(proxy);
+        }
+        let project = names.project.clone();
+        Self { service: None, script, project, settings, earlier_logs: String::new(), _proxies: proxies, _files: files }
+    }
+
+    /// Starts its service, and waits until it is ready.
+    pub(crate) async fn start(&mut self) {
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.service = Some(Service::start(&settings).await);
+    }
+
+    /// Waits for the end of its service, which was killed.
+    pub(crate) async fn ended(&mut self) {
+        if let Some(mut service) = self.service.take() {
+            service.ended().await;
+            self.earlier_logs = format!("{}\n--- killed\n", service.logs());
+        }
+    }
+
+    pub(crate) fn service(&self) -> &Service {
+        self.service.as_ref().unwrap()
+    }
+
+    /// The project of which everything here is.
+    pub(crate) fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Asks it for something.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Answer, String> {
+        Answer::try_to(request.to(self.service(), &self.project)).await.map_err(|error| format!("no answer: {error}"))
+    }
+
+    fn story(&self) -> String {
+        let logs = self.service.as_ref().map(Service::logs).unwrap_or_default();
+        let calls = self.script.seen().into_iter().map(|seen| {
+            let status = seen.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            let action = seen.action.map_or_else(String::new, |action| format!("  <== {action}"));
+            format!("{:9.3} {:?} {} {status}{action}\n", seen.at.as_secs_f64(), seen.call.kind, seen.call.label)
+        });
+        format!("--- calls\n{}--- logs\n{}{logs}", calls.collect::<String>(), self.earlier_logs)
+    }
+}

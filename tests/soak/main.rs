@@ -1,0 +1,120 @@
+//! The soak: two replicas under mixed traffic, while whoever started this test starts the API server again.
+//!
+//! Each project has a worker of its own, who knows what must be there and so what each answer must be. A 503 or a 429 is a right answer
+//! to send the request again; nothing else is. `cargo xtask prove soak` runs it; `SOAK_MINUTES` and `SOAK_SEED` are its settings.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
+#![allow(clippy::print_stdout, reason = "the developer reads the figures")]
+
+mod figures;
+mod worker;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use dbt_controller_tests::{Namespace, Service, until_within};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::figures::Figures;
+use crate::worker::Worker;
+
+/// How many projects there are.
+const PROJECTS: usize = 16;
+/// How often memory is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// How much more memory a replica may have in the last fifth of the time than in the fifth in the middle.
+const GROWTH: f64 = 1.1;
+/// The kinds of which a deployment has objects.
+const KINDS: &str = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,ingresses,persistentvolumeclaims";
+/// Until everything of the last deployments is gone.
+const END: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_answer_mixed_traffic_rightly_and_leave_nothing() {
+    let (minutes, seed) = (setting("SOAK_MINUTES", 10), setting("SOAK_SEED", 1));
+    let namespace = Namespace::create().await;
+    let files = TempDir::new().unwrap();
+    let kubeconfig = namespace.plane().kubeconfig().write(&files);
+    let replicas = Arc::new([serve(&namespace, &kubeconfig).await, serve(&namespace, &kubeconfig).await]);
+    let before = inventory(&namespace).await;
+    let figures = Arc::new(Mutex::new(Figures::default()));
+    let begin = Instant::now();
+    let end = begin + Duration::from_secs(60 * minutes);
+    let workers: Vec<_> = (0..PROJECTS)
+        .map(|number| {
+            let worker = Worker::new(number, seed, Arc::clone(&replicas), Arc::clone(&figures));
+            tokio::spawn(worker.work(end))
+        })
+        .collect();
+    let mut memory = Vec::new();
+    while Instant::now() < end {
+        tokio::time::sleep(LOOK).await;
+        memory.push([0, 1].map(|replica: usize| replicas[replica].resident_memory()));
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let left = async || (inventory(&namespace).await == before).then_some(());
+    until_within(END, "nothing is left", left).await;
+    let listed: Value = replicas[0].get("/api/v1/deployments").await.expect(200).json();
+    assert_eq!(listed, serde_json::json!([]));
+
+    let text = figures.lock().unwrap().text(begin.elapsed(), seed, &memory);
+    println!("{text}");
+    report(&text);
+    for replica in [0, 1] {
+        let [middle, last] = [2, 4].map(|fifth| mean(&memory, replica, fifth));
+        assert!(last <= middle * GROWTH, "replica {replica} has grown from {middle:.0} to {last:.0} bytes");
+    }
+    let wrong = figures.lock().unwrap().wrong();
+    assert!(wrong.is_empty(), "SOAK_SEED={seed}: {} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+async fn serve(namespace: &Namespace, kubeconfig: &Path) -> Service {
+    Service::start(&[
+        ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+        ("KUBERNETES_NAMESPACE", namespace.name()),
+        ("DEFAULT_CUSTOMER", "acme"),
+        ("DEFAULT_DOMAIN", "example.com"),
+        ("DEFAULT_TAG", "1.0.0"),
+        ("PULL_ERROR_WINDOW", "1s"),
+        ("NO_POD_WINDOW", "1s"),
+        ("LOCK_STALE_AFTER", "6s"),
+        // Shorter than the run, so that what is kept for it reaches its full size.
+        ("OPERATION_RETENTION", "60s"),
+        ("LOG_LEVEL", "warning"),
+    ])
+    .await
+}
+
+/// What a namespace has of the kinds of a deployment, without the service's own records of operations.
+async fn inventory(namespace: &Namespace) -> BTreeSet<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let objects = namespace.list(KINDS, "").await.into_iter();
+    let titles = objects.map(|object| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])));
+    titles.filter(|title| !title.starts_with("Secret/dbt-controller-op.")).collect()
+}
+
+/// The mean of a replica's memory in a fifth of the time, from 0.
+#[expect(clippy::cast_precision_loss, reason = "figures of memory are far below 2^52")]
+fn mean(memory: &[[u64; 2]], replica: usize, fifth: usize) -> f64 {
+    let part = &memory[memory.len() * fifth / 5..memory.len() * (fifth + 1) / 5];
+    part.iter().map(|looked| looked[replica]).sum::<u64>() as f64 / part.len().max(1) as f64
+}
+
+#[expect(clippy::disallowed_methods, reason = "the soak has no settings but these")]
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+/// Hands the figures over to who asked for them.
+#[expect(clippy::disallowed_methods, reason = "the soak has no settings but these")]
+fn report(text: &str) {
+    if let Some(folder) = std::env::var_os("SOAK_REPORT") {
+        fs::write(Path::new(&folder).join("soak.md"), text).unwrap();
+    }
+}

@@ -1,0 +1,93 @@
+//! The soak: the test target `soak` of the package `dbt-controller-tests`, while the API server is started again.
+
+use std::fs;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::bench::machine::Machine;
+use crate::cluster::Plane;
+use crate::interrupt::Interrupt;
+use crate::page;
+use crate::project::{self, Profile};
+
+/// How long it is soaked.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// What the traffic depends on
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// For how many minutes
+    #[arg(long, default_value_t = 10)]
+    minutes: u32,
+    /// Writes the figures into docs/reliability.md
+    #[arg(long)]
+    record: bool,
+}
+
+/// At which parts of the time the API server is started again. The last third is quiet, so that it shows whether memory is flat.
+const RESTARTS: [f64; 2] = [0.2, 0.5];
+
+/// Soaks.
+pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::catch()?;
+    // As it is shipped: figures of memory mean nothing otherwise.
+    let service = project::build_service(Profile::Release)?;
+    let mut build = test();
+    project::run(build.arg("--no-run"))?;
+    let reports = TempDir::new()?;
+    let plane = Plane::start("run-soak", &interrupt)?;
+    let mut cargo = test();
+    cargo.args(["--", "--nocapture"]).env("TIER_SERVICE", service).env("SOAK_REPORT", reports.path());
+    cargo.env("SOAK_SEED", options.seed.to_string()).env("SOAK_MINUTES", options.minutes.to_string());
+    let status = std::thread::scope(|scope| {
+        let restarts = scope.spawn(|| restart(&plane, Duration::from_secs(60) * options.minutes, &interrupt));
+        let status = plane.watch(&mut cargo, "the soak", &interrupt);
+        restarts.join().map_err(|_| anyhow::anyhow!("whoever restarts the API server has panicked"))??;
+        status
+    })?;
+    if options.record {
+        record(&reports)?;
+    }
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}
+
+/// Of the whole workspace, so that dependencies have the features with which its tests have built them already.
+fn test() -> Command {
+    let mut cargo = project::cargo();
+    cargo.args(["test", "--locked", "--workspace", "--features", "dbt-controller-tests/cluster", "--test", "soak"]);
+    cargo
+}
+
+/// Starts the API server again at each of its moments.
+#[expect(clippy::print_stdout, reason = "the developer reads it")]
+fn restart(plane: &Plane, time: Duration, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    for moment in RESTARTS.map(|part| time.mul_f64(part)) {
+        while begin.elapsed() < moment {
+            if interrupt.check().is_err() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        println!("the API server is started again after {} s", begin.elapsed().as_secs());
+        plane.start_again("kube-apiserver")?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
+fn record(reports: &TempDir) -> anyhow::Result<()> {
+    let (date, machine) = (Timestamp::now().strftime("%Y-%m-%d"), Machine::this());
+    let report = fs::read_to_string(reports.path().join("soak.md")).context("the soak has no report")?;
+    page::write(
+        "reliability.md",
+        "prove soak",
+        &format!("Run on {date}, {machine}; the control plane and the services share them.\n\n{report}"),
+    )
+}
