@@ -38,7 +38,12 @@ pub(crate) fn start(command: &mut Command, folder: &Path, name: &str) -> anyhow:
         command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
     // What is set around here, such as a proxy, must not change what they do.
     command.env_clear().env("HOME", folder).env("PATH", "/usr/bin:/bin").envs(own);
-    command.spawn().with_context(|| format!("cannot start {name}"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    // The kernel lets the parent go on before it has noted the child's command line, which `start_again` reads.
+    let line = Path::new("/proc").join(child.id().to_string()).join("cmdline");
+    while fs::read(&line).is_ok_and(|line| line.is_empty()) && child.try_wait()?.is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(())
 }
 
