@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::allocation::unreadable;
 use crate::model::{
-    ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Release, ReleaseStatus, ReleaseSummary, RevisionNumber, UndoOutcome,
+    ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Rebuild, Release, ReleaseStatus, ReleaseSummary, RevisionNumber,
+    UndoOutcome,
 };
 use crate::naming::{Identity, ReleaseName};
 
@@ -38,10 +39,8 @@ pub enum Plan {
     Change {
         /// The revision in force, to which an undo goes back; none when no revision ever came up.
         previous: Option<RevisionNumber>,
-        /// The claims have to grow to this size first, or the StatefulSet may have been made for another one.
-        grow: Option<ByteQuantity>,
-        /// The release is of the replaced service: its StatefulSet has another selector and goes with its pods before ours is made.
-        adopt: bool,
+        /// What has to be done to the StatefulSet first.
+        rebuild: Rebuild,
     },
     /// It is as asked: make sure that it all exists, write no revision.
     Repair {
@@ -100,8 +99,8 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         return Plan::Repair { revision: summary.revision };
     }
     let grows = template.held.is_some_and(|held| wished.bytes() > held.bytes());
-    let grow = (grows || !template.is_sure).then(|| wished.clone());
-    Plan::Change { previous: summary.deployed_revision, grow, adopt }
+    let rebuild = Rebuild { grow: grows || !template.is_sure, adopt };
+    Plan::Change { previous: summary.deployed_revision, rebuild }
 }
 
 /// Whether the newest revision is the one in force.

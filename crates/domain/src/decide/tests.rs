@@ -28,12 +28,12 @@ fn refused(plan: Plan) -> FailureCode {
 }
 
 fn change(previous: Option<u32>) -> Plan {
-    Plan::Change { previous: previous.map(RevisionNumber), grow: None, adopt: false }
+    Plan::Change { previous: previous.map(RevisionNumber), rebuild: Rebuild::NONE }
 }
 
-/// A change of which nobody knows what size the StatefulSet was made for.
+/// A change for which the StatefulSet is made anew: its claims grow, or nobody knows what size it was made for.
 fn anew(previous: Option<u32>) -> Plan {
-    Plan::Change { previous: previous.map(RevisionNumber), grow: Some(request().resources.storage_size), adopt: false }
+    Plan::Change { previous: previous.map(RevisionNumber), rebuild: Rebuild { grow: true, adopt: false } }
 }
 
 #[test]
@@ -89,16 +89,11 @@ fn sized(held: &str, in_force: bool, failed: &str, wished: &str) -> Plan {
 
 #[test]
 fn a_revision_that_failed_does_not_say_what_the_claims_have() {
-    let growing = |previous: Option<u32>, size: &str| Plan::Change {
-        previous: previous.map(RevisionNumber),
-        grow: Some(size.parse().unwrap()),
-        adopt: false,
-    };
-    assert_eq!(sized("1Gi", true, "2Gi", "2Gi"), growing(Some(4), "2Gi"), "it may not have been applied");
-    assert_eq!(sized("1Gi", true, "2Gi", "1Gi"), growing(Some(4), "1Gi"), "it may have been applied");
+    assert_eq!(sized("1Gi", true, "2Gi", "2Gi"), anew(Some(4)), "it may not have been applied");
+    assert_eq!(sized("1Gi", true, "2Gi", "1Gi"), anew(Some(4)), "it may have been applied");
     assert_eq!(sized("1Gi", true, "1Gi", "1Gi"), change(Some(4)));
     assert_eq!(refused(sized("2Gi", true, "1Gi", "1Gi")), FailureCode::ClaimCannotShrink);
-    assert_eq!(sized("1Gi", false, "2Gi", "2Gi"), growing(None, "2Gi"));
+    assert_eq!(sized("1Gi", false, "2Gi", "2Gi"), anew(None));
     assert_eq!(refused(sized("2Gi", false, "1Gi", "1Gi")), FailureCode::ClaimCannotShrink);
 }
 
@@ -123,8 +118,7 @@ fn a_claim_grows_and_never_shrinks() {
     let newest = release(1, ReleaseStatus::Deployed);
     let mut wished = request();
     wished.resources.storage_size = "2Gi".parse().unwrap();
-    let grow = Some(wished.resources.storage_size.clone());
-    assert_eq!(decided(Some(&newest), &wished, "new", 0), Plan::Change { previous: Some(RevisionNumber(1)), grow, adopt: false });
+    assert_eq!(decided(Some(&newest), &wished, "new", 0), anew(Some(1)));
     wished.resources.storage_size = "1023Mi".parse().unwrap();
     assert_eq!(refused(decided(Some(&newest), &wished, "new", 0)), FailureCode::ClaimCannotShrink);
     wished.resources.storage_size = "1024Mi".parse().unwrap();
@@ -154,7 +148,7 @@ fn replaced(name: &str) -> Release {
 #[test]
 fn a_release_of_the_replaced_service_is_adopted_by_the_identity_whose_name_it_has() {
     let name = request().identity.replaced_release_name().unwrap();
-    let adopt = Plan::Change { previous: Some(RevisionNumber(4)), grow: None, adopt: true };
+    let adopt = Plan::Change { previous: Some(RevisionNumber(4)), rebuild: Rebuild { grow: false, adopt: true } };
     assert_eq!(decided(Some(&replaced(name.as_str())), &request(), "new", 0), adopt);
     for other in ["dbt-test-project-00000000", "dbt-server-test-project-main", "by-hand"] {
         assert_eq!(refused(decided(Some(&replaced(other)), &request(), "new", 0)), FailureCode::NameTaken, "{other}");

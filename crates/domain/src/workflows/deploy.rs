@@ -13,7 +13,7 @@ use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide, is_in_force};
 use crate::model::{
     ByteQuantity, Claim, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease,
-    Failure, FailureCode, OperationKind, Phase, PutOutcome, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey,
+    Failure, FailureCode, OperationKind, Phase, PutOutcome, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey,
     StoredConnection, Success, UndoOutcome,
 };
 use crate::naming::ConnectionId;
@@ -33,28 +33,6 @@ pub(super) struct Deploy<'a> {
 struct Named<'a> {
     intent: Option<ConnectionIntent>,
     _reserved: Option<Reserved<'a>>,
-}
-
-/// What has to be done to the StatefulSet before it can be applied.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Rebuild<'a> {
-    /// Nothing.
-    None,
-    /// The claims grow; the size in a claim template cannot be changed, so the StatefulSet is made anew around its running pods.
-    Grow(&'a ByteQuantity),
-    /// Its selector is another maker's. A StatefulSet of ours would never get the pods of such a one, so they go too; the claims stay,
-    /// and grow if need be.
-    Adopt(Option<&'a ByteQuantity>),
-}
-
-impl<'a> Rebuild<'a> {
-    pub(super) fn of(adopt: bool, grow: Option<&'a ByteQuantity>) -> Self {
-        match (adopt, grow) {
-            (true, grow) => Self::Adopt(grow),
-            (false, Some(size)) => Self::Grow(size),
-            (false, None) => Self::None,
-        }
-    }
 }
 
 /// What the decision was made on.
@@ -93,18 +71,16 @@ impl<'a> Deploy<'a> {
         match &prepared.plan {
             Plan::Refuse(failure) => Err(Halt::Failed(failure.clone())),
             Plan::Repair { revision } => self.repair(&prepared, *revision, named.intent.as_ref()).await,
-            Plan::Install => self.write(&prepared, named.intent, None, Rebuild::None).await,
+            Plan::Install => self.write(&prepared, named.intent, None, Rebuild::NONE).await,
             Plan::CleanUpAndInstall => {
                 self.run.progress("finishing an uninstall that was broken off");
                 let key = &self.run.info.key;
                 let removed = call(self.run, self.deadline, || self.workflows.ports.installer.uninstall(key, &self.run.fence)).await;
                 removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
                 let prepared = Prepared { desired: DesiredRelease { after: None, ..prepared.desired }, ..prepared };
-                self.write(&prepared, named.intent, None, Rebuild::None).await
+                self.write(&prepared, named.intent, None, Rebuild::NONE).await
             }
-            Plan::Change { previous, grow, adopt } => {
-                self.write(&prepared, named.intent, *previous, Rebuild::of(*adopt, grow.as_ref())).await
-            }
+            Plan::Change { previous, rebuild } => self.write(&prepared, named.intent, *previous, *rebuild).await,
         }
     }
 
@@ -257,9 +233,10 @@ impl<'a> Deploy<'a> {
         prepared: &Prepared,
         intent: Option<ConnectionIntent>,
         previous: Option<RevisionNumber>,
-        rebuild: Rebuild<'_>,
+        rebuild: Rebuild,
     ) -> Result<Success, Halt> {
         let slept = self.look_around(previous).await?;
+        self.run.note(|ledger| ledger.rebuild = rebuild);
         // Before the intent, which is stored with it: who takes over an operation that is still queued begins it anew.
         self.run.phase(Phase::Record, "recording the release revision");
         if prepared.doubts_login && intent.as_ref().is_some_and(|intent| intent.before.is_some()) {
@@ -317,24 +294,23 @@ impl<'a> Deploy<'a> {
     }
 
     /// Clears the way for fields of the StatefulSet that cannot be changed.
-    pub(super) async fn rebuild(&self, rebuild: Rebuild<'_>) -> Result<(), Halt> {
-        let (grow, keep_pods) = match rebuild {
-            Rebuild::None => return Ok(()),
-            Rebuild::Grow(size) => (Some(size), true),
-            Rebuild::Adopt(size) => (size, false),
-        };
+    pub(super) async fn rebuild(&self, rebuild: Rebuild) -> Result<(), Halt> {
+        if rebuild == Rebuild::NONE {
+            return Ok(());
+        }
         self.run.phase(Phase::Apply, "making room for fields that cannot be changed");
         let cluster = &self.workflows.ports.cluster;
-        if let Some(size) = grow {
+        if rebuild.grow {
+            let size = &self.request.resources.storage_size;
             self.run.progress(format!("growing the claim to {size}"));
             let grown = call(self.run, self.deadline, || cluster.grow_claims(&self.server, size, &self.run.fence)).await;
             grown.map_err(|broken| broken.or_fail(|error| cannot_grow(&error)))?;
         }
-        if !keep_pods {
+        if rebuild.adopt {
             self.run.progress("the server of the replaced service stops; its claim is kept");
             self.store_intent(|ledger, meant| ledger.adopting = meant).await?;
         }
-        let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, keep_pods, &self.run.fence)).await;
+        let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, !rebuild.adopt, &self.run.fence)).await;
         deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
     }
 

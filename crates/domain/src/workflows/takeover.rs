@@ -4,8 +4,7 @@ use tokio::time::Instant;
 
 use super::await_server::Awaited;
 use super::call::{Broken, Halt, insist};
-use super::deploy::{Deploy, Rebuild};
-use super::faults;
+use super::deploy::Deploy;
 use crate::model::{
     ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, ReleaseSummary,
     RevisionHandle, RevisionNumber, Success,
@@ -35,7 +34,7 @@ impl Deploy<'_> {
             self.commit_again(&revision).await?;
             return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
         }
-        self.clear_the_way(ledger.previous).await?;
+        self.rebuild(ledger.rebuild).await?;
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
         self.apply(&revision).await?;
         if ledger.replicas_before == Some(0) {
@@ -79,18 +78,6 @@ impl Deploy<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// What has to go before the objects can be applied may still be there. The revision before this one tells whether anything had to.
-    async fn clear_the_way(&self, previous: Option<RevisionNumber>) -> Result<(), Halt> {
-        let Some(previous) = previous else { return Ok(()) };
-        let key = &self.run.info.key;
-        let before = insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(previous))).await;
-        let before = before.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
-        let Some(facts) = before.and_then(|release| release.summary.deployment) else { return Ok(()) };
-        let wished = &self.request.resources.storage_size;
-        let grows = facts.storage.is_some_and(|held| wished.bytes() > held.bytes());
-        self.rebuild(Rebuild::of(facts.identity.is_none(), grows.then_some(wished))).await
     }
 
     /// The connection as it was written by whoever ran this deploy before.

@@ -250,6 +250,24 @@ async fn a_deploy_whose_holder_died_before_it_made_room_for_a_larger_volume_is_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deploy_over_a_larger_volume_that_failed_and_stayed_is_finished() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    pair.world.faults().plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Forbid).times(100));
+    let mut larger = main_request("missing-1");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    let failure = deploy(&pair.frozen, larger).await.unwrap_err();
+    assert_eq!(failure.undo, UndoOutcome::Failed, "{failure}");
+    pair.world.faults().clear();
+    // The StatefulSet is made for 30Gi, which no revision in force says.
+    pair.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang).times(2));
+    let ticket = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Apply).await;
+    let _background = pair.survivor_works();
+    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_that_was_broken_off_between_its_two_records_is_finished() {
     let pair = Pair::new();
     revision(deploy(&pair.frozen, main_request("v1")).await);

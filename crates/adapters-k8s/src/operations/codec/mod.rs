@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::operation::Record;
 
-/// The version of the stored form. What 2 added (`dag_state_before`, following DAGs) is none in what 1 wrote.
+/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs) is none in what 1 wrote.
 const SCHEMA: u32 = 2;
 
 /// A record as it is stored, with the moment at which its lock was last taken or renewed, by the API server's clock.

@@ -145,6 +145,8 @@ struct Ledger {
     revision: Option<u32>,
     previous: Option<u32>,
     writing: bool,
+    #[serde(default)]
+    rebuild: Rebuild,
     #[serde(with = "text::optional")]
     server: Option<ServerName>,
     adopting: bool,
@@ -153,6 +155,13 @@ struct Ledger {
     #[serde(default, with = "text::optional")]
     dag_state_before: Option<DagState>,
     undoing: Option<Failure>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rebuild {
+    grow: bool,
+    adopt: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -306,6 +315,7 @@ impl From<&model::Ledger> for Ledger {
             revision,
             previous,
             writing,
+            rebuild,
             server,
             adopting,
             claims_before,
@@ -319,6 +329,7 @@ impl From<&model::Ledger> for Ledger {
             revision: revision.map(|RevisionNumber(number)| number),
             previous: previous.map(|RevisionNumber(number)| number),
             writing: *writing,
+            rebuild: Rebuild { grow: rebuild.grow, adopt: rebuild.adopt },
             server: server.clone(),
             adopting: *adopting,
             claims_before: claims_before.clone(),
@@ -458,6 +469,7 @@ impl From<Ledger> for model::Ledger {
             revision,
             previous,
             writing,
+            rebuild,
             server,
             adopting,
             claims_before,
@@ -471,6 +483,7 @@ impl From<Ledger> for model::Ledger {
             revision: revision.map(RevisionNumber),
             previous: previous.map(RevisionNumber),
             writing,
+            rebuild: model::Rebuild { grow: rebuild.grow, adopt: rebuild.adopt },
             server,
             adopting,
             claims_before,

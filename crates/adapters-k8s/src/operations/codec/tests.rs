@@ -2,6 +2,7 @@
 
 mod any;
 
+use dbt_controller_domain::model::Rebuild;
 use dbt_controller_port_contracts::fixtures;
 use proptest::prelude::*;
 
@@ -63,9 +64,10 @@ fn what_the_first_version_wrote_is_read() {
     let mut older = example();
     older["schema"] = 1.into();
     let ledger = older["record"]["running"]["ledger"].as_object_mut().unwrap();
-    assert!(ledger.remove("dag_state_before").is_some());
+    assert!(ledger.remove("dag_state_before").is_some() && ledger.remove("rebuild").is_some());
     let stored = read(&older).unwrap();
-    assert_eq!(stored.record.running.as_ref().unwrap().ledger.dag_state_before, None);
+    let ledger = &stored.record.running.as_ref().unwrap().ledger;
+    assert_eq!((ledger.dag_state_before, ledger.rebuild), (None, Rebuild::NONE));
 }
 
 #[test]

@@ -225,10 +225,11 @@ fn ledger() -> BoxedStrategy<Ledger> {
     );
     let intent = (connection_id(), of(stored)).prop_map(|(id, before)| ConnectionIntent { id, before });
     let revision = || any::<Option<u32>>().prop_map(|number| number.map(RevisionNumber));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let rebuild = (any::<bool>(), any::<bool>()).prop_map(|(grow, adopt)| Rebuild { grow, adopt });
+    let flags = (any::<bool>(), any::<bool>(), rebuild, any::<bool>());
     let before = (any::<Option<u32>>(), of(one_of(DagState::ALL)));
     (of(intent), flags, revision(), revision(), of(server()), texts(), before, of(failure()))
-        .prop_map(|(connection, (connecting, writing, adopting), revision, previous, server, claims_before, before, undoing)| {
+        .prop_map(|(connection, (connecting, writing, rebuild, adopting), revision, previous, server, claims_before, before, undoing)| {
             let (replicas_before, dag_state_before) = before;
             Ledger {
                 connection,
@@ -236,6 +237,7 @@ fn ledger() -> BoxedStrategy<Ledger> {
                 revision,
                 previous,
                 writing,
+                rebuild,
                 server,
                 adopting,
                 claims_before,
