@@ -6,6 +6,7 @@
 mod autopsy;
 mod connection;
 mod failure;
+mod ledger;
 mod operation;
 mod quantity;
 mod release;
@@ -19,6 +20,7 @@ mod view;
 pub use autopsy::*;
 pub use connection::*;
 pub use failure::*;
+pub use ledger::*;
 pub use operation::*;
 pub use quantity::*;
 pub use release::*;

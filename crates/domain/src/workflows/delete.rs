@@ -93,7 +93,7 @@ async fn disconnect(
     debts: &mut Vec<Debt>,
 ) -> Result<ConnectionReport, Halt> {
     let Some(store) = &workflows.ports.connections else {
-        return Ok(ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None });
+        return Ok(ConnectionReport::not_configured());
     };
     run.phase(Phase::Disconnect, "removing the Airflow connection");
     let facts = release.and_then(|release| release.summary.deployment.as_ref());

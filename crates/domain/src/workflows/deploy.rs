@@ -2,23 +2,18 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
-use std::collections::BTreeSet;
-
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake};
 use super::call::{Broken, Halt, call, insist};
-use super::{Reserved, Workflows, faults};
+use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide, is_in_force};
 use crate::model::{
-    ByteQuantity, Claim, Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, DeployRequest, DesiredRelease,
-    Failure, FailureCode, OperationKind, Phase, PutOutcome, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey,
-    StoredConnection, Success, UndoOutcome,
+    ByteQuantity, Claim, ConnectionIntent, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure, FailureCode,
+    OperationKind, Phase, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
 };
-use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run, Stop};
-use crate::ports::ConnectionError;
 
 /// A deploy in progress.
 pub(super) struct Deploy<'a> {
@@ -27,12 +22,6 @@ pub(super) struct Deploy<'a> {
     pub(super) request: &'a DeployRequest,
     pub(super) server: ServerKey,
     pub(super) deadline: Instant,
-}
-
-/// The connection id in use, reserved while the deploy runs.
-struct Named<'a> {
-    intent: Option<ConnectionIntent>,
-    _reserved: Option<Reserved<'a>>,
 }
 
 /// What the decision was made on.
@@ -119,54 +108,6 @@ impl<'a> Deploy<'a> {
         let key = &self.run.info.key;
         let newest = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await;
         newest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
-    }
-
-    /// Reads the connection once and fixes its id: the first that is ours already, else the first that is free; the recorded one comes before
-    /// the others.
-    async fn name(&self, newest: Option<&Release>) -> Result<Named<'a>, Halt> {
-        let Some(store) = &self.workflows.ports.connections else { return Ok(Named { intent: None, _reserved: None }) };
-        self.run.phase(Phase::Name, "choosing the Airflow connection id");
-        let recorded = newest.filter(|release| release.summary.is_present()).and_then(|release| release.summary.deployment.as_ref());
-        let recorded = recorded.and_then(|facts| facts.connection_id.clone());
-        let mut candidates: Vec<ConnectionId> = recorded.into_iter().collect();
-        candidates.extend(self.request.identity.connection_ids());
-        // The recorded one is tried first and named once.
-        let mut named = BTreeSet::new();
-        candidates.retain(|id| named.insert(id.clone()));
-        let mut holders = Vec::new();
-        let mut free = None;
-        for id in candidates {
-            let Some(reserved) = self.workflows.reserve(&id, &self.run.info.key) else {
-                holders.push(format!("`{id}`: a deployment under way"));
-                continue;
-            };
-            let found = call(self.run, self.deadline, || store.get(&id)).await;
-            let found = found.map_err(|broken| broken.or_fail(|error| faults::of_connections(&error, Some(&id))))?;
-            match found {
-                Some(connection) if connection.owner.as_ref() != Some(&self.run.info.key) => {
-                    holders.push(format!("`{id}`: {}", whose(&connection)));
-                }
-                // One of ours may be left under a later id, by a human's uninstall. It would stay for ever beside a new one.
-                None => {
-                    free.get_or_insert((id, reserved));
-                }
-                before => return Ok(self.use_connection(id, before, reserved)),
-            }
-        }
-        if let Some((id, reserved)) = free {
-            return Ok(self.use_connection(id, None, reserved));
-        }
-        let message = format!(
-            "every connection id of this deployment is somebody else's in Airflow ({}); remove or rename one of them",
-            holders.join("; ")
-        );
-        Err(Failure::new(FailureCode::ConnectionTaken, message).into())
-    }
-
-    fn use_connection(&self, id: ConnectionId, before: Option<StoredConnection>, reserved: Reserved<'a>) -> Named<'a> {
-        let intent = ConnectionIntent { id, before };
-        self.run.note(|ledger| ledger.connection = Some(intent.clone()));
-        Named { intent: Some(intent), _reserved: Some(reserved) }
     }
 
     /// Fills in the login, computes the manifest and decides.
@@ -362,41 +303,6 @@ impl<'a> Deploy<'a> {
             .collect()
     }
 
-    /// Writes the connection, unless it has the login already and its readable fields are as wanted: a password cannot be read to compare.
-    async fn connect(
-        &self,
-        credentials: &Credentials,
-        intent: Option<ConnectionIntent>,
-        keeps_login: bool,
-    ) -> Result<ConnectionReport, Halt> {
-        let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
-            return Ok(ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None });
-        };
-        let connection = self.connection(credentials, intent.id.clone());
-        let mut known = intent.before;
-        if keeps_login && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
-            // Somebody may have replaced it while the server was waited for.
-            let found = call(self.run, self.deadline, || store.get(&intent.id)).await;
-            known = found.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
-            match &known {
-                Some(found) if found.agrees_with(&connection) => return Ok(registered(connection)),
-                Some(found) if found.owner.as_ref() != Some(&connection.owner) => {
-                    return Err(cannot_connect(&ConnectionError::Taken(whose(found)), &intent.id).into());
-                }
-                Some(_) | None => {}
-            }
-        }
-        self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
-        self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
-        let put = call(self.run, self.deadline, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
-        let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
-        let status = match put {
-            PutOutcome::Created => ConnectionOutcome::Created,
-            PutOutcome::Updated => ConnectionOutcome::Updated,
-        };
-        Ok(ConnectionReport { id: Some(intent.id), url: Some(connection.url), status, error: None })
-    }
-
     async fn commit(&self, revision: &RevisionHandle) -> Result<(), Halt> {
         self.run.phase(Phase::Commit, format!("marking revision {} as deployed", revision.revision));
         let deadline = self.deadline.min(Instant::now() + self.workflows.settings.undo_timeout);
@@ -423,7 +329,7 @@ impl<'a> Deploy<'a> {
             other => other?,
         };
         self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
-        let connection = self.check_connection(prepared, intent).await?;
+        let connection = self.check_connection(&prepared.desired.credentials, intent, prepared.keeps_login).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision, true, connection, notes)),
             Awake::PutToSleep => Err(self.put_to_sleep(revision)),
@@ -436,21 +342,8 @@ impl<'a> Deploy<'a> {
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 
-    /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago, or when it may have
-    /// another password.
-    async fn check_connection(&self, prepared: &Prepared, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
-        let credentials = &prepared.desired.credentials;
-        if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
-            let wanted = self.connection(credentials, id.clone());
-            if prepared.keeps_login && before.agrees_with(&wanted) {
-                return Ok(registered(wanted));
-            }
-        }
-        self.connect(credentials, intent.cloned(), prepared.keeps_login).await
-    }
-
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
-    async fn store_intent(&self, set: fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
+    pub(super) async fn store_intent(&self, set: fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
         self.run.note(|ledger| set(ledger, true));
         let stored = call(self.run, self.deadline, || self.run.record(|_| ())).await;
         if let Err(broken) = stored {
@@ -459,11 +352,6 @@ impl<'a> Deploy<'a> {
         }
         // The write may have shown that somebody else took over.
         self.run.checkpoint().map_err(Halt::from)
-    }
-
-    pub(super) fn connection(&self, credentials: &Credentials, id: ConnectionId) -> Connection {
-        let owner = self.run.info.key.clone();
-        Connection { id, url: self.request.invocations_url(&self.server), owner, credentials: credentials.clone() }
     }
 
     pub(super) fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {
@@ -480,22 +368,8 @@ impl<'a> Deploy<'a> {
     }
 }
 
-/// A connection that is as it should be.
-fn registered(connection: Connection) -> ConnectionReport {
-    let Connection { id, url, .. } = connection;
-    ConnectionReport { id: Some(id), url: Some(url), status: ConnectionOutcome::Updated, error: None }
-}
-
 fn name_was_taken(by: &str) -> Failure {
     Failure::new(FailureCode::NameTaken, format!("the name was just taken by another deployment ({by}); post again for a name of its own"))
-}
-
-fn whose(connection: &StoredConnection) -> String {
-    match (&connection.owner, &connection.description) {
-        (Some(owner), _) => format!("release {owner}"),
-        (None, Some(description)) => description.chars().take(80).collect(),
-        (None, None) => "no description".to_owned(),
-    }
 }
 
 fn cannot_grow(error: &crate::ports::ClusterError) -> Failure {
@@ -507,10 +381,6 @@ fn cannot_grow(error: &crate::ports::ClusterError) -> Failure {
         other => faults::of_cluster(other),
     }
     .at(Phase::Apply)
-}
-
-fn cannot_connect(error: &ConnectionError, id: &ConnectionId) -> Failure {
-    faults::of_connections(error, Some(id)).at(Phase::Connect)
 }
 
 /// Whether a halt leaves the release to others: a lost lock or a stop, not a failure.

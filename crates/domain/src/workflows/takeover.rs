@@ -83,7 +83,7 @@ impl Deploy<'_> {
     /// The connection as it was written by whoever ran this deploy before.
     fn report(&self, intent: Option<&ConnectionIntent>) -> ConnectionReport {
         let Some(intent) = intent else {
-            return ConnectionReport { id: None, url: None, status: ConnectionOutcome::NotConfigured, error: None };
+            return ConnectionReport::not_configured();
         };
         let status = if intent.before.is_some() { ConnectionOutcome::Updated } else { ConnectionOutcome::Created };
         let url = self.request.invocations_url(&self.server);

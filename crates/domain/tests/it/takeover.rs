@@ -49,6 +49,17 @@ impl Pair {
         self.store.freeze(true);
     }
 
+    /// What becomes of a deploy whose holder is gone while it makes room for its claim.
+    async fn die_while_the_claim_grows(&self, request: DeployRequest) -> Result<Success, Failure> {
+        self.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang).times(2));
+        let ticket = self.frozen.deploy(request, caller()).await.unwrap();
+        self.freeze_in(&ticket, Phase::Apply).await;
+        let background = self.survivor_works();
+        let ended = self.survivor.wait(&ticket).await.unwrap();
+        background.abort();
+        ended.outcome.clone()
+    }
+
     fn writes(&self) -> u64 {
         let writing = [Call::InstallerBegin, Call::InstallerApply, Call::InstallerCommit, Call::InstallerUninstall, Call::ConnectionsPut];
         writing.iter().map(|call| self.world.calls().count(*call)).sum()
@@ -238,13 +249,9 @@ async fn a_holder_that_dies_right_after_it_recorded_a_change_costs_nobody_their_
 async fn a_deploy_whose_holder_died_before_it_made_room_for_a_larger_volume_is_finished() {
     let pair = Pair::new();
     revision(deploy(&pair.frozen, main_request("v1")).await);
-    pair.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang).times(2));
     let mut larger = main_request("v2");
     larger.resources.storage_size = "30Gi".parse().unwrap();
-    let ticket = pair.frozen.deploy(larger, caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Apply).await;
-    let _background = pair.survivor_works();
-    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 2);
+    assert_eq!(revision(pair.die_while_the_claim_grows(larger).await), 2);
     assert_eq!(pair.world.calls().count(Call::ClusterGrowClaims), 3);
     assert_eq!(pair.world.calls().count(Call::ClusterDeleteStatefulSet), 1);
 }
@@ -260,11 +267,7 @@ async fn a_deploy_over_a_larger_volume_that_failed_and_stayed_is_finished() {
     assert_eq!(failure.undo, UndoOutcome::Failed, "{failure}");
     pair.world.faults().clear();
     // The StatefulSet is made for 30Gi, which no revision in force says.
-    pair.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang).times(2));
-    let ticket = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Apply).await;
-    let _background = pair.survivor_works();
-    assert_eq!(revision(pair.survivor.wait(&ticket).await.unwrap().outcome.clone()), 3);
+    assert_eq!(revision(pair.die_while_the_claim_grows(main_request("v2")).await), 3);
 }
 
 #[tokio::test(start_paused = true)]

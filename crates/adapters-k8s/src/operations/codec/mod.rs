@@ -6,6 +6,7 @@
 //! **Every change of these types raises [`SCHEMA`]**, an added field too: an older replica that knows it not would drop it at its next
 //! write. What a newer one wrote is refused and never overwritten.
 
+mod ledger;
 mod operation;
 mod outcome;
 mod request;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use dbt_controller_domain::model::{
-    self, DagState, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, RevisionNumber, ServerName,
-};
+use dbt_controller_domain::model::{self, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, ServerName};
 use dbt_controller_domain::naming::{self, ConnectionId, GitBranch, ProjectName, ReleaseName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Failure, Outcome};
+use super::ledger::Ledger;
+use super::outcome::Outcome;
 use super::request::Request;
 use super::text;
 
@@ -24,7 +23,7 @@ pub(super) struct Record {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Key {
+pub(super) struct Key {
     #[serde(with = "text")]
     namespace: Namespace,
     #[serde(with = "text")]
@@ -135,54 +134,6 @@ enum Debt {
         name: String,
     },
     Replaced(#[serde(with = "text")] ReleaseName),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ledger {
-    connection: Option<Intent>,
-    connecting: bool,
-    revision: Option<u32>,
-    previous: Option<u32>,
-    writing: bool,
-    #[serde(default)]
-    rebuild: Rebuild,
-    #[serde(with = "text::optional")]
-    server: Option<ServerName>,
-    adopting: bool,
-    claims_before: Vec<String>,
-    replicas_before: Option<u32>,
-    #[serde(default, with = "text::optional")]
-    dag_state_before: Option<DagState>,
-    undoing: Option<Failure>,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rebuild {
-    grow: bool,
-    adopt: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Intent {
-    #[serde(with = "text")]
-    id: ConnectionId,
-    before: Option<Connection>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Connection {
-    #[serde(with = "text")]
-    id: ConnectionId,
-    conn_type: String,
-    url: String,
-    login: Option<String>,
-    description: Option<String>,
-    owner: Option<Key>,
-    has_foreign_fields: bool,
 }
 
 // === into the stored form ===
@@ -307,52 +258,6 @@ impl From<&model::Debt> for Debt {
     }
 }
 
-impl From<&model::Ledger> for Ledger {
-    fn from(ledger: &model::Ledger) -> Self {
-        let model::Ledger {
-            connection,
-            connecting,
-            revision,
-            previous,
-            writing,
-            rebuild,
-            server,
-            adopting,
-            claims_before,
-            replicas_before,
-            dag_state_before,
-            undoing,
-        } = ledger;
-        Self {
-            connection: connection.as_ref().map(Intent::from),
-            connecting: *connecting,
-            revision: revision.map(|RevisionNumber(number)| number),
-            previous: previous.map(|RevisionNumber(number)| number),
-            writing: *writing,
-            rebuild: Rebuild { grow: rebuild.grow, adopt: rebuild.adopt },
-            server: server.clone(),
-            adopting: *adopting,
-            claims_before: claims_before.clone(),
-            replicas_before: *replicas_before,
-            dag_state_before: *dag_state_before,
-            undoing: undoing.as_deref().map(Failure::from),
-        }
-    }
-}
-
-impl From<&model::ConnectionIntent> for Intent {
-    fn from(model::ConnectionIntent { id, before }: &model::ConnectionIntent) -> Self {
-        Self { id: id.clone(), before: before.as_ref().map(Connection::from) }
-    }
-}
-
-impl From<&model::StoredConnection> for Connection {
-    fn from(connection: &model::StoredConnection) -> Self {
-        let model::StoredConnection { id, conn_type, url, login, description, owner, has_foreign_fields } = connection.clone();
-        Self { id, conn_type, url, login, description, owner: owner.as_ref().map(Key::from), has_foreign_fields }
-    }
-}
-
 // === out of the stored form ===
 
 impl From<Record> for model::OperationRecord {
@@ -458,50 +363,5 @@ impl From<Debt> for model::Debt {
             Debt::Claim { server, name } => Self::Claim { server, name },
             Debt::Replaced(release) => Self::Replaced(release),
         }
-    }
-}
-
-impl From<Ledger> for model::Ledger {
-    fn from(ledger: Ledger) -> Self {
-        let Ledger {
-            connection,
-            connecting,
-            revision,
-            previous,
-            writing,
-            rebuild,
-            server,
-            adopting,
-            claims_before,
-            replicas_before,
-            dag_state_before,
-            undoing,
-        } = ledger;
-        Self {
-            connection: connection.map(model::ConnectionIntent::from),
-            connecting,
-            revision: revision.map(RevisionNumber),
-            previous: previous.map(RevisionNumber),
-            writing,
-            rebuild: model::Rebuild { grow: rebuild.grow, adopt: rebuild.adopt },
-            server,
-            adopting,
-            claims_before,
-            replicas_before,
-            dag_state_before,
-            undoing: undoing.map(|failure| Box::new(failure.into())),
-        }
-    }
-}
-
-impl From<Intent> for model::ConnectionIntent {
-    fn from(Intent { id, before }: Intent) -> Self {
-        Self { id, before: before.map(model::StoredConnection::from) }
-    }
-}
-
-impl From<Connection> for model::StoredConnection {
-    fn from(Connection { id, conn_type, url, login, description, owner, has_foreign_fields }: Connection) -> Self {
-        Self { id, conn_type, url, login, description, owner: owner.map(model::ReleaseKey::from), has_foreign_fields }
     }
 }

@@ -1,0 +1,58 @@
+//! What a deploy notes of itself, for its undo and for whoever takes it over.
+
+use dbt_controller_naming::ConnectionId;
+
+use super::{DagState, Failure, RevisionNumber, ServerName, StoredConnection};
+
+/// What a deploy did so far: all that an undo, by whichever replica, needs to know.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    /// The connection id in use, and what was there before. None before the step `name`, or without Airflow.
+    pub connection: Option<ConnectionIntent>,
+    /// Whether the connection may have been written.
+    pub connecting: bool,
+    /// The revision that this operation records.
+    pub revision: Option<RevisionNumber>,
+    /// The revision that was in force before.
+    pub previous: Option<RevisionNumber>,
+    /// Whether a revision and objects may have been written. What stands above and below it is known from then on.
+    pub writing: bool,
+    /// What has to be done to the StatefulSet before it can be applied.
+    pub rebuild: Rebuild,
+    /// What the server's objects are called, known from then on too.
+    pub server: Option<ServerName>,
+    /// Whether the StatefulSet of another maker may have been deleted with its pods: its fixed fields are not ours, on the way back too.
+    pub adopting: bool,
+    /// Claims that existed before; the undo of a first deploy deletes only others.
+    pub claims_before: Vec<String>,
+    /// Replicas before; an undo puts a server back to sleep that slept.
+    pub replicas_before: Option<u32>,
+    /// What was noted of the release's DAGs before; a StatefulSet that is made anew has lost it.
+    pub dag_state_before: Option<DagState>,
+    /// The failure that is being undone, once the undo has begun.
+    pub undoing: Option<Box<Failure>>,
+}
+
+/// What has to be done to a StatefulSet before it can be applied: some of its fields cannot be changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebuild {
+    /// The claims have to grow to the size that is asked for, or the StatefulSet may have been made for another one. The size in a claim
+    /// template is one of those fields, so the StatefulSet is made anew around its running pods.
+    pub grow: bool,
+    /// Its selector is another maker's. A StatefulSet of ours would never get the pods of such a one, so they go too; the claims stay.
+    pub adopt: bool,
+}
+
+impl Rebuild {
+    /// The StatefulSet can be applied as it is.
+    pub const NONE: Self = Self { grow: false, adopt: false };
+}
+
+/// The connection a deploy is going to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionIntent {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Our own connection as it was before.
+    pub before: Option<StoredConnection>,
+}

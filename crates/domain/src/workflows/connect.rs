@@ -1,0 +1,144 @@
+//! The connection of a deploy: choosing its id, and writing it.
+
+use std::collections::BTreeSet;
+
+use super::call::{Halt, call};
+use super::deploy::Deploy;
+use super::{Reserved, faults};
+use crate::model::{
+    Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, Failure, FailureCode, Phase, PutOutcome, Release,
+    StoredConnection,
+};
+use crate::naming::ConnectionId;
+use crate::ports::ConnectionError;
+
+/// The connection id in use, reserved while the deploy runs.
+pub(super) struct Named<'a> {
+    pub(super) intent: Option<ConnectionIntent>,
+    _reserved: Option<Reserved<'a>>,
+}
+
+impl<'a> Deploy<'a> {
+    /// Reads the connection once and fixes its id: the first that is ours already, else the first that is free; the recorded one comes before
+    /// the others.
+    pub(super) async fn name(&self, newest: Option<&Release>) -> Result<Named<'a>, Halt> {
+        let Some(store) = &self.workflows.ports.connections else { return Ok(Named { intent: None, _reserved: None }) };
+        self.run.phase(Phase::Name, "choosing the Airflow connection id");
+        let recorded = newest.filter(|release| release.summary.is_present()).and_then(|release| release.summary.deployment.as_ref());
+        let recorded = recorded.and_then(|facts| facts.connection_id.clone());
+        let mut candidates: Vec<ConnectionId> = recorded.into_iter().collect();
+        candidates.extend(self.request.identity.connection_ids());
+        // The recorded one is tried first and named once.
+        let mut named = BTreeSet::new();
+        candidates.retain(|id| named.insert(id.clone()));
+        let mut holders = Vec::new();
+        let mut free = None;
+        for id in candidates {
+            let Some(reserved) = self.workflows.reserve(&id, &self.run.info.key) else {
+                holders.push(format!("`{id}`: a deployment under way"));
+                continue;
+            };
+            let found = call(self.run, self.deadline, || store.get(&id)).await;
+            let found = found.map_err(|broken| broken.or_fail(|error| faults::of_connections(&error, Some(&id))))?;
+            match found {
+                Some(connection) if connection.owner.as_ref() != Some(&self.run.info.key) => {
+                    holders.push(format!("`{id}`: {}", whose(&connection)));
+                }
+                // One of ours may be left under a later id, by a human's uninstall. It would stay for ever beside a new one.
+                None => {
+                    free.get_or_insert((id, reserved));
+                }
+                before => return Ok(self.use_connection(id, before, reserved)),
+            }
+        }
+        if let Some((id, reserved)) = free {
+            return Ok(self.use_connection(id, None, reserved));
+        }
+        let message = format!(
+            "every connection id of this deployment is somebody else's in Airflow ({}); remove or rename one of them",
+            holders.join("; ")
+        );
+        Err(Failure::new(FailureCode::ConnectionTaken, message).into())
+    }
+
+    fn use_connection(&self, id: ConnectionId, before: Option<StoredConnection>, reserved: Reserved<'a>) -> Named<'a> {
+        let intent = ConnectionIntent { id, before };
+        self.run.note(|ledger| ledger.connection = Some(intent.clone()));
+        Named { intent: Some(intent), _reserved: Some(reserved) }
+    }
+
+    /// Writes the connection, unless it has the login already and its readable fields are as wanted: a password cannot be read to compare.
+    pub(super) async fn connect(
+        &self,
+        credentials: &Credentials,
+        intent: Option<ConnectionIntent>,
+        keeps_login: bool,
+    ) -> Result<ConnectionReport, Halt> {
+        let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
+            return Ok(ConnectionReport::not_configured());
+        };
+        let connection = self.connection(credentials, intent.id.clone());
+        let mut known = intent.before;
+        if keeps_login && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
+            // Somebody may have replaced it while the server was waited for.
+            let found = call(self.run, self.deadline, || store.get(&intent.id)).await;
+            known = found.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
+            match &known {
+                Some(found) if found.agrees_with(&connection) => return Ok(registered(connection)),
+                Some(found) if found.owner.as_ref() != Some(&connection.owner) => {
+                    return Err(cannot_connect(&ConnectionError::Taken(whose(found)), &intent.id).into());
+                }
+                Some(_) | None => {}
+            }
+        }
+        self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
+        self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
+        let put = call(self.run, self.deadline, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
+        let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
+        let status = match put {
+            PutOutcome::Created => ConnectionOutcome::Created,
+            PutOutcome::Updated => ConnectionOutcome::Updated,
+        };
+        Ok(ConnectionReport { id: Some(intent.id), url: Some(connection.url), status, error: None })
+    }
+
+    /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago, or when it may have
+    /// another password.
+    pub(super) async fn check_connection(
+        &self,
+        credentials: &Credentials,
+        intent: Option<&ConnectionIntent>,
+        keeps_login: bool,
+    ) -> Result<ConnectionReport, Halt> {
+        if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
+            let wanted = self.connection(credentials, id.clone());
+            if keeps_login && before.agrees_with(&wanted) {
+                return Ok(registered(wanted));
+            }
+        }
+        self.connect(credentials, intent.cloned(), keeps_login).await
+    }
+
+    pub(super) fn connection(&self, credentials: &Credentials, id: ConnectionId) -> Connection {
+        let owner = self.run.info.key.clone();
+        Connection { id, url: self.request.invocations_url(&self.server), owner, credentials: credentials.clone() }
+    }
+}
+
+/// A connection that is as it should be.
+fn registered(connection: Connection) -> ConnectionReport {
+    let Connection { id, url, .. } = connection;
+    ConnectionReport { id: Some(id), url: Some(url), status: ConnectionOutcome::Updated, error: None }
+}
+
+fn whose(connection: &StoredConnection) -> String {
+    match (&connection.owner, &connection.description) {
+        (Some(owner), _) => format!("release {owner}"),
+        (None, Some(description)) => description.chars().take(80).collect(),
+        (None, None) => "no description".to_owned(),
+    }
+}
+
+fn cannot_connect(error: &ConnectionError, id: &ConnectionId) -> Failure {
+    faults::of_connections(error, Some(id)).at(Phase::Connect)
+}
