@@ -44,7 +44,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the developer reads it")]
 fn fuzz(afl: &Afl, folder: &Path, target: &str, seconds: u64) -> anyhow::Result<Vec<PathBuf>> {
     let output = project::root().join(".tools/fuzz").join(target);
     if output.exists() {
