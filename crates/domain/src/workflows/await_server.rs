@@ -22,8 +22,8 @@ pub(super) enum Awake {
     PutToSleep,
 }
 
-/// Whose server is waited for. Helm's rollback and uninstall go through beside an operation of ours; then the server of that revision
-/// will never come.
+/// Whose server is waited for or made anew. Helm's rollback and uninstall go through beside an operation of ours; then the server of that
+/// revision will never come.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Awaited<'a> {
     /// That of a revision which this operation writes.
@@ -41,7 +41,7 @@ impl Awaited<'_> {
     /// What happened to the release, when it was something that makes the wait pointless.
     fn overtaken(self, release: Option<&ReleaseSummary>) -> Option<String> {
         let Some(release) = release.filter(|release| release.is_present() && release.status != ReleaseStatus::Uninstalling) else {
-            return Some("it was uninstalled while its server was waited for".to_owned());
+            return Some("it was uninstalled meanwhile".to_owned());
         };
         let (awaited, operation) = match self {
             Self::Newest => return None,
@@ -136,7 +136,8 @@ impl Workflows {
         }
     }
 
-    async fn look_at_release(&self, run: &Run, awaited: Awaited<'_>) -> Option<Failure> {
+    /// What happened to the release that makes going on wrong, as far as memory knows.
+    pub(super) async fn look_at_release(&self, run: &Run, awaited: Awaited<'_>) -> Option<Failure> {
         if self.ports.installer.behind().is_some() {
             return None;
         }

@@ -187,7 +187,7 @@ impl<'a> Deploy<'a> {
             self.store_intent(|ledger, meant| ledger.writing = meant).await?;
         }
         let revision = self.record(&prepared.desired).await?;
-        self.rebuild(rebuild).await?;
+        self.rebuild(&revision, rebuild).await?;
         self.apply(&revision).await?;
         if slept {
             self.wake().await?;
@@ -235,12 +235,13 @@ impl<'a> Deploy<'a> {
     }
 
     /// Clears the way for fields of the StatefulSet that cannot be changed.
-    pub(super) async fn rebuild(&self, rebuild: Rebuild) -> Result<(), Halt> {
+    pub(super) async fn rebuild(&self, revision: &RevisionHandle, rebuild: Rebuild) -> Result<(), Halt> {
         if rebuild == Rebuild::NONE {
             return Ok(());
         }
         self.run.phase(Phase::Apply, "making room for fields that cannot be changed");
         let cluster = &self.workflows.ports.cluster;
+        self.still_own(revision).await?;
         if rebuild.grow {
             let size = &self.request.resources.storage_size;
             self.run.progress(format!("growing the claim to {size}"));
@@ -251,8 +252,19 @@ impl<'a> Deploy<'a> {
             self.run.progress("the server of the replaced service stops; its claim is kept");
             self.store_intent(|ledger, meant| ledger.adopting = meant).await?;
         }
+        // Growing may have taken long.
+        self.still_own(revision).await?;
         let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, !rebuild.adopt, &self.run.fence)).await;
         deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
+    }
+
+    /// Somebody's Helm may have been at work since the revision was recorded. The apply looks too, but by then the claim has grown for good
+    /// and the StatefulSet of their revision is gone.
+    async fn still_own(&self, revision: &RevisionHandle) -> Result<(), Halt> {
+        match self.workflows.look_at_release(self.run, Awaited::Own(revision)).await {
+            Some(overtaken) => Err(overtaken.at(Phase::Apply).into()),
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn apply(&self, revision: &RevisionHandle) -> Result<(), Halt> {

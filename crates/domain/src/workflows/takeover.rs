@@ -34,7 +34,7 @@ impl Deploy<'_> {
             self.commit_again(&revision).await?;
             return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
         }
-        self.rebuild(ledger.rebuild).await?;
+        self.rebuild(&revision, ledger.rebuild).await?;
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
         self.apply(&revision).await?;
         if ledger.replicas_before == Some(0) {

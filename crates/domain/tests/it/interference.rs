@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::Hindrance;
+use dbt_controller_adapters_memory::{Call, Fault, FaultKind, Hindrance};
 use dbt_controller_domain::model::*;
 
 use crate::stage::{NAME, Stage, code, key, main_request, revision, server, target};
@@ -35,7 +35,7 @@ async fn an_uninstall_during_the_wait_of_a_first_deploy_ends_it() {
     let act = || assert!(stage.world.releases().uninstall(&key(NAME), false));
     let failure = interfered(&stage, stage.deploy(main_request("missing-1")), act).await.unwrap_err();
     assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
-    assert!(failure.message.contains("it was uninstalled while its server was waited for"), "{failure}");
+    assert!(failure.message.contains("it was uninstalled meanwhile"), "{failure}");
     assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
 }
 
@@ -57,6 +57,20 @@ async fn a_rollback_during_the_wait_wins() {
     let release = stage.controller.find(&target(NAME)).await.unwrap();
     assert_eq!((release.revision, release.status), (RevisionNumber(3), ReleaseStatus::Deployed));
     assert_eq!(revision(stage.deploy(main_request("v2")).await), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_while_the_claim_grows_keeps_its_server() {
+    let stage = deployed().await;
+    stage.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Hang));
+    let mut larger = main_request("v2");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    let act = || assert_eq!(stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap(), RevisionNumber(3));
+    let failure = interfered(&stage, stage.deploy(larger), act).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    assert_eq!(stage.world.calls().count(Call::ClusterDeleteStatefulSet), 0, "it is the human's revision that runs on it");
+    let release = stage.controller.find(&target(NAME)).await.unwrap();
+    assert_eq!((release.revision, release.status), (RevisionNumber(3), ReleaseStatus::Deployed));
 }
 
 #[tokio::test(start_paused = true)]
