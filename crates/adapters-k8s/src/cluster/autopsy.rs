@@ -60,8 +60,9 @@ pub(super) async fn autopsy(cluster: &KubeCluster, key: &ServerKey) -> Autopsy {
     }
 }
 
-/// What is said of every pod, whatever becomes of it.
-const ROUTINE: [&str; 5] = ["Scheduled", "Pulling", "Pulled", "Created", "Started"];
+/// What is said of a pod on its way, whatever becomes of its containers. A claim is bound a moment after its pod is made, so the first
+/// attempt to schedule a pod often fails.
+const ROUTINE: [&str; 6] = ["FailedScheduling", "Scheduled", "Pulling", "Pulled", "Created", "Started"];
 
 /// What was seen of the server at the moment of the autopsy.
 struct Seen {
@@ -88,8 +89,7 @@ impl Seen {
         let read = || join_all(self.objects.iter().map(|about| events(client, namespace, about)));
         let is_silent = |about: &About, found: &Result<Vec<SeenEvent>, Fault>| {
             let in_trouble = || self.pods.iter().any(|pod| pod.uid == about.uid && is_in_trouble(pod));
-            let is_telling = |seen: &SeenEvent| !ROUTINE.contains(&seen.event.reason.as_str());
-            found.as_ref().is_ok_and(|found| !found.iter().any(is_telling)) && in_trouble()
+            found.as_ref().is_ok_and(|found| !found.iter().any(|seen| tells_of_containers(&seen.event))) && in_trouble()
         };
         let mut found = read().await;
         let wait = async {
@@ -116,7 +116,12 @@ impl Seen {
     }
 }
 
-/// Whether something went wrong with a pod of which there must be an event.
+/// Whether an event may be the one that says why a container does not run.
+fn tells_of_containers(event: &ClusterEvent) -> bool {
+    !ROUTINE.contains(&event.reason.as_str())
+}
+
+/// Whether something went wrong with a container of a pod, of which there must be an event.
 fn is_in_trouble(pod: &PodState) -> bool {
     let is_failing = |container: &ContainerState| match &container.status {
         ContainerStatus::Waiting { reason, .. } => !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing"),
@@ -170,4 +175,26 @@ fn gap(what: &str, of: &str, fault: &Fault) -> String {
 fn newest(events: Vec<SeenEvent>) -> Vec<ClusterEvent> {
     let surplus = events.len().saturating_sub(EVENTS);
     events.into_iter().skip(surplus).map(|seen| seen.event).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_to_schedule_says_nothing_of_a_container() {
+        let event = |reason: &str| ClusterEvent {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            object: "Pod/dbt-server-a-0".to_owned(),
+            reason: reason.to_owned(),
+            message: String::new(),
+            count: 1,
+        };
+        for routine in ["FailedScheduling", "Scheduled", "Pulled"] {
+            assert!(!tells_of_containers(&event(routine)), "{routine}");
+        }
+        for trouble in ["Failed", "InspectFailed", "BackOff"] {
+            assert!(tells_of_containers(&event(trouble)), "{trouble}");
+        }
+    }
 }
