@@ -197,6 +197,7 @@ impl Replica {
             ("NO_POD_WINDOW", "1s"),
             ("DEPLOY_TIMEOUT", "120s"),
             ("UNDO_TIMEOUT", "40s"),
+            ("SERVER_TERMINATION_GRACE", "10s"),
             ("LOCK_STALE_AFTER", "6s"),
             ("LOG_LEVEL", "debug"),
         ];

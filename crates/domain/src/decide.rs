@@ -37,7 +37,7 @@ pub enum Plan {
     CleanUpAndInstall,
     /// Write the next revision.
     Change {
-        /// The revision in force, to which an undo goes back; none when no revision ever came up.
+        /// The revision to which an undo goes back: the one in force, or that was so last; none when no revision ever came up.
         previous: Option<RevisionNumber>,
         /// What has to be done to the StatefulSet first.
         rebuild: Rebuild,
@@ -100,12 +100,12 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
     }
     let grows = template.held.is_some_and(|held| wished.bytes() > held.bytes());
     let rebuild = Rebuild { grow: grows || !template.is_sure, adopt };
-    Plan::Change { previous: summary.deployed_revision, rebuild }
+    Plan::Change { previous: summary.standing.to_go_back_to(), rebuild }
 }
 
 /// Whether the newest revision is the one in force.
 pub(crate) fn is_in_force(newest: &ReleaseSummary) -> bool {
-    newest.status == ReleaseStatus::Deployed && newest.deployed_revision == Some(newest.revision)
+    newest.status == ReleaseStatus::Deployed && newest.standing.deployed == Some(newest.revision)
 }
 
 /// The claim template in the cluster, whose size cannot be changed.

@@ -47,8 +47,9 @@ impl Waiting {
 
 /// Judges one observation.
 ///
-/// Ready means: the controller has seen the newest spec, every wanted pod is ready and of the one newest revision.
-pub fn judge(state: &ServerState, patience: &Patience, now: Timestamp) -> Verdict {
+/// Ready means: the controller has seen the newest spec, every wanted pod is ready and of the one newest revision. `without_pod` is since when
+/// no pod was seen, by one who watches; others count from the StatefulSet's creation.
+pub fn judge(state: &ServerState, without_pod: Option<Timestamp>, patience: &Patience, now: Timestamp) -> Verdict {
     let Some(set) = &state.stateful_set else {
         return Verdict::Waiting(Waiting::for_("waiting for the StatefulSet"));
     };
@@ -76,7 +77,7 @@ pub fn judge(state: &ServerState, patience: &Patience, now: Timestamp) -> Verdic
             other => verdict = verdict.or(Some(other)),
         }
     }
-    verdict.unwrap_or_else(|| no_pod(set, state, patience, now))
+    verdict.unwrap_or_else(|| no_pod(set, state, without_pod, patience, now))
 }
 
 /// The verdict for a pod that the cluster refuses to create.
@@ -93,11 +94,11 @@ fn is_ready(set: &StatefulSetState) -> bool {
     set.updated_replicas == set.replicas && set.ready_replicas == set.replicas && set.current_revision == set.update_revision
 }
 
-fn no_pod(set: &StatefulSetState, state: &ServerState, patience: &Patience, now: Timestamp) -> Verdict {
+fn no_pod(set: &StatefulSetState, state: &ServerState, without_pod: Option<Timestamp>, patience: &Patience, now: Timestamp) -> Verdict {
     if !state.pods.is_empty() {
         return Verdict::Waiting(Waiting::for_("waiting for the previous pod to end"));
     }
-    let age = elapsed(set.created_at, now);
+    let age = elapsed(without_pod.unwrap_or(set.created_at), now);
     let rest = patience.no_pod_window.saturating_sub(age);
     Verdict::Waiting(Waiting {
         ask_why_no_pod: rest.is_zero(),
@@ -137,6 +138,9 @@ enum ContainerVerdict {
 const BAD_IMAGE: &[&str] = &["InvalidImageName", "ErrImageNeverPull"];
 /// Reasons of a pull that may pass (registry away, credentials just made) and may not.
 const PULL_ERRORS: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"];
+/// A container that ran for so long before it ended is in no crash loop, however often it was restarted in its life: the kubelet forgets its
+/// crashes too (`MaxContainerBackOff` and its reset, https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
+const LONG_RUN: Duration = Duration::from_secs(600);
 /// Reasons that the container cannot be made as it is written.
 const CONFIG_ERRORS: &[&str] = &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"];
 
@@ -172,7 +176,8 @@ fn judge_container(pod: &PodState, container: &ContainerState, patience: &Patien
             );
         }
     }
-    if container.restarts >= patience.crash_loop_restarts && !container.ready {
+    let ran_long = container.last_exit.as_ref().and_then(|exit| exit.ran_for).is_some_and(|ran| ran >= LONG_RUN);
+    if container.restarts >= patience.crash_loop_restarts && !container.ready && !ran_long {
         let exit =
             container.last_exit.as_ref().map_or_else(String::new, |exit| format!(", last with exit code {} ({})", exit.code, exit.reason));
         return ContainerVerdict::Hopeless(
@@ -209,7 +214,7 @@ pub fn report(state: &ServerState, patience: &Patience, now: Timestamp) -> Serve
         return ServerReport { phase: ServerPhase::Missing, replicas: 0, restarts: 0, reason: None, message: None, since: None };
     };
     let restarts = state.pods.iter().flat_map(|pod| &pod.containers).map(|container| container.restarts).sum();
-    let (phase, message) = match judge(state, patience, now) {
+    let (phase, message) = match judge(state, None, patience, now) {
         Verdict::Ready => (ServerPhase::Ready, None),
         Verdict::Asleep => (ServerPhase::Sleeping, None),
         Verdict::Hopeless { message, .. } => (ServerPhase::Failing, Some(message)),

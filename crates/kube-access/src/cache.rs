@@ -208,6 +208,11 @@ impl<V: Send + Sync + 'static> Cache<V> {
         })
     }
 
+    /// Whether what is kept of the namespace is current: it was read whole, and its watch stands.
+    pub fn stands(&self, namespace: &str) -> bool {
+        self.read(|state| state.links.iter().any(|link| link.namespace == namespace && link.synced && link.broken.is_none()))
+    }
+
     /// Whether the namespace can be read at all; the reason if not.
     pub fn forbidden(&self, namespace: &str) -> Option<String> {
         self.read(|state| {
@@ -216,10 +221,12 @@ impl<V: Send + Sync + 'static> Cache<V> {
         })
     }
 
-    /// Since when a watch is broken, and why: what is kept may be that old. None while all stand.
+    /// Since when a watch is broken, and why: what is kept may be that old. None while all stand. A namespace that our account could never
+    /// read does not count, for nothing is kept of it; one that it could read before does.
     pub fn behind(&self) -> Option<(Duration, String)> {
         self.read(|state| {
-            let broken = state.links.iter().filter_map(|link| link.broken.as_ref()).filter(|broken| !broken.forbidden);
+            let kept = state.links.iter().filter(|link| link.synced || !link.is_forbidden());
+            let broken = kept.filter_map(|link| link.broken.as_ref());
             broken.min_by_key(|broken| broken.since).map(|broken| (broken.since.elapsed(), broken.reason.clone()))
         })
     }
@@ -326,7 +333,9 @@ where
                 pause = FIRST_PAUSE;
             }
             self.note_broken(reason, forbidden);
-            sleep(if forbidden { FORBIDDEN_PAUSE } else { pause }).await;
+            // After a restart the API server refuses everything until it knows its roles; what is kept of before gets old meanwhile.
+            let never_read = self.shared.read(|state| !state.links[self.index].synced);
+            sleep(if forbidden && never_read { FORBIDDEN_PAUSE } else { pause }).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

@@ -75,8 +75,7 @@ impl Fault {
             (413, _) => Self::TooLarge(message),
             // The words of the quota admission plugin; the status has no reason of its own for it.
             (403, _) if message.contains("exceeded quota") || message.contains("failed quota") => Self::Quota(message),
-            // The words of the authorizer: `User "…" cannot <verb> resource "…"`. Everything else that is forbidden is admission.
-            (403, _) if message.contains(" cannot ") && message.contains(" resource ") => Self::Forbidden(message),
+            (403, _) if is_authorizers(&message) => Self::Forbidden(message),
             (400 | 403 | 422, _) if is_too_large(&message) => Self::TooLarge(message),
             (400 | 403 | 405 | 415 | 422, _) => Self::Refused(message),
             (408 | 429, _) | (500.., _) => Self::Unavailable(message.into()),
@@ -115,6 +114,13 @@ impl Fault {
             Self::Unexpected(source) => ClusterError::Unexpected(source),
         }
     }
+}
+
+/// Whether these are the words of the authorizer: `<object> is forbidden: User "…" cannot <verb> resource "…"`. Everything else that is
+/// forbidden is admission, and what a webhook says after its name is free.
+fn is_authorizers(message: &str) -> bool {
+    let why = message.split_once("forbidden: User \"").filter(|_| !message.starts_with("admission webhook "));
+    why.is_some_and(|(_, why)| why.contains(" cannot "))
 }
 
 /// What the validation of an object and the store say of one that is too large.
@@ -170,6 +176,10 @@ mod tests {
             (
                 fault(403, "Forbidden", "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\"", "pods", ""),
                 "Forbidden",
+            ),
+            (
+                fault(403, "Forbidden", "admission webhook \"w\" denied the request: you cannot use this resource here", "pods", ""),
+                "Refused",
             ),
             (fault(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1", "pods", ""), "Quota"),
             (fault(403, "Forbidden", "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\"", "pods", ""), "Refused"),

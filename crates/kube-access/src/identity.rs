@@ -17,6 +17,16 @@ pub mod annotations {
     pub const BRANCH: &str = "dbt-controller.fast.bi/branch";
     /// The id of the Airflow connection.
     pub const CONNECTION: &str = "dbt-controller.fast.bi/connection";
+    /// The release that Helm takes an object to belong to.
+    pub const HELM_RELEASE_NAME: &str = "meta.helm.sh/release-name";
+    /// The namespace of that release.
+    pub const HELM_RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+}
+
+/// The release that Helm takes an object to belong to: namespace and name, as they are written there.
+pub fn helm_release_of(annotations: &BTreeMap<String, String>) -> Option<(&str, &str)> {
+    let namespace = annotations.get(annotations::HELM_RELEASE_NAMESPACE)?;
+    Some((namespace, annotations.get(annotations::HELM_RELEASE_NAME)?))
 }
 
 /// Whose an object is. None when it does not say, or says something that is no identity.

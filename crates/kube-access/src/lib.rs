@@ -27,4 +27,4 @@ pub use connect::{ConnectError, connect};
 pub use fault::Fault;
 pub use kube::Client;
 
-pub use identity::{SERVER_LABEL, annotations, identity_annotations, identity_of};
+pub use identity::{SERVER_LABEL, annotations, helm_release_of, identity_annotations, identity_of};

@@ -154,6 +154,6 @@ async fn the_list_looks_into_an_old_revision_that_became_the_newest() {
         list.into_iter().find(|summary| summary.revision == RevisionNumber(1) && summary.unreadable.is_none())
     });
     let listed = listed.await;
-    assert_eq!((listed.status, listed.deployed_revision), (ReleaseStatus::Superseded, None));
+    assert_eq!((listed.status, listed.standing.deployed), (ReleaseStatus::Superseded, None));
     assert_eq!(*listed, stage.newest(&desired.key).await.unwrap().summary);
 }

@@ -85,7 +85,7 @@ impl<'a> Hand<'a> {
 
     /// An object as it is: from memory, or from the cluster when no watch of its kind stands.
     pub(super) async fn look(&self, target: &Target) -> Result<Option<Live>, InstallerError> {
-        match self.watch_of(target).filter(|kind| kind.cache.behind().is_none()) {
+        match self.watch_of(target).filter(|kind| kind.cache.stands(&target.key.namespace)) {
             Some(kind) => Ok(kind.cache.get(&target.key).map(|live| (*live).clone())),
             None => self.look_anew(target).await,
         }

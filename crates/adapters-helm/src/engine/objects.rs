@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dbt_controller_domain::model::ReleaseKey;
-use dbt_controller_kube_access::{Cache, Fault, ObjectKey, Source};
+use dbt_controller_kube_access::{Cache, Fault, ObjectKey, Source, helm_release_of};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
@@ -14,7 +14,6 @@ use kube::runtime::watcher;
 use super::kinds::{self, Kind};
 use super::managers;
 use crate::Gateway;
-use crate::annotations::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE};
 
 /// Keeps an object when its release goes. Helm's value for it is `keep`; any other means nothing.
 const RESOURCE_POLICY: (&str, &str) = ("helm.sh/resource-policy", "keep");
@@ -72,11 +71,12 @@ impl Owned {
 impl Live {
     pub(super) fn of(meta: &ObjectMeta) -> Self {
         let annotation = |name: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).cloned();
+        let release = meta.annotations.as_ref().and_then(helm_release_of);
         let entries = meta.managed_fields.as_deref().unwrap_or_default();
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             version: meta.resource_version.clone().unwrap_or_default(),
-            release: annotation(HELM_RELEASE_NAMESPACE).zip(annotation(HELM_RELEASE_NAME)),
+            release: release.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
             is_leaving: meta.deletion_timestamp.is_some(),
             is_kept: annotation(RESOURCE_POLICY.0).is_some_and(|policy| policy.trim().eq_ignore_ascii_case(RESOURCE_POLICY.1)),
             needs_merge: managers::need_merge(entries),

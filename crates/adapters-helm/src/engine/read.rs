@@ -16,7 +16,7 @@ impl NativeInstaller {
             && let Some(summary) = self.records.summary(key)
             && let Some(known) = self.records.load_shown(&RecordKey::new(key, number), Leave::Read).await?
         {
-            return Ok(Some(known.release(summary.deployed_revision)));
+            return Ok(Some(known.release(summary.standing)));
         }
         let history = self.records.history(key, Leave::Read).await?;
         let head = match revision {
@@ -25,6 +25,6 @@ impl NativeInstaller {
         };
         let Some(head) = head else { return Ok(None) };
         let revision = self.records.load(head, Leave::Read).await?;
-        Ok(revision.map(|revision| revision.release(history.deployed())))
+        Ok(revision.map(|revision| revision.release(history.standing())))
     }
 }

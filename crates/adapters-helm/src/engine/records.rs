@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_domain::model::{ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionNumber};
+use dbt_controller_domain::model::{ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionNumber, Standing};
 use dbt_controller_domain::ports::{Clock, InstallerError};
 use dbt_controller_kube_access::{Cache, Denied, Fault, ObjectKey, READ_LIMIT, Source};
 use k8s_openapi::api::core::v1::Secret;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::leave::{Leave, failed};
 use super::recent::Recent;
 use super::revision::{Entry, Revision};
-use super::table::{Table, deployed};
+use super::table::Table;
 use super::unread;
 use crate::manifest::Manifest;
 use crate::record::{OWNER_SELECTOR, Record, RecordKey, Stamp, TooLarge, status_of};
@@ -319,15 +319,17 @@ impl History {
         self.0.iter().find(|head| head.key.revision == number)
     }
 
-    /// The revision in force.
-    pub(super) fn deployed(&self) -> Option<RevisionNumber> {
-        deployed(self.0.iter().map(|head| (head.key.revision, head.status)))
+    /// What all revisions say together.
+    pub(super) fn standing(&self) -> Standing {
+        Standing::of(self.0.iter().map(|head| (head.key.revision, head.status)))
     }
 
-    /// What has to go so that, with one more, no more than `limit` are left: the oldest, never one in force.
+    /// What has to go so that, with one more, no more than `limit` are left: the oldest, never one in force nor one to go back to.
     pub(super) fn to_cut(&self, limit: usize) -> Vec<&Head> {
         let surplus = (self.0.len() + 1).saturating_sub(limit);
-        self.0.iter().filter(|head| head.status != ReleaseStatus::Deployed).take(surplus).collect()
+        let needed = self.standing().to_go_back_to();
+        let is_free = |head: &&Head| head.status != ReleaseStatus::Deployed && Some(head.key.revision) != needed;
+        self.0.iter().filter(is_free).take(surplus).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use dbt_controller_domain::model::{DeploymentFacts, OperationId, Redactor, Release, ReleaseStatus, ReleaseSummary, RevisionNumber};
+use dbt_controller_domain::model::{
+    DeploymentFacts, OperationId, Redactor, Release, ReleaseStatus, ReleaseSummary, RevisionNumber, Standing,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -132,11 +134,11 @@ impl Revision {
     }
 
     /// What the domain sees of it.
-    pub(super) fn release(&self, deployed: Option<RevisionNumber>) -> Release {
+    pub(super) fn release(&self, standing: Standing) -> Release {
         let mut values = self.recorded().redacted_values();
         Operation::erase(&mut values);
         Release {
-            summary: self.details().summary(self.key(), deployed),
+            summary: self.details().summary(self.key(), standing),
             credentials: self.recorded().credentials(),
             values,
             redactor: self.redactor(),
@@ -191,9 +193,9 @@ impl Entry {
     }
 
     /// What a list shows when this is the newest revision.
-    pub(super) fn summary(&self, key: &RecordKey, deployed: Option<RevisionNumber>) -> ReleaseSummary {
+    pub(super) fn summary(&self, key: &RecordKey, standing: Standing) -> ReleaseSummary {
         let unreadable = match &self.content {
-            Content::Read(details) => return details.summary(key, deployed),
+            Content::Read(details) => return details.summary(key, standing),
             Content::Unread => "it was not read yet".to_owned(),
             Content::Unreadable(why) => why.clone(),
         };
@@ -201,7 +203,7 @@ impl Entry {
             key: key.release.clone(),
             revision: key.revision,
             status: self.status,
-            deployed_revision: deployed,
+            standing,
             chart: String::new(),
             app_version: String::new(),
             first_deployed: self.created,
@@ -223,12 +225,12 @@ impl Entry {
 // === impl Details ===
 
 impl Details {
-    fn summary(&self, key: &RecordKey, deployed: Option<RevisionNumber>) -> ReleaseSummary {
+    fn summary(&self, key: &RecordKey, standing: Standing) -> ReleaseSummary {
         ReleaseSummary {
             key: key.release.clone(),
             revision: key.revision,
             status: self.status,
-            deployed_revision: deployed,
+            standing,
             chart: self.chart.clone(),
             app_version: self.app_version.clone(),
             first_deployed: self.first_deployed,

@@ -31,7 +31,7 @@ impl NativeInstaller {
         claim.check_highest(history.newest_status())?;
         claim.check_open(status)?;
         let Some(revision) = revision else { return Ok(false) };
-        if history.deployed() != Some(claim.key.revision) || status != ReleaseStatus::Deployed {
+        if history.standing().deployed != Some(claim.key.revision) || status != ReleaseStatus::Deployed {
             let description = revision.deployed_description();
             let change = |record: &mut Record| {
                 record.set_status(ReleaseStatus::Deployed);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dbt_controller_domain::model::{ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionNumber};
+use dbt_controller_domain::model::{ReleaseKey, ReleaseSummary, RevisionNumber, Standing};
 
 use super::revision::Entry;
 use crate::record::RecordKey;
@@ -93,19 +93,13 @@ impl Kept {
     fn new(release: &ReleaseKey, revisions: BTreeMap<RevisionNumber, Arc<Entry>>) -> Option<Self> {
         let (number, newest) = revisions.last_key_value()?;
         let statuses = revisions.iter().map(|(number, entry)| (*number, entry.status));
-        let summary = Arc::new(newest.summary(&RecordKey::new(release, *number), deployed(statuses)));
+        let summary = Arc::new(newest.summary(&RecordKey::new(release, *number), Standing::of(statuses)));
         Some(Self { revisions, summary })
     }
 
     fn newest(&self) -> Option<(RevisionNumber, &Arc<Entry>)> {
         self.revisions.last_key_value().map(|(number, entry)| (*number, entry))
     }
-}
-
-/// The revision in force: the highest that is called deployed, should a broken-off write have left two.
-pub(super) fn deployed(statuses: impl IntoIterator<Item = (RevisionNumber, ReleaseStatus)>) -> Option<RevisionNumber> {
-    let deployed = statuses.into_iter().filter(|(_, status)| *status == ReleaseStatus::Deployed);
-    deployed.map(|(number, _)| number).max()
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ const DELETING: &str = "Deletion in progress (or silently failed)";
 
 impl NativeInstaller {
     pub(super) async fn uninstall_release(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<Uninstalled, InstallerError> {
-        let (history, newest) = self.announce_uninstall(key, leave).await?;
         let mut hand = Hand::new(self, key, leave, Redactor::default());
+        let (history, objects) = self.announce_uninstall(&hand, leave).await?;
         let mut removed = Vec::new();
-        for (target, live) in self.all_objects(&hand, newest.as_deref(), leave).await? {
+        for (target, live) in objects {
             hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
             removed.push(target.title());
         }
@@ -42,27 +42,34 @@ impl NativeInstaller {
         Ok(Uninstalled { had_record: !history.0.is_empty(), objects: removed })
     }
 
-    /// Marks the newest record, if it can be read, as being uninstalled. Returns the records, and the newest one.
-    async fn announce_uninstall(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<(History, Option<Arc<Revision>>), InstallerError> {
-        let mut history = self.records.history(key, leave).await?;
-        let mut read = None;
-        for _ in 0..ATTEMPTS {
-            let Some(newest) = history.newest() else { return Ok((history, None)) };
-            read = match self.records.load(newest, leave).await {
-                Ok(revision) => revision,
-                // What cannot be read can still be deleted.
-                Err(InstallerError::Unreadable(_)) => return Ok((history, None)),
-                Err(error) => return Err(error),
+    /// Marks the newest record, if it can be read, as being uninstalled. Returns the records and the objects. These are looked for before:
+    /// where our account may not, nothing is begun.
+    async fn announce_uninstall(&self, hand: &Hand<'_>, leave: Leave<'_>) -> Result<(History, Vec<(Target, Live)>), InstallerError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let history = self.records.history(hand.release, leave).await?;
+            let newest = match history.newest() {
+                None => None,
+                Some(newest) => match self.records.load(newest, leave).await {
+                    Ok(Some(revision)) => Some(revision),
+                    // It changed in between.
+                    Ok(None) if attempt < ATTEMPTS => continue,
+                    // What cannot be read can still be deleted.
+                    Ok(None) | Err(InstallerError::Unreadable(_)) => None,
+                    Err(error) => return Err(error),
+                },
             };
-            if let Some(revision) = &read
-                && self.mark_uninstalling(revision, leave).await?
-            {
-                break;
+            let objects = self.all_objects(hand, newest.as_deref(), leave).await?;
+            let marked = match &newest {
+                Some(revision) => self.mark_uninstalling(revision, leave).await?,
+                None => true,
+            };
+            // Should somebody write it all the time: it goes all the same.
+            if marked || attempt >= ATTEMPTS {
+                return Ok((history, objects));
             }
-            history = self.records.history(key, leave).await?;
         }
-        // Should somebody write it all the time: it goes all the same.
-        Ok((history, read))
     }
 
     /// False when the record changed in the meantime.

@@ -4,7 +4,7 @@ use dbt_controller_domain::model::ServerKey;
 use dbt_controller_domain::ports::{ClusterError, Fence};
 use dbt_controller_kube_access::{Denied, Fault, fenced};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Preconditions};
 
 use super::servers::Server;
 use super::{KubeCluster, denied};
@@ -18,15 +18,16 @@ pub(super) async fn delete_stateful_set(
 ) -> Result<(), ClusterError> {
     let api = cluster.api::<StatefulSet>(&key.namespace);
     // What is shown before the request is what has to go; something newer was made by somebody else.
-    let uid = cluster.servers.look(key, |server| server.set.as_ref().map(|set| set.uid.clone()));
+    let shown = cluster.servers.look(key, |server| server.set.as_ref().map(|set| set.uid.clone()));
+    let Some(uid) = shown else { return Ok(()) };
     let params = if keep_pods { DeleteParams::orphan() } else { DeleteParams::foreground() };
-    let deleted = match fenced(fence, api.delete(key.name.as_str(), &params)).await {
-        Ok(answer) => answer.either(|set| set.metadata.uid, |status| status.details.map(|details| details.uid)),
-        Err(Denied::Fault(Fault::NotFound(_) | Fault::NamespaceMissing(_))) => None,
+    let params = params.preconditions(Preconditions { uid: Some(uid.clone()), resource_version: None });
+    match fenced(fence, api.delete(key.name.as_str(), &params)).await {
+        // Gone, or another one by now.
+        Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::NamespaceMissing(_) | Fault::Conflict(_))) => {}
         Err(error) => return Err(denied(error)),
-    };
-    let uids = [uid, deleted];
-    let is_deleted = |uid: &str| uids.iter().flatten().any(|deleted| deleted == uid);
+    }
+    let is_deleted = |deleted: &str| deleted == uid;
     let set_is_gone = |server: &Server| server.set.as_ref().is_none_or(|set| !is_deleted(&set.uid));
     if keep_pods {
         return cluster.wait(key, fence, set_is_gone).await;

@@ -40,7 +40,7 @@ use crate::FIELD_MANAGER;
 
 /// How long a check may take, and how far behind the watches may be meanwhile.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
-/// How long nothing of a server may change while it is waited for. A pod has `SERVER_TERMINATION_GRACE` to end.
+/// How long nothing of a server may change while it is waited for, beyond the time that its pods have to end.
 const STALL_LIMIT: Duration = Duration::from_secs(120);
 /// How often a wait looks whether the lock still stands.
 const FENCE_PERIOD: Duration = Duration::from_secs(1);
@@ -156,8 +156,10 @@ impl KubeCluster {
                 states.mark_unchanged();
                 moved = Instant::now();
             }
-            if moved.elapsed() >= STALL_LIMIT {
-                return Err(ClusterError::Unavailable(format!("nothing has changed of server {key} for {STALL_LIMIT:?}").into()));
+            let grace = self.servers.look(key, |server| server.pods.values().map(|pod| pod.grace).max().unwrap_or_default());
+            let limit = grace + STALL_LIMIT;
+            if moved.elapsed() >= limit {
+                return Err(ClusterError::Unavailable(format!("nothing has changed of server {key} for {limit:?}").into()));
             }
             fence.check()?;
             // An elapsed period is no error: it is time to look at the fence again.

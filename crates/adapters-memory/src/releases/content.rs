@@ -195,8 +195,8 @@ impl Content {
     pub(crate) fn stateful_set(&self, key: &ReleaseKey) -> Option<(ServerKey, ServerSpec)> {
         let name = self.server()?.clone();
         let spec = match self {
-            Self::Ours(ours) => ours.stateful_set(),
-            Self::Foreign(release) => foreign_stateful_set(&release.server.as_ref()?.facts),
+            Self::Ours(ours) => ours.stateful_set(key),
+            Self::Foreign(release) => foreign_stateful_set(key, &release.server.as_ref()?.facts),
         };
         Some((ServerKey { namespace: key.namespace.clone(), name }, spec))
     }
@@ -222,13 +222,13 @@ impl OurContent {
         }
     }
 
-    fn stateful_set(&self) -> ServerSpec {
+    fn stateful_set(&self, key: &ReleaseKey) -> ServerSpec {
         let fixed = FixedFields {
             selector: Selector::Ours,
             storage: Some(self.request.resources.storage_size.clone()),
             identity: Some(self.request.identity.clone()),
         };
-        ServerSpec { template: Arc::new(self.template()), fixed }
+        ServerSpec { release: key.clone(), template: Arc::new(self.template()), fixed }
     }
 
     /// The pod template. Its revision is a hash over all that reaches the pod, be it by the checksum annotations of Secret and
@@ -294,7 +294,7 @@ impl OurContent {
     }
 }
 
-fn foreign_stateful_set(facts: &DeploymentFacts) -> ServerSpec {
+fn foreign_stateful_set(key: &ReleaseKey, facts: &DeploymentFacts) -> ServerSpec {
     let tag = facts.image.rsplit_once(':').map_or("", |(_, tag)| tag);
     let template = PodTemplate {
         revision: revision_name(&facts.server, &digest(["foreign", &facts.image])),
@@ -304,7 +304,7 @@ fn foreign_stateful_set(facts: &DeploymentFacts) -> ServerSpec {
         git_url: SecretString::default(),
     };
     let fixed = FixedFields { selector: Selector::Replaced, storage: facts.storage.clone(), identity: None };
-    ServerSpec { template: Arc::new(template), fixed }
+    ServerSpec { release: key.clone(), template: Arc::new(template), fixed }
 }
 
 /// The name of a controller revision: the StatefulSet's, a dash and 10 characters.

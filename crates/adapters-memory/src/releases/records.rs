@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dbt_controller_domain::model::{
-    DesiredRelease, OperationId, Release, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber,
+    DesiredRelease, OperationId, Release, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, Standing,
 };
 use dbt_controller_domain::ports::InstallerError;
 use jiff::Timestamp;
@@ -274,11 +274,13 @@ impl ReleaseTable {
 // === impl History ===
 
 impl History {
-    /// Removes the oldest revisions, never the deployed one, and never the newest.
+    /// Removes the oldest revisions, never the deployed one or one to go back to, and never the newest.
     fn cut(&mut self) {
+        let needed = standing(&self.records).to_go_back_to();
         while self.records.len() > HISTORY_LIMIT {
             let (_, older) = self.records.split_last().expect("it is longer than the limit");
-            let Some(oldest) = older.iter().position(|record| record.status != ReleaseStatus::Deployed) else { return };
+            let is_free = |record: &Record| record.status != ReleaseStatus::Deployed && Some(record.number) != needed;
+            let Some(oldest) = older.iter().position(is_free) else { return };
             self.records.remove(oldest);
         }
     }
@@ -293,7 +295,6 @@ impl History {
 /// What a list shows of one revision among the others.
 fn summarise(key: &ReleaseKey, records: &[Record], first_deployed: Timestamp, record: &Record) -> ReleaseSummary {
     let Draft { content, at, operation, rollback_to: _ } = &record.draft;
-    let deployed = records.iter().rev().find(|record| record.status == ReleaseStatus::Deployed);
     let objects = content.objects(key);
     let mut kinds: Vec<_> = objects.iter().filter_map(|object| object.split_once('/')).map(|(kind, _)| kind.to_owned()).collect();
     kinds.dedup();
@@ -301,7 +302,7 @@ fn summarise(key: &ReleaseKey, records: &[Record], first_deployed: Timestamp, re
         key: key.clone(),
         revision: record.number,
         status: record.status,
-        deployed_revision: deployed.map(|record| record.number),
+        standing: standing(records),
         chart: content.chart().to_owned(),
         app_version: content.app_version().to_owned(),
         first_deployed,
@@ -310,6 +311,10 @@ fn summarise(key: &ReleaseKey, records: &[Record], first_deployed: Timestamp, re
         deployment: content.facts(key, operation.as_ref()).filter(|_| record.unreadable.is_none()),
         unreadable: record.unreadable.clone(),
     }
+}
+
+fn standing(records: &[Record]) -> Standing {
+    Standing::of(records.iter().map(|record| (record.number, record.status)))
 }
 
 fn rollback_description(to: RevisionNumber) -> String {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dbt_controller_domain::Identity;
-use dbt_controller_domain::model::{ByteQuantity, Claim, DagState, ServerKey};
+use dbt_controller_domain::model::{ByteQuantity, Claim, DagState, ReleaseKey, ServerKey};
 use tokio::sync::watch;
 
 pub use self::cluster::MemoryCluster;
@@ -59,6 +59,7 @@ pub(crate) struct Server {
 
 #[derive(Debug)]
 pub(crate) struct StatefulSet {
+    release: ReleaseKey,
     pub(crate) spec: Spec,
     pub(crate) fixed: FixedFields,
     generation: i64,
@@ -128,7 +129,7 @@ impl Server {
     ///
     /// A changed claim size is refused, or makes a new StatefulSet around the old one's pods. Every other fixed field is refused.
     pub(crate) fn apply(&mut self, spec: &ServerSpec, may_make_anew: bool, pace: &Pace, now: Moment) -> Result<(), ImmutableField> {
-        let ServerSpec { template, fixed } = spec;
+        let ServerSpec { release: _, template, fixed } = spec;
         match &mut self.stateful_set {
             Some(set) if set.fixed != *fixed => {
                 if !may_make_anew || set.fixed.selector != fixed.selector {
@@ -224,8 +225,9 @@ impl Server {
 
 impl StatefulSet {
     fn new(spec: ServerSpec, pace: &Pace, now: Moment) -> Self {
-        let ServerSpec { template, fixed } = spec;
+        let ServerSpec { release, template, fixed } = spec;
         Self {
+            release,
             spec: Spec { template, replicas: 1 },
             fixed,
             generation: 1,

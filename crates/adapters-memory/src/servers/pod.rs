@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbt_controller_domain::Identity;
-use dbt_controller_domain::model::{ByteQuantity, Warehouse};
+use dbt_controller_domain::model::{ByteQuantity, ReleaseKey, Warehouse};
 use secrecy::SecretString;
 
 use super::Pace;
@@ -63,6 +63,7 @@ pub(crate) struct PodTemplate {
 /// What a release wants of its StatefulSet, `replicas` excepted.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerSpec {
+    pub(crate) release: ReleaseKey,
     pub(crate) template: Arc<PodTemplate>,
     pub(crate) fixed: FixedFields,
 }

@@ -29,6 +29,7 @@ impl Server {
             current_revision: set.observed.as_ref().map(|observed| observed.current_revision.clone()).unwrap_or_default(),
             update_revision,
             created_at: timeline.timestamp(set.created),
+            release: Some(set.release.clone()),
             // The status does not tell; see `Hindrance::Refused`.
             pod_refusal: None,
             dag_state: set.dag_state,
@@ -109,7 +110,7 @@ impl Pod {
             ready,
             restarts,
             status,
-            last_exit: last_end.map(|at| ContainerExit { code: 1, reason: "Error".to_owned(), at: timeline.timestamp(at) }),
+            last_exit: last_end.map(|at| ContainerExit { code: 1, reason: "Error".to_owned(), at: timeline.timestamp(at), ran_for: None }),
         }
     }
 

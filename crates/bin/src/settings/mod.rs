@@ -40,7 +40,7 @@ pub(crate) use logs::{LogLevel, LogSettings};
 pub(crate) use source::Environment;
 
 use reader::{Noted, Reader};
-use table::{CONFIG_FILE, EMBEDDED_READY_AFTER, HOST, PORT, SHUTDOWN_GRACE};
+use table::{CONFIG_FILE, EMBEDDED_READY_AFTER, HOST, PORT, SERVER_TERMINATION_GRACE, SHUTDOWN_GRACE};
 
 /// All settings, valid.
 #[derive(Debug)]
@@ -101,6 +101,13 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let workflows = workflows::read(reader);
     let defaults = defaults::read(reader);
     let cluster = ClusterSettings::read(reader);
+    if let (Ok(cluster), Ok(workflows)) = (&cluster, &workflows)
+        && !reader.embedded()
+        && cluster.server.termination_grace >= workflows.undo_timeout
+    {
+        let message = "must be shorter than `UNDO_TIMEOUT`, for which a DELETE or an undo waits until the server's pod has ended";
+        reader.fault(SERVER_TERMINATION_GRACE.name, message);
+    }
     let airflow = airflow::read(reader, workflows.as_ref().ok());
     let logs = LogSettings::read(reader);
     let shutdown_grace = reader.value(SHUTDOWN_GRACE, values::duration);

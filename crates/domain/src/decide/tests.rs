@@ -47,7 +47,7 @@ fn the_state_of_the_release_decides() {
         (Some(Deployed), "old", Plan::Repair { revision: RevisionNumber(3) }),
         (Some(Failed), "new", anew(None)),
         (Some(Failed), "old", anew(None)),
-        (Some(Superseded), "old", anew(None)),
+        (Some(Superseded), "old", anew(Some(3))),
         (Some(Unknown), "old", anew(None)),
     ];
     for (status, manifest, expected) in table {
@@ -59,7 +59,15 @@ fn the_state_of_the_release_decides() {
 #[test]
 fn a_failed_change_goes_on_from_the_revision_in_force() {
     let mut newest = release(5, ReleaseStatus::Failed);
-    newest.summary.deployed_revision = Some(RevisionNumber(4));
+    newest.summary.standing.deployed = Some(RevisionNumber(4));
+    assert_eq!(decided(Some(&newest), &request(), "old", 0), anew(Some(4)));
+}
+
+/// Helm calls the revision in force superseded, and then its rollback is refused: what ran before runs still.
+#[test]
+fn a_change_over_a_refused_rollback_goes_back_to_what_was_in_force_last() {
+    let mut newest = release(5, ReleaseStatus::Failed);
+    newest.summary.standing.superseded = Some(RevisionNumber(4));
     assert_eq!(decided(Some(&newest), &request(), "old", 0), anew(Some(4)));
 }
 
@@ -71,7 +79,7 @@ fn sized(held: &str, in_force: bool, failed: &str, wished: &str) -> Plan {
         release
     };
     let mut newest = with(release(5, ReleaseStatus::Failed), failed);
-    newest.summary.deployed_revision = in_force.then_some(RevisionNumber(4));
+    newest.summary.standing.deployed = in_force.then_some(RevisionNumber(4));
     let older = with(release(4, ReleaseStatus::Deployed), held);
     let claim = held.parse().unwrap();
     let observed = Observed {

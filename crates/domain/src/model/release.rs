@@ -97,6 +97,32 @@ pub struct DeploymentFacts {
     pub operation: Option<OperationId>,
 }
 
+/// What the statuses of all revisions of a release say together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The revision in force: the highest that is called deployed, should a broken-off write have left two.
+    pub deployed: Option<RevisionNumber>,
+    /// The highest that is called superseded.
+    pub superseded: Option<RevisionNumber>,
+}
+
+impl Standing {
+    /// From the statuses of all revisions, in any order.
+    pub fn of(statuses: impl IntoIterator<Item = (RevisionNumber, ReleaseStatus)>) -> Self {
+        statuses.into_iter().fold(Self::default(), |standing, (revision, status)| match status {
+            ReleaseStatus::Deployed => Self { deployed: standing.deployed.max(Some(revision)), ..standing },
+            ReleaseStatus::Superseded => Self { superseded: standing.superseded.max(Some(revision)), ..standing },
+            _ => standing,
+        })
+    }
+
+    /// Where an undo goes back to. Helm's rollback calls the revision in force superseded before it applies the older one, and leaves it so
+    /// when that is refused: then none is in force, and what was still runs.
+    pub fn to_go_back_to(self) -> Option<RevisionNumber> {
+        self.deployed.or(self.superseded)
+    }
+}
+
 /// What a list shows of a release, taken from its newest revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseSummary {
@@ -106,8 +132,8 @@ pub struct ReleaseSummary {
     pub revision: RevisionNumber,
     /// Its status.
     pub status: ReleaseStatus,
-    /// The revision in force, if there is one.
-    pub deployed_revision: Option<RevisionNumber>,
+    /// What all its revisions say together.
+    pub standing: Standing,
     /// `<chart>-<version>`.
     pub chart: String,
     /// The chart's `appVersion`.

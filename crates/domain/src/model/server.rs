@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbt_controller_naming::Identity;
 use jiff::Timestamp;
 
-use super::{ByteQuantity, DagState, Namespace, ServerName};
+use super::{ByteQuantity, DagState, Namespace, ReleaseKey, ServerName};
 use crate::words;
 
 /// A server: its StatefulSet's namespace and name.
@@ -51,6 +51,8 @@ pub struct StatefulSetState {
     pub update_revision: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The release whose it is, by Helm's annotations; none when it is no release's.
+    pub release: Option<ReleaseKey>,
     /// Why no pod can be created (quota, admission), when the cluster said so.
     pub pod_refusal: Option<PodRefusal>,
     /// What the release's DAGs were doing when somebody of us last looked; none when nobody did.
@@ -134,6 +136,8 @@ pub struct ContainerExit {
     pub reason: String,
     /// When it ended.
     pub at: Timestamp,
+    /// How long it had run, where that is known.
+    pub ran_for: Option<Duration>,
 }
 
 words! {

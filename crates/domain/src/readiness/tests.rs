@@ -3,7 +3,7 @@ use crate::model::{ContainerExit, PodRefusal};
 use crate::test_support::{now, pod, ready_server, running, server, waiting};
 
 fn judged(state: &ServerState) -> Verdict {
-    judge(state, &Patience::default(), now())
+    judge(state, None, &Patience::default(), now())
 }
 
 fn later(seconds: i64) -> Timestamp {
@@ -12,7 +12,7 @@ fn later(seconds: i64) -> Timestamp {
 
 #[track_caller]
 fn hopeless(state: &ServerState, at: Timestamp) -> (FailureCode, String) {
-    match judge(state, &Patience::default(), at) {
+    match judge(state, None, &Patience::default(), at) {
         Verdict::Hopeless { code, message } => (code, message),
         other => panic!("expected a hopeless server, not {other:?}"),
     }
@@ -20,7 +20,7 @@ fn hopeless(state: &ServerState, at: Timestamp) -> (FailureCode, String) {
 
 #[track_caller]
 fn still_waiting(state: &ServerState, at: Timestamp) -> Waiting {
-    match judge(state, &Patience::default(), at) {
+    match judge(state, None, &Patience::default(), at) {
         Verdict::Waiting(waiting) => waiting,
         other => panic!("expected to wait, not {other:?}"),
     }
@@ -65,7 +65,7 @@ fn a_bad_image_ends_the_wait_at_once_and_a_pull_error_after_its_window() {
 
 #[test]
 fn a_crash_loop_is_hopeless_from_the_third_restart() {
-    let exit = ContainerExit { code: 137, reason: "OOMKilled".to_owned(), at: now() };
+    let exit = ContainerExit { code: 137, reason: "OOMKilled".to_owned(), at: now(), ran_for: None };
     let crashing = |restarts| {
         let container = ContainerState { restarts, last_exit: Some(exit.clone()), ..waiting("CrashLoopBackOff") };
         server("r1", Some(pod("r1", container)))
@@ -74,6 +74,17 @@ fn a_crash_loop_is_hopeless_from_the_third_restart() {
     let (code, message) = hopeless(&crashing(3), now());
     assert_eq!(code, FailureCode::CrashLoop);
     assert!(message.contains("137") && message.contains("OOMKilled"), "{message}");
+}
+
+#[test]
+fn a_crash_after_a_long_run_is_no_loop() {
+    let crashed_after = |seconds| {
+        let exit = ContainerExit { code: 1, reason: "Error".to_owned(), at: now(), ran_for: Some(Duration::from_secs(seconds)) };
+        let container = ContainerState { restarts: 5, last_exit: Some(exit), ..waiting("CrashLoopBackOff") };
+        server("r1", Some(pod("r1", container)))
+    };
+    assert_eq!(hopeless(&crashed_after(599), now()).0, FailureCode::CrashLoop);
+    still_waiting(&crashed_after(600), now());
 }
 
 #[test]
@@ -107,6 +118,17 @@ fn without_a_pod_the_cluster_is_asked_after_the_window() {
     assert!(!early.ask_why_no_pod);
     assert_eq!(early.look_again_in, Some(Duration::from_secs(6)));
     assert!(still_waiting(&state, later(10)).ask_why_no_pod);
+}
+
+#[test]
+fn a_pod_that_went_a_moment_ago_is_not_missed_yet() {
+    let state = server("r1", None);
+    let judged = |at| match judge(&state, Some(later(1000)), &Patience::default(), at) {
+        Verdict::Waiting(waiting) => waiting.ask_why_no_pod,
+        other => panic!("expected to wait, not {other:?}"),
+    };
+    assert!(!judged(later(1001)), "the StatefulSet is old, but its pod was only just deleted");
+    assert!(judged(later(1010)));
 }
 
 #[test]

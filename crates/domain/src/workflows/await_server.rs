@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::call::{Halt, call};
 use super::{Workflows, faults};
-use crate::model::{Failure, FailureCode, Phase, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState};
+use crate::model::{
+    Failure, FailureCode, Phase, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState,
+};
 use crate::operations::Run;
 use crate::ports::InstallerError;
 use crate::readiness::{Verdict, Waiting, judge, refused};
@@ -66,13 +68,17 @@ impl Awaited<'_> {
 impl Workflows {
     /// Waits until the server is ready. A broken pod of an older revision is deleted on the way.
     pub(super) async fn await_ready(&self, run: &Run, server: &ServerKey, awaited: Awaited<'_>, deadline: Instant) -> Result<Awake, Halt> {
+        // A StatefulSet may be old and its pod only just deleted, with the quota that it used.
+        let mut without_pod = None;
         loop {
             let mut states = call(run, deadline, || self.ports.cluster.watch(server))
                 .await
                 .map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
             loop {
                 let state = Arc::clone(&states.borrow_and_update());
-                let waiting = match judge(&state, &self.settings.patience, self.ports.clock.now()) {
+                let now = self.ports.clock.now();
+                without_pod = state.pods.is_empty().then(|| without_pod.unwrap_or(now));
+                let waiting = match judge(&state, without_pod, &self.settings.patience, now) {
                     Verdict::Ready => return Ok(Awake::Ready),
                     // Every caller has seen to it that the server is awake, and a write is followed by a watch that shows it.
                     Verdict::Asleep => return Ok(Awake::PutToSleep),
@@ -99,14 +105,17 @@ impl Workflows {
         }
     }
 
-    /// Waits until no pod of the server is left.
-    pub(super) async fn await_gone(&self, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
+    /// Waits until no pod of the release's server is left. A StatefulSet of that name which is not the release's is left alone, with its pods.
+    pub(super) async fn await_gone(&self, run: &Run, release: &ReleaseKey, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
         loop {
             let mut states = call(run, deadline, || self.ports.cluster.watch(server))
                 .await
                 .map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
             loop {
                 let state = Arc::clone(&states.borrow_and_update());
+                if state.stateful_set.as_ref().is_some_and(|set| set.release.as_ref() != Some(release)) {
+                    return Ok(());
+                }
                 let pods: Vec<_> = state.pods.iter().map(|pod| pod.name.clone()).collect();
                 // A StatefulSet whose scaling down was not seen yet may still make a pod.
                 let settled = state.stateful_set.as_ref().is_none_or(|set| set.replicas == 0 && set.observed_generation >= set.generation);

@@ -40,7 +40,7 @@ async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
             scale(workflows, run, &server, 0, deadline).await?;
             set_dag_state(workflows, run, &server, Some(now), deadline).await?;
             run.phase(Phase::Drain, "waiting until the pods are gone");
-            workflows.await_gone(run, &server, deadline).await?;
+            workflows.await_gone(run, &run.info.key, &server, deadline).await?;
         }
         DagState::SomeActive if set.replicas == 0 => {
             scale(workflows, run, &server, 1, deadline).await?;

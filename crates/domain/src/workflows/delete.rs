@@ -77,7 +77,7 @@ pub(super) async fn remove(
     let server = server_of(key, summary.as_ref());
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
     let removed = uninstall(workflows, run, key, deadline).await?;
-    drain(workflows, run, &server).await?;
+    drain(workflows, run, key, &server).await?;
     let claims = delete_claims(workflows, run, &server, deadline, debts).await?;
     let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
     Ok(Removal { claims, connection, nothing })
@@ -163,10 +163,10 @@ async fn uninstall(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline:
     removed.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error).at(Phase::Uninstall)))
 }
 
-async fn drain(workflows: &Workflows, run: &Run, server: &ServerKey) -> Result<(), Halt> {
+async fn drain(workflows: &Workflows, run: &Run, key: &ReleaseKey, server: &ServerKey) -> Result<(), Halt> {
     run.phase(Phase::Drain, "waiting until the pods are gone");
     let deadline = Instant::now() + workflows.settings.undo_timeout;
-    match workflows.await_gone(run, server, deadline).await {
+    match workflows.await_gone(run, key, server, deadline).await {
         Err(Halt::Failed(failure)) => Err(failure.at(Phase::Drain).into()),
         other => other,
     }

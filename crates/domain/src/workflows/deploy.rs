@@ -122,6 +122,8 @@ impl<'a> Deploy<'a> {
             }
         };
         self.run.keep_secret(&self.request.redactor(Some(&credentials)));
+        // The old server may still run with the secrets of the revision before, and say them in its logs.
+        newest.iter().for_each(|release| self.run.keep_secret(&release.redactor));
         let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
         let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
         let keeps_login = in_force.and_then(|release| release.credentials.as_ref()) == Some(&credentials);
@@ -138,6 +140,7 @@ impl<'a> Deploy<'a> {
         let manifest = manifest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
         let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
         let in_force = if newest_in_force { None } else { self.in_force(newest).await? };
+        in_force.iter().for_each(|release| self.run.keep_secret(&release.redactor));
         let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
         let running = if newest_in_force { newest } else { in_force.as_ref() };
         let facts = running.and_then(|release| release.summary.deployment.as_ref());
@@ -156,7 +159,7 @@ impl<'a> Deploy<'a> {
 
     /// The revision in force; none when no revision is.
     async fn in_force(&self, newest: Option<&Release>) -> Result<Option<Release>, Halt> {
-        let Some(revision) = newest.and_then(|newest| newest.summary.deployed_revision) else { return Ok(None) };
+        let Some(revision) = newest.and_then(|newest| newest.summary.standing.deployed) else { return Ok(None) };
         let key = &self.run.info.key;
         let found = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(revision))).await;
         found.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))

@@ -30,7 +30,7 @@ async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: 
         None => note_dags(workflows, run, &server, deadline).await?,
     }
     run.phase(Phase::Drain, "waiting until the pods are gone");
-    workflows.await_gone(run, &server, deadline).await?;
+    workflows.await_gone(run, &run.info.key, &server, deadline).await?;
     Ok(Success::Suspended)
 }
 

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::await_server::Awaited;
 use super::call::{Broken, Halt, insist};
-use super::deploy::Deploy;
+use super::deploy::{Deploy, stop_of};
 use crate::model::{
     ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, ReleaseSummary,
     RevisionHandle, RevisionNumber, Success,
@@ -16,9 +16,11 @@ impl Deploy<'_> {
     pub(super) async fn take_over(&self) -> Result<Success, Halt> {
         let ledger = self.run.ledger();
         if let Some(failure) = ledger.undoing {
+            self.keep_secrets_of(None, ledger.previous).await?;
             return Err(Halt::Failed(failure));
         }
         let newest = self.newest_for_sure().await?;
+        self.keep_secrets_of(newest.as_ref(), ledger.previous).await?;
         let own = newest
             .filter(|release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id)));
         let (Some(own), true) = (own, ledger.writing) else { return Err(interrupted().into()) };
@@ -46,6 +48,20 @@ impl Deploy<'_> {
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),
         }
+    }
+
+    /// What an autopsy must not say, of the revisions that may be running.
+    async fn keep_secrets_of(&self, newest: Option<&Release>, previous: Option<RevisionNumber>) -> Result<(), Stop> {
+        newest.iter().for_each(|release| self.run.keep_secret(&release.redactor));
+        let is_known = |revision: &RevisionNumber| newest.is_some_and(|newest| newest.summary.revision == *revision);
+        let Some(previous) = previous.filter(|previous| !is_known(previous)) else { return Ok(()) };
+        let key = &self.run.info.key;
+        match stop_of(insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(previous))).await)? {
+            Ok(release) => release.iter().for_each(|release| self.run.keep_secret(&release.redactor)),
+            // What cannot be read keeps nobody from going on.
+            Err(error) => tracing::warn!(operation.id = %self.run.info.id, error, "the secrets of revision {previous} are not known"),
+        }
+        Ok(())
     }
 
     /// Whether a revision of this operation is the one that was asked for. The other is its undo's, which can have ended without a word of it

@@ -117,8 +117,9 @@ impl Deploy<'_> {
         };
         if let Err(error) = restored {
             left.sentences.push(format!("connection `{}` is not as it was before: {error}", intent.id));
-            let debt = if intent.before.is_some() { Debt::Login } else { Debt::Connection };
-            left.debts.push(debt(intent.id.clone()));
+            // Without a revision to go back to the release goes, and its connection with it.
+            let stays = intent.before.is_some() && previous.is_some();
+            left.debts.push(if stays { Debt::Login } else { Debt::Connection }(intent.id.clone()));
         }
         Ok(())
     }
@@ -206,17 +207,35 @@ impl Deploy<'_> {
         }
     }
 
+    /// Why the release is not the one that this operation made: somebody may have uninstalled that and installed another, or taken it further.
+    /// Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
+    async fn is_others(&self, deadline: Instant) -> Result<Option<String>, Stop> {
+        let key = &self.run.info.key;
+        let newest = match stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)? {
+            Ok(newest) => newest.map(|release| release.summary),
+            Err(error) => return Ok(Some(format!("whose it is cannot be read: {error}"))),
+        };
+        let Some(newest) = newest else { return Ok(None) };
+        let writer = newest.deployment.as_ref().and_then(|facts| facts.operation.as_ref());
+        let is_ours = newest.is_present() && writer == Some(&self.run.info.id);
+        Ok((!is_ours).then(|| format!("somebody else wrote its revision {} ({})", newest.revision, newest.status)))
+    }
+
     /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
     async fn remove(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
         let ports = &self.workflows.ports;
         let key = &self.run.info.key;
+        if let Some(whose) = self.is_others(deadline).await? {
+            left.sentences.push(format!("the release is left as it is: {whose}"));
+            return Ok(());
+        }
         self.run.progress("removing the release and its objects");
         let removed = stop_of(insist(self.run, deadline, || ports.installer.uninstall(key, &self.run.fence)).await)?;
         if let Err(error) = removed {
             left.sentences.push(format!("the release is not removed: {error}"));
             return Ok(());
         }
-        if let Err(halt) = self.workflows.await_gone(self.run, &self.server, deadline).await {
+        if let Err(halt) = self.workflows.await_gone(self.run, key, &self.server, deadline).await {
             match halt {
                 Halt::Stop(stop) => return Err(stop),
                 Halt::Failed(failure) => left.sentences.push(failure.message),

@@ -68,7 +68,7 @@ async fn assert_consistent(stage: &Stage, fault: &str) -> bool {
         return false;
     };
     // A change that was never applied is only marked as failed; the revision before it stays in force.
-    let in_force = release.summary.deployed_revision.unwrap_or_else(|| panic!("{fault}: nothing is in force: {:?}", release.summary));
+    let in_force = release.summary.standing.deployed.unwrap_or_else(|| panic!("{fault}: nothing is in force: {:?}", release.summary));
     let release = stage.world.installer().get(&key(NAME), Some(in_force)).await.unwrap().unwrap();
     let pending = stage.world.releases().history(&key(NAME)).into_iter().filter(|row| row.status.is_pending()).count();
     assert_eq!(pending, 0, "{fault}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{Call, Fault, FaultKind, Hindrance};
+use dbt_controller_adapters_memory::{Call, Fault, FaultKind, ForeignRelease, Hindrance};
 use dbt_controller_domain::model::*;
 
 use crate::stage::{NAME, Stage, code, key, main_request, revision, server, target};
@@ -85,4 +85,47 @@ async fn an_uninstall_during_the_wait_of_a_resume_ends_it() {
     };
     let act = || assert!(stage.world.releases().uninstall(&key(NAME), false));
     assert_eq!(code(interfered(&stage, resume, act).await), FailureCode::ReleaseChanged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_deploy_over_a_refused_rollback_keeps_the_server_that_runs() {
+    let stage = deployed().await;
+    let mut larger = main_request("v2");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    assert_eq!(revision(stage.deploy(larger.clone()).await), 2);
+    let refused = stage.world.releases().roll_back(&key(NAME), RevisionNumber(1));
+    assert!(refused.is_err(), "a claim cannot become smaller");
+    let left = stage.controller.find(&target(NAME)).await.unwrap();
+    let superseded = Standing { deployed: None, superseded: Some(RevisionNumber(2)) };
+    assert_eq!((left.revision, left.status, left.standing), (RevisionNumber(3), ReleaseStatus::Failed, superseded));
+
+    let mut broken = main_request("missing-1");
+    broken.resources.storage_size = larger.resources.storage_size.clone();
+    let failure = stage.deploy(broken).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{failure}");
+    let kept = stage.controller.find(&target(NAME)).await.unwrap();
+    assert_eq!((kept.revision, kept.standing.deployed), (RevisionNumber(5), Some(RevisionNumber(5))));
+    assert_eq!(kept.deployment.as_ref().unwrap().request_hash, Some(larger.hash()));
+    assert!(stage.world.airflow().get(&"test_project_main".parse().unwrap()).is_some());
+    assert!(revision(stage.deploy(larger).await) >= 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_of_a_first_deploy_leaves_a_release_that_a_human_installed_meanwhile() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Hang));
+    let human = async {
+        while stage.world.calls().count(Call::ConnectionsPut) == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(stage.world.releases().uninstall(&key(NAME), false));
+        stage.world.releases().install(ForeignRelease::new(key(NAME))).unwrap();
+    };
+    // What fails the deploy has nothing to do with the human.
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+    let failure = tokio::join!(stage.deploy(main_request("v1")), human).0.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
+    assert!(failure.message.contains("the release is left as it is: somebody else wrote its revision 1 (deployed)"), "{failure}");
+    let kept = stage.world.releases().get(&key(NAME)).unwrap();
+    assert_eq!((kept.summary.chart.as_str(), kept.summary.status), ("other-chart-1.2.3", ReleaseStatus::Deployed));
 }

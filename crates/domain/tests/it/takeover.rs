@@ -240,7 +240,7 @@ async fn a_holder_that_dies_right_after_it_recorded_a_change_costs_nobody_their_
     }
     let _background = pair.survivor_works();
     let _ended = pair.survivor.wait(&ticket).await.unwrap();
-    assert!(pair.world.releases().get(&key(NAME)).is_some_and(|release| release.summary.deployed_revision.is_some()));
+    assert!(pair.world.releases().get(&key(NAME)).is_some_and(|release| release.summary.standing.deployed.is_some()));
     assert_eq!(pair.world.claims().of(&server(NAME)).len(), 1);
     assert_eq!(pair.world.airflow().count(), 1);
 }

@@ -88,6 +88,23 @@ async fn what_was_written_is_seen_at_its_version_or_a_later_one_of_the_kind() {
     cache.gone(&key("a"), |_| false, LIMIT).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_right_was_lost_is_old() {
+    let (source, events) = played(2);
+    let (cache, _) = start(source);
+    assert!(!cache.stands("ns"), "nothing was read yet");
+    list(&events[0], &[("a", 1)]);
+    cache.until(LIMIT, || cache.stands("ns")).await.unwrap();
+    let lost = kube::core::Status::failure("no", "Forbidden").with_code(403);
+    events[0].send(Err(watcher::Error::WatchStartFailed(kube::Error::Api(lost.boxed())))).unwrap();
+    cache.until(LIMIT, || cache.behind().is_some()).await.unwrap();
+    assert!(!cache.stands("ns") && cache.get(&key("a")).is_some());
+    // An API server that does not know its roles yet does so a moment later.
+    list(&events[1], &[("a", 2)]);
+    cache.until(LIMIT, || cache.stands("ns")).await.unwrap();
+    assert!(cache.behind().is_none());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_seen_was_told_before() {
     let (source, events) = played(1);

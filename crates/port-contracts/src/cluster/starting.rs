@@ -23,6 +23,7 @@ pub(super) async fn a_server_becomes_ready(harness: &dyn ClusterHarness) -> Outc
     let Some(set) = &state.stateful_set else { return Err(Stopped::broken("it has no StatefulSet")) };
     ensure_eq!((set.replicas, set.ready_replicas, set.updated_replicas), (1, 1, 1), "replicas: wanted, ready, updated");
     ensure!(!set.update_revision.is_empty(), "it has no update revision");
+    ensure_eq!(set.release.as_ref(), Some(&played.desired.key), "whose it is");
     ensure_eq!(set.pod_refusal, None, "why it has no pod");
     ensure_eq!(state.pods.len(), 1, "how many pods it has");
     let pod = &state.pods[0];

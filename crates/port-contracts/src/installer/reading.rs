@@ -45,7 +45,7 @@ pub(super) async fn a_summary_tells_what_was_asked_for(harness: &dyn InstallerHa
     ensure_eq!(summary.key, *key, "the key");
     ensure_eq!(summary.revision, RevisionNumber(1), "the revision");
     ensure_eq!(summary.status, ReleaseStatus::Deployed, "the status");
-    ensure_eq!(summary.deployed_revision, Some(RevisionNumber(1)), "the revision in force");
+    ensure_eq!(summary.standing.deployed, Some(RevisionNumber(1)), "the revision in force");
     ensure!(summary.chart.starts_with("dbt-server-"), "the chart is `{}`", summary.chart);
     ensure!(!summary.app_version.is_empty(), "the chart has no appVersion");
     ensure!(summary.first_deployed <= summary.last_deployed, "it was first deployed after it was last deployed");
@@ -75,7 +75,7 @@ pub(super) async fn an_older_revision_can_be_read(harness: &dyn InstallerHarness
     let Some(first) = played.get(Some(1)).await? else { return Err(Stopped::broken("revision 1 is not there")) };
     ensure_eq!(first.summary.revision, RevisionNumber(1), "the revision");
     ensure_eq!(first.summary.status, ReleaseStatus::Superseded, "its status");
-    ensure_eq!(first.summary.deployed_revision, Some(RevisionNumber(2)), "the revision in force");
+    ensure_eq!(first.summary.standing.deployed, Some(RevisionNumber(2)), "the revision in force");
     ensure_eq!(first.credentials, Some(played.desired.credentials.clone()), "its login");
     let request_hash = first.summary.deployment.and_then(|facts| facts.request_hash);
     ensure_eq!(request_hash, Some(played.desired.request.hash()), "its request hash");

@@ -18,7 +18,7 @@ pub(super) async fn the_first_revision_is_pending_install(harness: &dyn Installe
     ensure_eq!(handle, promised, "the handle");
     ensure_eq!(played.status(1).await?, Some(ReleaseStatus::PendingInstall), "the status");
     let listed = played.listed().await?;
-    ensure_eq!(listed.map(|summary| (summary.status, summary.deployed_revision)), Some((ReleaseStatus::PendingInstall, None)), "the list");
+    ensure_eq!(listed.map(|summary| (summary.status, summary.standing.deployed)), Some((ReleaseStatus::PendingInstall, None)), "the list");
     Ok(())
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn the_next_revision_is_pending_upgrade(harness: &dyn Installer
     ensure_eq!(played.status(2).await?, Some(ReleaseStatus::PendingUpgrade), "its status");
     ensure_eq!(played.status(1).await?, Some(ReleaseStatus::Deployed), "the status of the one in force");
     let summary = played.newest().await?.summary;
-    ensure_eq!(summary.deployed_revision, Some(RevisionNumber(1)), "the revision in force");
+    ensure_eq!(summary.standing.deployed, Some(RevisionNumber(1)), "the revision in force");
     Ok(())
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn begin_after_an_uninstall_that_kept_the_history_counts_on(har
     until(harness, "the uninstalled release", || async { Ok(played.status(1).await? == Some(ReleaseStatus::Uninstalled)) }).await?;
     let Some(listed) = played.listed().await? else { return Err(Stopped::broken("an uninstalled release is not listed")) };
     ensure!(!listed.is_present(), "an uninstalled release counts as present");
-    ensure_eq!(listed.deployed_revision, None, "the revision in force");
+    ensure_eq!(listed.standing.deployed, None, "the revision in force");
     let handle = played.deploy_next(&played.next(11)).await?;
     ensure_eq!(handle.revision, RevisionNumber(2), "the revision after the kept one");
     ensure_eq!(played.status(2).await?, Some(ReleaseStatus::Deployed), "its status");
@@ -137,7 +137,7 @@ pub(super) async fn a_commit_supersedes_every_other_deployed_revision(harness: &
     let promised = [ReleaseStatus::Superseded, ReleaseStatus::Superseded, ReleaseStatus::Deployed].map(Some);
     ensure_eq!(statuses, promised, "the statuses");
     let listed = played.listed().await?;
-    ensure_eq!(listed.and_then(|summary| summary.deployed_revision), Some(RevisionNumber(3)), "the revision in force");
+    ensure_eq!(listed.and_then(|summary| summary.standing.deployed), Some(RevisionNumber(3)), "the revision in force");
     Ok(())
 }
 
@@ -178,7 +178,7 @@ pub(super) async fn a_failed_revision_leaves_the_deployed_one_in_force(harness: 
     played.installer.fail(&handle, "the image cannot be pulled", &fence()).await?;
     ensure_eq!(played.status(2).await?, Some(ReleaseStatus::Failed), "the status");
     let summary = played.newest().await?.summary;
-    ensure_eq!(summary.deployed_revision, Some(RevisionNumber(1)), "the revision in force");
+    ensure_eq!(summary.standing.deployed, Some(RevisionNumber(1)), "the revision in force");
     let next = played.deploy_next(&played.next(12)).await?;
     ensure_eq!(next.revision, RevisionNumber(3), "the revision after a failed one");
     Ok(())

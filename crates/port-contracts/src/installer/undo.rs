@@ -40,7 +40,7 @@ pub(super) async fn a_rollback_takes_the_old_content_back(harness: &dyn Installe
     played.installer.commit(&back, &fence()).await?;
     let newest = played.newest().await?;
     ensure_eq!(newest.summary.status, ReleaseStatus::Deployed, "the status after the commit");
-    ensure_eq!(newest.summary.deployed_revision, Some(RevisionNumber(3)), "the revision in force");
+    ensure_eq!(newest.summary.standing.deployed, Some(RevisionNumber(3)), "the revision in force");
     ensure_eq!(played.status(1).await?, Some(ReleaseStatus::Superseded), "the status of the old revision after the commit");
     ensure_eq!(newest.credentials, Some(played.desired.credentials.clone()), "the login");
     ensure_eq!(Some(newest.values), before, "the values");

@@ -51,7 +51,7 @@ fn deploy(reference: &Reference, request: &Request, who: Who, tag: Tag, size: Si
     }
     let newest = seen.summary.revision.0;
     let facts = seen.summary.deployment.as_ref()?;
-    let in_force = seen.summary.deployed_revision == Some(seen.summary.revision);
+    let in_force = seen.summary.standing.deployed == Some(seen.summary.revision);
     if in_force && facts.request_hash.as_ref() == Some(&wished.hash()) {
         return Some(Wanted::Deployed { revision: newest, unchanged: true });
     }

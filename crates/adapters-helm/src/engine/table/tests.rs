@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use dbt_controller_domain::model::ReleaseStatus;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
@@ -54,7 +55,7 @@ fn releases_are_listed_by_key_with_their_newest_revision() {
     let list: Vec<_> = table
         .list()
         .iter()
-        .map(|summary| (summary.key.name.to_string(), summary.revision.0, summary.status, summary.deployed_revision))
+        .map(|summary| (summary.key.name.to_string(), summary.revision.0, summary.status, summary.standing.deployed))
         .collect();
     let promised =
         [("a".to_owned(), 1, ReleaseStatus::PendingInstall, None), ("b".to_owned(), 10, ReleaseStatus::Failed, Some(RevisionNumber(9)))];
@@ -80,7 +81,7 @@ fn the_higher_of_two_revisions_in_force_counts() {
     table.put("a", 1, ReleaseStatus::Deployed, 1);
     table.put("a", 2, ReleaseStatus::Deployed, 2);
     table.put("a", 3, ReleaseStatus::PendingUpgrade, 3);
-    assert_eq!(table.only().deployed_revision, Some(RevisionNumber(2)));
+    assert_eq!(table.only().standing.deployed, Some(RevisionNumber(2)));
 }
 
 #[test]
@@ -111,5 +112,5 @@ fn an_unreadable_record_does_not_hide_its_release_nor_others() {
     let list = table.list();
     assert_eq!(list.len(), 2);
     assert!(list[0].unreadable.is_none() && list[1].unreadable.is_some());
-    assert_eq!((list[1].status, list[1].deployed_revision), (ReleaseStatus::Deployed, Some(RevisionNumber(1))));
+    assert_eq!((list[1].status, list[1].standing.deployed), (ReleaseStatus::Deployed, Some(RevisionNumber(1))));
 }

@@ -1,5 +1,7 @@
 //! Pods.
 
+use std::time::Duration;
+
 use dbt_controller_domain::model::{ContainerExit, ContainerState, ContainerStatus, PodState};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -21,6 +23,8 @@ pub(in crate::cluster) struct PodView {
     pub(in crate::cluster) preparing: bool,
     /// It uses a claim of its server's own template.
     pub(in crate::cluster) has_claim: bool,
+    /// How long it has to end, once it is being deleted.
+    pub(in crate::cluster) grace: Duration,
     pub(in crate::cluster) state: PodState,
 }
 
@@ -39,6 +43,10 @@ pub(in crate::cluster) fn pod(pod: Pod, now: Timestamp) -> Option<PodView> {
     let mut claims = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
     Some(PodView {
         has_claim: claims.any(|claim| server_of_claim(namespace, &claim.claim_name).is_some_and(|own| own == (server.clone(), ordinal))),
+        grace: meta
+            .deletion_grace_period_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(Duration::ZERO, Duration::from_secs),
         owner,
         preparing: is("PodScheduled", "True") && !is("PodReadyToStartContainers", "True") && !is("ContainersReady", "True"),
         state: PodState {
@@ -157,5 +165,8 @@ fn exit(end: &ContainerStateTerminated, started_at: Timestamp) -> ContainerExit 
         code: by_signal.unwrap_or(end.exit_code),
         reason: end.reason.clone().unwrap_or_else(|| if end.exit_code == 0 { "Completed" } else { "Error" }.to_owned()),
         at: time(end.finished_at.as_ref()).unwrap_or(started_at),
+        ran_for: time(end.started_at.as_ref())
+            .zip(time(end.finished_at.as_ref()))
+            .and_then(|(from, to)| to.duration_since(from).try_into().ok()),
     }
 }

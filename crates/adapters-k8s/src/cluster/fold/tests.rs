@@ -1,5 +1,7 @@
 //! Objects in the shapes that Kubernetes writes.
 
+use std::time::Duration;
+
 use dbt_controller_domain::Identity;
 use dbt_controller_domain::model::{ContainerExit, ContainerState, ContainerStatus};
 use serde_json::{Value, json};
@@ -117,7 +119,8 @@ fn a_container_that_ends_again_and_again_waits_since_its_last_end() {
     let server = server_of(&view);
     assert_eq!(server.restarts, 4);
     assert_eq!(server.status, waiting("CrashLoopBackOff", "back-off 1m20s restarting failed container", "2026-11-21T10:04:00Z"));
-    let exit = ContainerExit { code: 1, reason: "Error".to_owned(), at: at("2026-11-21T10:04:00Z") };
+    let exit =
+        ContainerExit { code: 1, reason: "Error".to_owned(), at: at("2026-11-21T10:04:00Z"), ran_for: Some(Duration::from_secs(238)) };
     assert_eq!(server.last_exit, Some(exit.clone()));
 
     let view = with_server(json!({ "state": { "terminated": ended } }));

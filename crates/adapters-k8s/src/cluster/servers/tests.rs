@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::*;
@@ -26,6 +28,7 @@ fn set(replicas: u32) -> SetView {
             current_revision: "r".to_owned(),
             update_revision: "r".to_owned(),
             created_at: at(0),
+            release: None,
             pod_refusal: None,
             dag_state: None,
         },
@@ -37,6 +40,7 @@ fn pod(uid: &str, preparing: bool, containers: Vec<ContainerState>) -> PodView {
         owner: Some("set".to_owned()),
         preparing,
         has_claim: false,
+        grace: Duration::ZERO,
         state: PodState {
             name: "dbt-server-a-0".to_owned(),
             uid: uid.to_owned(),

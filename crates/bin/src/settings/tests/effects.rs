@@ -41,7 +41,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("AIRFLOW_CA_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/tests/ca.pem")),
     ("SLEEP_WITH_DAGS", "true"),
     ("DEPLOY_TIMEOUT", "10m"),
-    ("UNDO_TIMEOUT", "1m"),
+    ("UNDO_TIMEOUT", "4m"),
     ("PULL_ERROR_WINDOW", "250ms"),
     ("CRASH_LOOP_RESTARTS", "5"),
     ("NO_POD_WINDOW", "1s"),

@@ -44,6 +44,13 @@ fn a_wrong_text_is_refused_by_the_setting_it_is_for() {
 }
 
 #[test]
+fn a_pod_must_be_able_to_end_while_an_undo_waits_for_it() {
+    check("SERVER_TERMINATION_GRACE", &["5m", "1h"], "shorter than `UNDO_TIMEOUT`");
+    let variables = [("SECRET_KEY", "a-key-for-the-tests-1"), ("SERVER_TERMINATION_GRACE", "1h"), ("UNDO_TIMEOUT", "61m")];
+    assert!(load_with(&variables).is_ok());
+}
+
+#[test]
 fn a_wrong_size_is_refused_by_its_name() {
     check("SERVER_SIZES", &["small", "[]", "{\"a\": {}"], "JSON object");
     check("SERVER_SIZES", &["{\"a\": 1}"], "size `a` must be an object");

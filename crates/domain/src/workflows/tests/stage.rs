@@ -173,26 +173,27 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
     };
     let next = script.newest.as_ref().map_or(1, |newest| newest.summary.revision.0 + 1);
     let handle = |revision| RevisionHandle { key: key(), revision: RevisionNumber(revision), operation: "op-now".parse().unwrap() };
-    let (get, newest) = (play("installer.get"), script.newest.clone());
-    mock.expect_get().returning(move |_, _| get().map(|()| newest.clone()));
-    let list = play("installer.list");
-    mock.expect_list().returning(move || list().map(|()| Vec::new()));
     // As if nobody else wrote: what was in force, or what the operation has recorded since.
-    let (summary, recorded, newest) = (play("installer.summary"), Arc::clone(story), script.newest.clone());
-    mock.expect_summary().returning(move |_| {
-        let done = |call: &str| recorded.lock().unwrap().calls.iter().any(|made| made == call);
+    let (recorded, failing, newest) = (Arc::clone(story), script.failing.clone(), script.newest.clone());
+    let shown = move || {
+        let done = |call: &str| !failing.contains(call) && recorded.lock().unwrap().calls.iter().any(|made| made == call);
         let own = |revision, status| {
             let mut release = release(revision, status);
             release.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
             release
         };
-        let shown = match (done("installer.roll_back"), done("installer.begin")) {
+        match (done("installer.roll_back"), done("installer.begin")) {
             (true, _) => Some(own(next + 1, ReleaseStatus::PendingRollback)),
             (false, true) => Some(own(next, ReleaseStatus::PendingUpgrade)),
             (false, false) => newest.clone(),
-        };
-        summary().map(|()| shown.map(|release| Arc::new(release.summary)))
-    });
+        }
+    };
+    let (get, older, latest) = (play("installer.get"), script.newest.clone(), shown.clone());
+    mock.expect_get().returning(move |_, revision| get().map(|()| if revision.is_some() { older.clone() } else { latest() }));
+    let list = play("installer.list");
+    mock.expect_list().returning(move || list().map(|()| Vec::new()));
+    let summary = play("installer.summary");
+    mock.expect_summary().returning(move |_| summary().map(|()| shown().map(|release| Arc::new(release.summary))));
     mock.expect_behind().returning(|| None);
     let hash = play("installer.manifest_hash");
     mock.expect_manifest_hash().returning(move |_| hash().map(|()| ManifestHash("new".to_owned())));

@@ -101,7 +101,7 @@ impl Memory {
             |row: dbt_controller_adapters_memory::HistoryRow| Row { revision: row.revision, status: row.status, operation: row.operation };
         Seen {
             summary: Arc::clone(summary),
-            in_force: summary.deployed_revision.and_then(|revision| releases.revision(key, revision)),
+            in_force: summary.standing.deployed.and_then(|revision| releases.revision(key, revision)),
             missing: releases.missing_objects(key),
             history: releases.history(key).into_iter().map(row).collect(),
         }
