@@ -258,6 +258,8 @@ impl Controller {
 
     async fn follow_dags(&self) {
         let mut turns = Turns::new(self, DAGS_PERIOD);
+        // Where the next look goes on, so that servers which cannot follow do not take the place of others for ever.
+        let mut last = None;
         while turns.next().await {
             // Airflow may take its time, and the stop of the service has none.
             let looked = tokio::select! {
@@ -265,24 +267,34 @@ impl Controller {
                 looked = self.workflows.with_changed_dags() => looked,
             };
             match looked {
-                Ok(changed) => self.let_follow(changed).await,
+                Ok(changed) => last = self.let_follow(changed, last).await,
                 Err(failure) => tracing::warn!(%failure, "the DAGs are looked at again later"),
             }
         }
     }
 
-    /// Submits an operation for each server that does not know yet what its DAGs are doing.
-    async fn let_follow(&self, changed: Vec<ReleaseKey>) {
-        for key in changed.into_iter().take(FOLLOWING_AT_ONCE) {
+    /// Submits operations for servers that do not know yet what their DAGs are doing, beginning after this one. Returns the last of them.
+    async fn let_follow(&self, mut changed: Vec<ReleaseKey>, after: Option<ReleaseKey>) -> Option<ReleaseKey> {
+        let first = changed.iter().position(|key| Some(key) > after.as_ref()).unwrap_or_default();
+        changed.rotate_left(first);
+        let mut last = after;
+        let mut room = FOLLOWING_AT_ONCE;
+        for key in changed {
             // Whatever is under way notes the state itself, or is followed by another look.
             if self.operations.unfinished(&key.name).await.is_some() {
                 continue;
             }
+            if room == 0 {
+                break;
+            }
+            room -= 1;
+            last = Some(key.clone());
             let caller = Caller { request_id: "background".to_owned(), actor: "controller".to_owned() };
             if let Err(failure) = self.submit(Found { key: key.clone(), release: None }, Task::FollowDags, caller).await {
                 tracing::warn!(release.name = %key.name, %failure, "the server follows its DAGs later");
             }
         }
+        last
     }
 
     /// Stops: no new operations from now on, running ones get `grace`, then they are given up (their lock is released, so that

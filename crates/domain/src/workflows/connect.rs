@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::call::{Halt, call};
+use tokio::time::Instant;
+
+use super::call::{Halt, call, insist};
 use super::deploy::Deploy;
 use super::{Reserved, faults};
 use crate::model::{
@@ -31,6 +33,7 @@ impl<'a> Deploy<'a> {
         // The recorded one is tried first and named once.
         let mut named = BTreeSet::new();
         candidates.retain(|id| named.insert(id.clone()));
+        let was_here = self.was_here(newest).await?;
         let mut holders = Vec::new();
         let mut free = None;
         for id in candidates {
@@ -44,9 +47,11 @@ impl<'a> Deploy<'a> {
                 Some(connection) if connection.owner.as_ref() != Some(&self.run.info.key) => {
                     holders.push(format!("`{id}`: {}", whose(&connection)));
                 }
-                // One of ours may be left under a later id, by a human's uninstall. It would stay for ever beside a new one.
                 None => {
                     free.get_or_insert((id, reserved));
+                    if !was_here {
+                        break;
+                    }
                 }
                 before => return Ok(self.use_connection(id, before, reserved)),
             }
@@ -59,6 +64,16 @@ impl<'a> Deploy<'a> {
             holders.join("; ")
         );
         Err(Failure::new(FailureCode::ConnectionTaken, message).into())
+    }
+
+    /// Whether there was a deployment before, of which a human's uninstall may have left a connection under a later id: it would stay for
+    /// ever beside a new one. A first POST finds neither record nor claim, and asks Airflow once.
+    async fn was_here(&self, newest: Option<&Release>) -> Result<bool, Halt> {
+        if newest.is_some() {
+            return Ok(true);
+        }
+        let claims = call(self.run, self.deadline, || self.workflows.ports.cluster.claims(&self.server)).await;
+        Ok(!claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?.is_empty())
     }
 
     fn use_connection(&self, id: ConnectionId, before: Option<StoredConnection>, reserved: Reserved<'a>) -> Named<'a> {
@@ -93,7 +108,9 @@ impl<'a> Deploy<'a> {
         }
         self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
         self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
-        let put = call(self.run, self.deadline, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
+        // The server is ready: an Airflow that is busy for a moment is worth waiting for, as long as the undo keeps its time.
+        let patience = self.deadline.min(Instant::now() + self.workflows.settings.undo_timeout / 4);
+        let put = insist(self.run, patience, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
         let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
         let status = match put {
             PutOutcome::Created => ConnectionOutcome::Created,

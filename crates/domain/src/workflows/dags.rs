@@ -5,13 +5,16 @@
 //! sleep. Whoever decides otherwise (suspend, resume, deploy) notes the present state too, so that the decision holds until the DAGs
 //! change again. A release without DAGs is left alone.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::call::{Broken, Halt, call};
 use super::list::is_deployment;
 use super::scale::{ending, find_server, scale, wait_until_awake};
 use super::{Workflows, faults, server_of};
-use crate::model::{DagState, DagsReading, Failure, Phase, ReleaseKey, ServerKey, Success};
+use crate::model::{AllDagsReading, DagState, DagsReading, Failure, Phase, ReleaseKey, ServerKey, Success};
 use crate::operations::{Ending, Run, Stop};
 
 /// Puts a server to sleep or wakes it, if its DAGs changed since somebody looked.
@@ -67,23 +70,61 @@ async fn set_dag_state(
     set.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))
 }
 
+/// The last reading of all DAGs, and when it was tried: however many deployments are looked at, Airflow is asked once in a while.
+#[derive(Default)]
+pub(super) struct RecentDags(tokio::sync::Mutex<Option<Tried>>);
+
+struct Tried {
+    at: Instant,
+    reading: Option<Arc<AllDagsReading>>,
+}
+
 impl Workflows {
+    /// The DAGs of all releases, as they were read not longer ago than this; none when they could not be.
+    pub(super) async fn recent_dags(&self, fresh_for: Duration) -> Option<Arc<AllDagsReading>> {
+        let store = self.ports.connections.as_ref()?;
+        // Whoever comes while they are read waits for that reading.
+        let mut tried = self.recent_dags.0.lock().await;
+        match &*tried {
+            Some(tried) if tried.at.elapsed() < fresh_for => tried.reading.clone(),
+            _ => {
+                let at = Instant::now();
+                let reading = match store.all_dags().await {
+                    Ok(reading) => Some(Arc::new(reading)),
+                    Err(error) => {
+                        tracing::debug!(%error, "the DAGs cannot be read");
+                        None
+                    }
+                };
+                *tried = Some(Tried { at, reading: reading.clone() });
+                reading
+            }
+        }
+    }
+
     /// The releases whose DAGs are doing something else than what is noted on their servers, or of which nothing is noted yet.
     ///
     /// # Errors
-    /// `airflow_unavailable`, `airflow_refused`, `cluster_unavailable`.
+    /// `airflow_unavailable`, `airflow_refused`; `cluster_unavailable` when the releases are not known.
     pub(crate) async fn with_changed_dags(&self) -> Result<Vec<ReleaseKey>, Failure> {
         let Some(store) = &self.ports.connections else { return Ok(Vec::new()) };
         let reading = store.all_dags().await.map_err(|error| faults::of_connections(&error, None))?;
         let mut changed = Vec::new();
         for release in self.releases().await?.into_iter().filter(|release| is_deployment(release)) {
             let Some(now) = reading.dags.get(&release.key.name).and_then(|dags| DagState::of(dags)) else { continue };
-            let server = self.ports.cluster.server(&server_of(&release.key, Some(&release))).await;
-            let server = server.map_err(|error| faults::of_cluster(&error))?;
+            let server = match self.ports.cluster.server(&server_of(&release.key, Some(&release))).await {
+                Ok(server) => server,
+                Err(error) => {
+                    // A namespace that may not be read keeps no other server awake.
+                    tracing::warn!(release.name = %release.key.name, %error, "the server does not follow its DAGs now");
+                    continue;
+                }
+            };
             if server.stateful_set.as_ref().is_some_and(|set| set.dag_state != Some(now)) {
                 changed.push(release.key.clone());
             }
         }
+        changed.sort();
         Ok(changed)
     }
 

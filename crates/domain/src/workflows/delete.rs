@@ -149,8 +149,9 @@ pub(super) async fn remove_by_description(store: &dyn ConnectionStore, run: &Run
     };
     let mut removed = None;
     for connection in ours.into_iter().filter(|connection| connection.owner.as_ref() == Some(owner)) {
-        match stop_of(call(run, deadline, || store.delete(&connection.id, &run.fence)).await)? {
-            Ok(_) => removed = Some(connection.id),
+        // A list may be long, and some time may have passed since it was read.
+        match remove_if_ours(store, run, owner, &connection.id, deadline).await? {
+            Ok(gone) => removed = gone.or(removed),
             Err(error) => return Ok(Err(error)),
         }
     }

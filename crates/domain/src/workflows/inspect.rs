@@ -162,14 +162,8 @@ async fn presence(workflows: &Workflows, release: &ReleaseSummary) -> Connection
 }
 
 async fn dags(workflows: &Workflows, release: &ReleaseSummary) -> Option<DagsReading> {
-    let store = workflows.ports.connections.as_ref()?;
-    match store.dags(&release.key.name).await {
-        Ok(reading) => Some(reading),
-        Err(error) => {
-            tracing::debug!(release.name = %release.key.name, %error, "the DAGs of a deployment cannot be read");
-            None
-        }
-    }
+    let reading = workflows.recent_dags(FRESH_FOR).await?;
+    Some(DagsReading { dags: reading.dags.get(&release.key.name).cloned().unwrap_or_default(), read_at: reading.read_at })
 }
 
 fn connection(workflows: &Workflows, release: &ReleaseSummary, reading: &Reading) -> Option<ConnectionReading> {

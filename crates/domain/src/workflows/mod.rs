@@ -26,6 +26,7 @@ use crate::model::{ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, 
 use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor, Run};
 use async_trait::async_trait;
+use dags::RecentDags;
 
 /// Runs the tasks of operations over the ports.
 pub struct Workflows {
@@ -33,12 +34,13 @@ pub struct Workflows {
     pub(crate) settings: Settings,
     /// Connection ids that running deploys of this replica have chosen and not yet written.
     chosen: Mutex<HashMap<ConnectionId, ReleaseKey>>,
+    recent_dags: RecentDags,
 }
 
 impl Workflows {
     /// Workflows over these adapters.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, chosen: Mutex::default() }
+        Self { ports, settings, chosen: Mutex::default(), recent_dags: RecentDags::default() }
     }
 
     /// The server that a deploy writes: the one that its ledger names, else the one that the release's record tells of.

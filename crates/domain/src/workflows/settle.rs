@@ -41,7 +41,7 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
     }
 }
 
-/// Pays one debt. What a new deployment under the same key uses is not removed; the debt is void.
+/// Pays one debt. What a new deployment under the same key uses is not removed.
 async fn pay_one(
     workflows: &Workflows,
     run: &Run,
@@ -56,7 +56,13 @@ async fn pay_one(
         (Debt::Claim { server, name }, _) => pay_claim(workflows, run, key, server, name, deadline).await?,
         (Debt::Replaced(name), _) => pay_replaced(workflows, run, key, name, deadline).await?,
         (Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_), None) => Err("the service runs without Airflow now".to_owned()),
-        (Debt::Connection(id), Some(_)) if uses_connection(release, id) => Ok(()),
+        // It could not be put back as it was, so it may have the login of a revision that failed.
+        (Debt::Connection(id), Some(store))
+            if let Some(release) = release
+                && uses_connection(release, id) =>
+        {
+            write_login(store, run, key, id, release, deadline).await?
+        }
         (Debt::Connection(id), Some(store)) => match remove_if_ours(store, run, key, id, deadline).await? {
             // Nothing may be left of a release that is gone; its record may have named another id than the one in use.
             Ok(None) if release.is_none() => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
@@ -117,6 +123,6 @@ async fn write_login(
     Ok(stop_of(call(run, deadline, || store.put(&connection, Some(&known), &run.fence)).await)?.map(|_| ()))
 }
 
-fn uses_connection(release: Option<&Release>, id: &ConnectionId) -> bool {
-    release.and_then(|release| release.summary.deployment.as_ref()).is_some_and(|facts| facts.connection_id.as_ref() == Some(id))
+fn uses_connection(release: &Release, id: &ConnectionId) -> bool {
+    release.summary.deployment.as_ref().is_some_and(|facts| facts.connection_id.as_ref() == Some(id))
 }

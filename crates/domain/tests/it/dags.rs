@@ -190,3 +190,58 @@ async fn releases_follow_their_own_dags_only() {
     let set = stage.world.servers().get(&server("dbt-server-other")).stateful_set.unwrap();
     assert_eq!((set.replicas, set.dag_state), (1, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_be_looked_at_keeps_no_other_from_following() {
+    let stage = stage().await;
+    let names = [NAME, "dbt-server-other"];
+    assert_eq!(revision(stage.deploy(request("other", None, "v1")).await), 1);
+    let set_all = |paused| names.iter().for_each(|name| stage.world.airflow().set_dag(&key(name).name, name, paused));
+    set_all(false);
+    after_a_look(&stage).await;
+    set_all(true);
+    stage.world.faults().plan(Fault::new(Call::ClusterServer, 1, FaultKind::Forbid));
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    let replicas = names.map(|name| stage.world.servers().get(&server(name)).stateful_set.unwrap().replicas);
+    assert_eq!(replicas.iter().sum::<u32>(), 1, "{replicas:?}");
+    assert_eq!(after_a_look(&stage).await, (0, PAUSED), "the other one at the next look");
+}
+
+/// Ten servers at a time are told, and those that cannot follow do not stand in the way of the others for ever.
+#[tokio::test(start_paused = true)]
+async fn servers_that_cannot_follow_take_turns_with_the_others() {
+    let stage = stage().await;
+    let projects: Vec<_> = (0..12).map(|number| format!("p{number:02}")).collect();
+    for project in &projects {
+        assert_eq!(revision(stage.deploy(request(project, None, "v1")).await), 1);
+        stage.world.airflow().set_dag(&key(&format!("dbt-server-{project}")).name, project, false);
+    }
+    after_a_look(&stage).await;
+    after_a_look(&stage).await;
+    for project in &projects {
+        stage.world.airflow().set_dag(&key(&format!("dbt-server-{project}")).name, project, true);
+    }
+    // The first ten cannot be scaled, however often they are told.
+    stage.world.faults().plan(Fault::new(Call::ClusterSetReplicas, 1, FaultKind::Forbid).times(10));
+    after_a_look(&stage).await;
+    after_a_look(&stage).await;
+    let asleep = |project: &String| {
+        let set = stage.world.servers().get(&server(&format!("dbt-server-{project}"))).stateful_set.unwrap();
+        set.replicas == 0
+    };
+    assert!(projects[10..].iter().all(asleep), "the last two had no turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_deployments_are_read_with_one_look_at_the_dags() {
+    let stage = Stage::new();
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    assert_eq!(revision(stage.deploy(request("other", None, "v1")).await), 1);
+    set_dags(&stage, &[false]);
+    for (name, count) in [(NAME, 1), ("dbt-server-other", 0), (NAME, 1)] {
+        let read = stage.controller.inspect(&target(name)).await.unwrap().dags.unwrap();
+        assert_eq!(read.dags.len(), count, "{name}");
+    }
+    assert_eq!(stage.world.calls().count(Call::ConnectionsAllDags), 1);
+    assert_eq!(stage.world.calls().count(Call::ConnectionsDags), 0);
+}

@@ -352,3 +352,43 @@ async fn an_airflow_that_is_away_for_long_does_not_keep_the_undo_from_the_server
     assert!(failure.message.contains("connection `test_project_main` is not as it was"), "{failure}");
     stage.assert_nothing_left();
 }
+
+/// How often each method of the connection port was called meanwhile.
+fn connection_calls(stage: &Stage) -> [u64; 5] {
+    use Call::{ConnectionsAllDags, ConnectionsDelete, ConnectionsGet, ConnectionsListOurs, ConnectionsPut};
+    [ConnectionsGet, ConnectionsPut, ConnectionsDelete, ConnectionsListOurs, ConnectionsAllDags].map(|call| stage.world.calls().count(call))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_asks_airflow_twice_and_an_equal_one_once() {
+    let stage = Stage::new();
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    assert_eq!(connection_calls(&stage), [1, 1, 0, 0, 0], "it looks once, and writes");
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
+    assert_eq!(connection_calls(&stage), [3, 1, 0, 0, 0], "it looks before and after the wait, and the login is the same");
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
+    assert_eq!(connection_calls(&stage), [4, 1, 0, 0, 0], "nothing changed");
+}
+
+/// A human deleted the connection; the change that wrote it anew failed, and its connection cannot be deleted. What it has then is the
+/// login of a revision that is not in force.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_an_undo_could_not_delete_gets_the_login_of_the_server_that_runs() {
+    let stage = Stage::new();
+    let controller = stage.controller.clone();
+    tokio::spawn(async move { controller.run_background().await });
+    assert_eq!(revision(stage.deploy(main_request("v1")).await), 1);
+    let id = "test_project_main".parse().unwrap();
+    let login = stage.world.airflow().login(&id).unwrap();
+    stage.world.airflow().delete(&id);
+
+    let mut changed = main_request("v2");
+    changed.credentials.password = Some("another-password".into());
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    stage.world.faults().plan(Fault::new(Call::ConnectionsDelete, 1, FaultKind::Forbid));
+    let failure = stage.deploy(changed).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
+    assert_ne!(stage.world.airflow().login(&id).unwrap(), login);
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(stage.world.airflow().login(&id).unwrap(), login);
+}
