@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dbt_controller_tests::airflow::{Server, admin, tables};
-use dbt_controller_tests::{Answer, Service, until, until_within};
+use dbt_controller_tests::{Action, Answer, Fault, Plan, Proxy, Script, Service, Step, Upstream, until, until_within};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -41,7 +41,10 @@ fn assert_discreet(service: &Service) {
 #[tokio::test]
 async fn a_deployment_is_registered_left_alone_changed_and_removed() {
     let airflow = Server::shared();
-    let service = service(&airflow, &[]).await;
+    // Nobody listens there: the proxies of the environment are not for Airflow.
+    let nobody = "http://127.0.0.1:1";
+    let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, nobody));
+    let service = service(&airflow, &proxies).await;
     let id = "service_life_main";
     let deployed = service.post(DEPLOYMENTS, &body("service-life", "first")).await.expect(200).json();
     let connection = json!({ "id": id, "host": host("service-life"), "status": "created" });
@@ -60,8 +63,12 @@ async fn a_deployment_is_registered_left_alone_changed_and_removed() {
 
     drop(service.post(DEPLOYMENTS, &body("service-life", "second")).await.expect(200));
     assert_eq!(tables::row(&airflow, id).await.unwrap()["login"], "second");
-    let shown = service.get(&release("service-life")).await.expect(200).json();
-    assert_eq!(shown["airflow_connection"]["status"], "registered", "{shown:#}");
+    // A slow reading is made behind the answer.
+    until("the connection was read", async || {
+        let shown = service.get(&release("service-life")).await.expect(200).json();
+        (shown["airflow_connection"]["status"] == "registered").then_some(())
+    })
+    .await;
 
     let deleted = service.delete(&release("service-life")).await.expect(200).json();
     assert_eq!(deleted["details"]["airflow_connection"], json!({ "id": id, "status": "deleted", "error": null }));
@@ -114,6 +121,41 @@ async fn an_airflow_that_stops_before_the_connection_is_written_undoes_the_deplo
     assert_discreet(&service);
 }
 
+/// Every change of the connection is made, and none is answered: neither that of the deployment nor that of its undo.
+#[tokio::test]
+async fn a_change_whose_undo_hears_nothing_of_airflow_gets_its_old_login_back() {
+    let airflow = Server::shared();
+    let script = Script::new(Vec::new());
+    let proxy = Proxy::to(Upstream::plain(&airflow.url), &script);
+    let url = format!("http://{}", proxy.address());
+    let service = service(&airflow, &[("AIRFLOW_URL", &url), ("UNDO_TIMEOUT", "20s")]).await;
+    drop(service.post(DEPLOYMENTS, &body("service-undo", "first")).await.expect(200));
+    let step = Step { label: "airflow: patch connections/service_undo_main".to_owned(), occurrence: 1 };
+    script.arm(Some(Plan { step, times: usize::MAX - 1, action: Action::Fault(Fault::DropAnswer) }), service.process());
+    let failed = service.post(DEPLOYMENTS, &body("service-undo", "second")).await.expect(500).json();
+    assert_eq!(failed["details"]["code"], "rollback_failed", "{failed:#}");
+    assert!(failed["message"].as_str().unwrap().contains("connection `service_undo_main` is not as it was before"), "{failed:#}");
+    assert!(script.disarm() >= 2);
+    // As if the last change that was made were the deployment's.
+    let row = tables::row(&airflow, "service_undo_main").await.unwrap();
+    tables::set_connection(
+        &airflow,
+        &json!({ "conn_id": "service_undo_main", "conn_type": "http", "host": row["host"], "login": "second",
+        "password": "not the server's", "description": row["description"] }),
+    )
+    .await;
+    until_within(Duration::from_secs(60), "the old login is back", async || {
+        let login = tables::row(&airflow, "service_undo_main").await.unwrap()["login"].clone();
+        (login == "first").then_some(())
+    })
+    .await;
+    assert_eq!(tables::password(&airflow, "service_undo_main").await.as_deref(), Some(PASSWORD));
+    let shown = service.get(&release("service-undo")).await.expect(200).json();
+    assert_eq!((&shown["server"]["phase"], &shown["revision"]), (&json!("ready"), &json!(3)), "{shown:#}");
+    drop(service.delete(&release("service-undo")).await.expect(200));
+    assert_discreet(&service);
+}
+
 #[tokio::test]
 async fn a_connection_that_could_not_be_removed_is_removed_when_airflow_is_back() {
     let airflow = Server::start(&[]).await;
@@ -138,11 +180,14 @@ async fn a_server_sleeps_and_wakes_with_its_dags() {
     let (one, other) = ("daily_test_project_main", "weekly_test_project_main");
     tables::pause(&airflow, one, false).await;
     tables::pause(&airflow, other, true).await;
-    let service = service(&airflow, &[("SLEEP_WITH_DAGS", "true")]).await;
+    let service = service(&airflow, &[("SLEEP_WITH_DAGS", "true"), ("DAGS_INTERVAL", "2s")]).await;
     drop(service.post(DEPLOYMENTS, &body("test-project", "first")).await.expect(200));
-    let shown = service.get(&release("test-project")).await.expect(200).json();
     let dags = json!([{ "id": one, "paused": false }, { "id": other, "paused": true }]);
-    assert_eq!(shown["dags"], dags, "{shown:#}");
+    until("they are shown", async || {
+        let shown = service.get(&release("test-project")).await.expect(200).json();
+        (shown["dags"] == dags).then_some(())
+    })
+    .await;
     let refused = service.post(&format!("{}/suspend", release("test-project")), &json!({})).await.expect(409).json();
     assert_eq!(refused["details"]["code"], "dags_active", "{refused:#}");
 
@@ -159,38 +204,62 @@ async fn a_server_sleeps_and_wakes_with_its_dags() {
     in_phase("ready").await;
 }
 
-/// Airflow's own HTTP hook, with the connection as it is stored. Only the name of the server is resolved to where the test listens.
-const TASK: &str = r#"
-import socket, sys
-resolve = socket.getaddrinfo
-socket.getaddrinfo = lambda host, *rest, **more: resolve("127.77.0.1" if host.endswith(".svc.cluster.local") else host, *rest, **more)
-from airflow.providers.http.hooks.http import HttpHook
-print(HttpHook(method="POST", http_conn_id=sys.argv[1]).run(endpoint="", data="{}").text)
-"#;
-
 #[tokio::test]
 async fn a_task_of_airflow_calls_the_server_with_our_connection() {
     let airflow = Server::shared();
     let service = service(&airflow, &[]).await;
     drop(service.post(DEPLOYMENTS, &body("service-task", "agent")).await.expect(200));
-    // The connection names no port, so it is that of HTTP; all of 127.0.0.0/8 is this machine.
-    let listener = TcpListener::bind(("127.77.0.1", 80)).await.unwrap();
+    // The task takes every server's name to this port; see `xtask/airflow/dags/task.py`.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let variables = json!({ "SERVER_PORT": listener.local_addr().unwrap().port().to_string() }).to_string();
     let stub = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
         while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-            stream.read_buf(&mut request).await.unwrap();
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "half a request");
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nit runs").await.unwrap();
         String::from_utf8(request).unwrap()
     });
-    let told = airflow.python(TASK, &["service_task_main"]).await;
-    assert!(told.trim_end().ends_with("it runs"), "{told}");
+    let task = ["tasks", "test", "--env-vars", &variables, "service_task_main", "invoke", "2026-01-01"];
+    let told = airflow.airflow(&task).await;
+    assert!(told.contains("Returned value was: it runs"), "{told}");
     let request = stub.await.unwrap();
     assert!(request.starts_with("POST /invocations HTTP/1.1\r\n"), "{request}");
     let login = basic("agent", PASSWORD);
     assert!(request.lines().any(|line| line.eq_ignore_ascii_case(&format!("authorization: basic {login}"))), "{request}");
     drop(service.delete(&release("service-task")).await.expect(200));
+}
+
+/// The calls about connections that an operation makes, once the API is known. What comes by the clock is not counted.
+#[tokio::test]
+async fn a_deployment_costs_two_calls_and_an_equal_one_costs_one() {
+    let airflow = Server::shared();
+    let script = Script::new(Vec::new());
+    let proxy = Proxy::to(Upstream::plain(&airflow.url), &script);
+    let url = format!("http://{}", proxy.address());
+    let service = service(&airflow, &[("AIRFLOW_URL", &url)]).await;
+    // What it asks at its start is no part of an operation.
+    until("it knows Airflow", async || service.logs().contains("Airflow answers").then_some(())).await;
+    let calls = async |request: Value| {
+        script.arm(None, service.process());
+        drop(service.post(DEPLOYMENTS, &request).await.expect(200));
+        let steps = script.steps();
+        let (logins, calls): (Vec<_>, Vec<_>) = steps.iter().map(|step| step.label.as_str()).partition(|label| *label == "logs in");
+        assert!(logins.len() <= 1, "{logins:?}");
+        calls.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let with_tag = |tag: &str| {
+        let mut body = body("service-count", "agent");
+        body["tag"] = tag.into();
+        body
+    };
+    let look = "airflow: get connections/service_count_main";
+    let create = "airflow: post connections/service_count_main";
+    assert_eq!(calls(with_tag("1.0.0")).await, [look, create], "the first one");
+    assert_eq!(calls(with_tag("1.0.1")).await, [look, look], "a change that keeps the login: before it begins and before it is committed");
+    assert_eq!(calls(with_tag("1.0.1")).await, [look], "an equal one");
+    drop(service.delete(&release("service-count")).await.expect(200));
 }
 
 /// As Python's HTTP client writes a login: in Latin-1.

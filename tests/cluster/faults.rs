@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use dbt_controller_tests::{Helm, HelmVersion, Link, Mode, Namespace, Service, until};
+use dbt_controller_tests::{Helm, HelmVersion, Link, Mode, Namespace, Service, stateful_set, until};
 use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
 use serde_json::{Value, json};
@@ -213,6 +213,29 @@ async fn a_quota_is_told_and_all_is_undone() {
     // The quota stays in force for a moment after its end.
     let deployed = async || (site.service.post("/api/v1/deployments", &body(PROJECT)).await.status == 200).then_some(());
     until("without the quota it works", deployed).await;
+}
+
+/// A StatefulSet that is no release's has the name that a first deployment would take. Its pod is not waited for when that is undone.
+#[tokio::test]
+async fn somebody_elses_stateful_set_is_refused_and_left_alone() {
+    let site = Site::open().await;
+    site.namespace.apply(&stateful_set(RELEASE, "1.0.0")).await;
+    let runs = |set: &Value| (set["status"]["readyReplicas"] == 1).then_some(());
+    site.namespace.until("statefulset", RELEASE, "runs", runs).await;
+    let before = site.namespace.find("statefulset", RELEASE).await.unwrap();
+    let begin = Instant::now();
+    let refused = site.service.post("/api/v1/deployments", &body(PROJECT)).await.expect(409).json();
+    assert_eq!(refused["details"]["code"], "foreign_object", "{refused:#}");
+    assert_eq!(refused["details"]["undo"], "undone", "{refused:#}");
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    let after = site.namespace.find("statefulset", RELEASE).await.unwrap();
+    assert_eq!((&after["metadata"]["uid"], &after["spec"]), (&before["metadata"]["uid"], &before["spec"]));
+    assert!(Helm::new(HelmVersion::V4, &site.namespace).list().await.is_empty());
+    drop(site.service.delete(&path(RELEASE)).await.expect(404));
+    site.namespace.delete("statefulset", RELEASE).await;
+    // Its pod ends a moment after it.
+    let deployed = async || (site.service.post("/api/v1/deployments", &body(PROJECT)).await.status == 200).then_some(());
+    until("without it there is room", deployed).await;
 }
 
 #[tokio::test]

@@ -86,3 +86,24 @@ async fn a_delete_on_one_stops_the_deploy_on_the_other() {
         until("both list none", async || names(service).await.is_empty().then_some(())).await;
     }
 }
+
+#[tokio::test]
+async fn a_service_with_another_home_is_warned_of() {
+    let [home, other_home] = [Namespace::create().await, Namespace::create().await];
+    let files = TempDir::new().unwrap();
+    let service = serve(&home, &admin(&home, &files), &[]).await;
+    drop(service.post("/api/v1/deployments", &body(PROJECT)).await.expect(200));
+    let said = |service: &Service| {
+        let logs = service.logs();
+        let warning = logs.lines().find(|line| line.contains("a service of another KUBERNETES_NAMESPACE wrote this deployment"));
+        warning.map(str::to_owned)
+    };
+    let other = serve(&other_home, &admin(&other_home, &files), &[("ALLOWED_NAMESPACES", home.name())]).await;
+    let warning = until("the other one warns", async || said(&other)).await;
+    assert!(warning.contains(&format!("{}/{RELEASE}", home.name())) && warning.contains("WARN"), "{warning}");
+    // A replica of the first one has nothing to say.
+    let replica = serve(&home, &admin(&home, &files), &[]).await;
+    let shows = async || (replica.get(&path(RELEASE)).await.status == 200).then_some(());
+    until("the replica has read the releases", shows).await;
+    assert_eq!((said(&service), said(&replica)), (None, None));
+}

@@ -38,7 +38,7 @@ pub(crate) fn release_content(
     inherited: &Inherited<'_>,
     settings: &ServerSettings,
 ) -> Result<Content, HtpasswdError> {
-    let DesiredRelease { key, server: _, request, credentials, connection_id, after, operation } = desired;
+    let DesiredRelease { key, home, server: _, request, credentials, connection_id, after, operation } = desired;
     let htpasswd = htpasswd::line(key, credentials, inherited.htpasswd)?;
     let manifest = objects::manifest(desired, &htpasswd, inherited.created_at, settings);
     let controller = Controller {
@@ -47,6 +47,7 @@ pub(crate) fn release_content(
         url: request.invocations_url(&desired.server_key()),
         request_hash: request.hash(),
         manifest_hash: manifest.hash(),
+        home: Some(home.clone()),
     };
     let revision = RevisionNumber(after.map_or(0, |after| after.0) + 1);
     Ok(Content { manifest, controller, operation: Operation { id: operation.clone(), revision } })

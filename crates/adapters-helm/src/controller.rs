@@ -1,7 +1,7 @@
 //! What a release's values tell beside its objects: `controller`.
 
 use dbt_controller_domain::Identity;
-use dbt_controller_domain::model::{ManifestHash, OperationId, RequestHash, RevisionNumber};
+use dbt_controller_domain::model::{ManifestHash, Namespace, OperationId, RequestHash, RevisionNumber};
 use dbt_controller_domain::naming::ConnectionId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ pub(crate) struct Controller {
     pub(crate) request_hash: RequestHash,
     /// The manifest as we wrote it. Somebody may have changed it with helm since.
     pub(crate) manifest_hash: ManifestHash,
+    /// The own namespace of the service that wrote it.
+    pub(crate) home: Option<Namespace>,
 }
 
 /// The operation that wrote a revision. Helm copies values from revision to revision, so it counts in its own revision only.
@@ -49,6 +51,8 @@ struct Stored {
     url: String,
     request_hash: String,
     manifest_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<String>,
 }
 
 /// The values of a release of ours: what its record calls `config`.
@@ -63,18 +67,20 @@ pub(crate) fn values(manifest: &Manifest, controller: &Controller, operation: &O
 impl Controller {
     /// What a release's values tell; none when they are not ours, or somebody made them senseless.
     pub(crate) fn read(values: &Value) -> Option<Self> {
-        let Stored { project, branch, connection_id, url, request_hash, manifest_hash } = Stored::deserialize(values.get(KEY)?).ok()?;
+        let Stored { project, branch, connection_id, url, request_hash, manifest_hash, home } =
+            Stored::deserialize(values.get(KEY)?).ok()?;
         Some(Self {
             identity: Identity::parse(&project, branch.as_deref()).ok()?,
             connection_id: connection_id.map(|id| id.parse()).transpose().ok()?,
             url,
             request_hash: RequestHash::from_recorded(request_hash),
             manifest_hash: ManifestHash(manifest_hash),
+            home: home.and_then(|home| home.parse().ok()),
         })
     }
 
     fn stored(&self) -> Stored {
-        let Self { identity, connection_id, url, request_hash, manifest_hash } = self;
+        let Self { identity, connection_id, url, request_hash, manifest_hash, home } = self;
         Stored {
             project: identity.project().to_string(),
             branch: identity.branch().map(ToString::to_string),
@@ -82,6 +88,7 @@ impl Controller {
             url: url.clone(),
             request_hash: request_hash.as_str().to_owned(),
             manifest_hash: manifest_hash.0.clone(),
+            home: home.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -128,6 +135,7 @@ mod tests {
             url: "http://dbt-server-a.dbt-server.svc.cluster.local/invocations".to_owned(),
             request_hash: RequestHash::from_recorded("ab"),
             manifest_hash: ManifestHash("cd".to_owned()),
+            home: Some("dbt-server".parse().unwrap()),
         }
     }
 
@@ -137,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for written in [controller(Some("feature/x")), controller(None), Controller { connection_id: None, ..controller(None) }] {
+        for written in [controller(Some("feature/x")), controller(None), Controller { connection_id: None, home: None, ..controller(None) }]
+        {
             let values = values(&Manifest::default(), &written, &operation(3));
             assert_eq!(Controller::read(&values), Some(written));
             assert_eq!(Operation::read(&values, RevisionNumber(3)), Some(operation(3).id));

@@ -237,6 +237,21 @@ impl Controller {
         }
     }
 
+    /// Deployments in our namespaces that a service with another own namespace wrote, each with that namespace. Two services have operation
+    /// records of their own, so neither knows of the other's locks: they must not share a namespace.
+    ///
+    /// # Errors
+    /// `cluster_unavailable` as long as the releases are not known.
+    pub async fn written_by_other_services(&self) -> Result<Vec<(ReleaseKey, Namespace)>, Failure> {
+        let home = self.settings().home();
+        let releases = self.workflows.releases().await?;
+        let others = releases.iter().filter_map(|release| {
+            let writer = release.deployment.as_ref()?.home.as_ref()?;
+            (writer != home).then(|| (release.key.clone(), writer.clone()))
+        });
+        Ok(others.collect())
+    }
+
     /// The background work: takes over what dead holders left, pays debts, drops what is past its retention, and lets servers follow
     /// their DAGs where that is wished. Runs until shutdown.
     pub async fn run_background(self: &Arc<Self>) {
@@ -257,7 +272,7 @@ impl Controller {
     }
 
     async fn follow_dags(&self) {
-        let mut turns = Turns::new(self, DAGS_PERIOD);
+        let mut turns = Turns::new(self, self.settings().dags_interval);
         // Where the next look goes on, so that servers which cannot follow do not take the place of others for ever.
         let mut last = None;
         while turns.next().await {
@@ -381,8 +396,6 @@ const BACKGROUND_PERIOD: Duration = Duration::from_secs(10);
 
 /// How many servers are told at a time that their DAGs changed: most operations only note something, and all take a place from people.
 const FOLLOWING_AT_ONCE: usize = 10;
-/// How often the DAGs are looked at.
-const DAGS_PERIOD: Duration = Duration::from_secs(60);
 
 /// The turns of something that is done again and again while this replica leads, until shutdown.
 struct Turns<'a> {

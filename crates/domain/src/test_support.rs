@@ -91,6 +91,7 @@ pub(crate) fn release(revision: u32, status: ReleaseStatus) -> Release {
             deployment: Some(DeploymentFacts {
                 identity: Some(identity()),
                 ours: true,
+                home: None,
                 server: ServerName::from(&key().name),
                 connection_id: Some("test_project_main".parse().unwrap()),
                 host: request.host(&server_key()),

@@ -69,6 +69,7 @@ pub fn desired(request: DeployRequest) -> DesiredRelease {
     DesiredRelease {
         server: ServerName::from(&request.identity.release_name(NameForm::Plain)),
         key: release_key(&request.namespace, &request.identity),
+        home: namespace(),
         credentials: credentials("first"),
         connection_id: Some(request.identity.connection_id(NameForm::Plain)),
         after: None,

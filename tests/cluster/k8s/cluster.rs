@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use dbt_controller_adapters_k8s::KubeCluster;
 use dbt_controller_domain::model::{DesiredRelease, Namespace as NamespaceName, ServerKey, Warehouse};
 use dbt_controller_domain::ports::Cluster;
+use dbt_controller_kube_access::annotations::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE};
 use dbt_controller_kube_access::{Barrier as _, ObjectKey, identity_annotations};
 use dbt_controller_port_contracts::{ClusterHarness, FarSide, Harness, Hook, cluster};
 use dbt_controller_tests::until;
@@ -70,11 +71,14 @@ fn stateful_set(desired: &DesiredRelease) -> Value {
     let mut labels = selector.clone();
     labels["app"] = json!("fastbi-dbt-project-runner");
     let annotations = json!(identity_annotations(&request.identity));
+    let mut of_release = annotations.clone();
+    of_release[HELM_RELEASE_NAME] = json!(desired.key.name.as_str());
+    of_release[HELM_RELEASE_NAMESPACE] = json!(desired.key.namespace.as_str());
     let storage = request.resources.storage_size.as_str();
     json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "metadata": {"name": name, "labels": labels, "annotations": of_release},
         "spec": {
             "serviceName": name,
             "selector": {"matchLabels": selector},

@@ -108,6 +108,15 @@ impl Server {
         run(Command::new(script("python")).arg(&self.id).arg("-c").arg(code).args(arguments)).await
     }
 
+    /// Runs `airflow` as this server's administrator, and returns what it printed.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub async fn airflow(&self, arguments: &[&str]) -> String {
+        run(Command::new(script("airflow")).arg(&self.id).args(arguments)).await
+    }
+
     /// `host:port`.
     ///
     /// # Panics

@@ -103,7 +103,13 @@ impl Call {
     }
 
     fn of_airflow(method: &Method, path: &[&str], _query: &str, body: &[u8]) -> Self {
-        let kind = if method == Method::GET { Kind::Read } else { Kind::Write };
+        // By a change of a connection that cannot be, the service finds out whether it could make one.
+        let is_question = method == Method::PATCH && path.last().is_some_and(|id| id.bytes().all(|byte| byte == b'x'));
+        let kind = match method {
+            _ if is_question => Kind::Rights,
+            &Method::GET => Kind::Read,
+            _ => Kind::Write,
+        };
         let mut label = format!("airflow: {} {}", method.as_str().to_lowercase(), path.join("/"));
         if method == Method::POST
             && let Some(name) = named(body, "/connection_id")

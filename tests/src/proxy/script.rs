@@ -42,6 +42,8 @@ pub enum Moment {
 pub enum Fault {
     /// It is answered with this status and has done nothing.
     Status(u16),
+    /// It is answered with this status and this JSON, and has done nothing.
+    Answer(u16, &'static str),
     /// It is never answered, and has done nothing.
     Hang,
     /// Its connection is closed, and it has done nothing.
@@ -239,6 +241,7 @@ impl fmt::Display for Action {
                 write!(formatter, "{name}-{moment}")
             }
             Self::Fault(Fault::Status(status)) => write!(formatter, "{status}"),
+            Self::Fault(Fault::Answer(status, _)) => write!(formatter, "{status}"),
             Self::Fault(Fault::Hang) => formatter.write_str("hang"),
             Self::Fault(Fault::Drop) => formatter.write_str("drop"),
             Self::Fault(Fault::DropAnswer) => formatter.write_str("drop-answer"),

@@ -45,6 +45,7 @@ async fn one(request: Request<Incoming>, upstream: Upstream, script: Script) -> 
         Some(Action::Fault(Fault::Drop)) => return Err("the connection is dropped".into()),
         Some(Action::Fault(Fault::Hang)) => return pending().await,
         Some(Action::Fault(Fault::Status(status))) => return Ok(refusal(status, &head.method)),
+        Some(Action::Fault(Fault::Answer(status, body))) => return Ok(answer(status, body.to_owned())),
         Some(Action::Fault(Fault::CutWatches)) => script.cut_watches(),
         Some(Action::Signal(_, Moment::After) | Action::Fault(Fault::DropAnswer)) | None => {}
     }
@@ -87,7 +88,11 @@ fn refusal(status: u16, method: &http::Method) -> Answer {
     };
     let message = format!("the proxy answers {status}");
     let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": status});
-    let mut response = Response::new(full(body.to_string().into()));
+    answer(status, body.to_string())
+}
+
+fn answer(status: u16, json: String) -> Answer {
+    let mut response = Response::new(full(json.into()));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -36,14 +36,15 @@ impl Recorded<'_> {
             Some(controller) => controller.url.clone(),
             None => published::url(self.key, stateful_set, self.manifest),
         };
-        let (identity, connection_id, request_hash) = match controller {
-            Some(controller) => (Some(controller.identity), controller.connection_id, Some(controller.request_hash)),
+        let (identity, home, connection_id, request_hash) = match controller {
+            Some(controller) => (Some(controller.identity), controller.home, controller.connection_id, Some(controller.request_hash)),
             // The replaced service registered each release under its own name, and does not say whose it is.
-            None => (None, self.key.name.as_str().parse().ok(), None),
+            None => (None, None, self.key.name.as_str().parse().ok(), None),
         };
         Some(DeploymentFacts {
             identity,
             ours,
+            home,
             host: published::host(&url).to_owned(),
             url,
             connection_id,

@@ -70,6 +70,7 @@ fn a_release_of_ours_tells_what_was_asked_for() {
         let expected = DeploymentFacts {
             identity: Some(desired.request.identity.clone()),
             ours: true,
+            home: Some(desired.home.clone()),
             server: desired.server.clone(),
             connection_id: desired.connection_id.clone(),
             host: desired.request.host(&server),
@@ -109,6 +110,7 @@ fn a_release_of_the_replaced_service_is_a_deployment() {
     let expected = DeploymentFacts {
         identity: None::<Identity>,
         ours: false,
+        home: None,
         server: "dbt-server-dbt-shop-1a2b3c4d".parse().unwrap(),
         connection_id: Some("dbt-shop-1a2b3c4d".parse().unwrap()),
         host: host.to_owned(),

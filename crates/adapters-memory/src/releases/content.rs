@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dbt_controller_domain::model::{
-    Credentials, DeployRequest, DeploymentFacts, DesiredRelease, GitSource, Image, ManifestHash, OperationId, Redactor, ReleaseKey,
-    RequestHash, Resources, ServerKey, ServerName, ServerOptions,
+    Credentials, DeployRequest, DeploymentFacts, DesiredRelease, GitSource, Image, ManifestHash, Namespace, OperationId, Redactor,
+    ReleaseKey, RequestHash, Resources, ServerKey, ServerName, ServerOptions,
 };
 use dbt_controller_domain::naming::ConnectionId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,6 +27,7 @@ pub(crate) enum Content {
 
 #[derive(Debug)]
 pub(crate) struct OurContent {
+    pub(super) home: Namespace,
     pub(super) server: ServerName,
     pub(super) request: DeployRequest,
     pub(super) credentials: Credentials,
@@ -85,6 +86,7 @@ impl ForeignRelease {
             // Its labels tell a form of the project only; the name tells who may adopt it.
             identity: None,
             ours: false,
+            home: None,
             connection_id: key.name.as_str().parse().ok(),
             url: format!("{scheme}://{host}/invocations"),
             host,
@@ -111,7 +113,7 @@ impl ForeignRelease {
 impl Content {
     /// What `begin` would record.
     pub(crate) fn desired(desired: &DesiredRelease) -> Arc<Self> {
-        let DesiredRelease { key, server, request, credentials, connection_id, after: _, operation: _ } = desired;
+        let DesiredRelease { key, home, server, request, credentials, connection_id, after: _, operation: _ } = desired;
         let request_hash = request.hash();
         let manifest_hash = ManifestHash(digest([
             key.namespace.as_str(),
@@ -123,6 +125,7 @@ impl Content {
             connection_id.as_ref().map_or("", ConnectionId::as_str),
         ]));
         Arc::new(Self::Ours(Box::new(OurContent {
+            home: home.clone(),
             server: server.clone(),
             request: request.clone(),
             credentials: credentials.clone(),
@@ -210,6 +213,7 @@ impl OurContent {
         DeploymentFacts {
             identity: Some(self.request.identity.clone()),
             ours: true,
+            home: Some(self.home.clone()),
             server: self.server.clone(),
             connection_id: self.connection_id.clone(),
             host: self.request.host(&named),

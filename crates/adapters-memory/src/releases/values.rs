@@ -46,7 +46,7 @@ struct Values<'a> {
 
 impl Values<'_> {
     fn all(&self) -> Value {
-        let OurContent { connection_id, request_hash, manifest_hash, request, .. } = self.ours;
+        let OurContent { home, connection_id, request_hash, manifest_hash, request, .. } = self.ours;
         let mut manifests = vec![self.service_account(), self.secret(), self.config_map(), self.service(), self.stateful_set()];
         if request.https_enabled {
             manifests.push(self.ingress());
@@ -59,6 +59,7 @@ impl Values<'_> {
                 "connection_id": connection_id.as_ref().map(|id| id.as_str()),
                 "request_hash": request_hash.as_str(),
                 "manifest_hash": manifest_hash.0,
+                "home": home.as_str(),
             },
         })
     }

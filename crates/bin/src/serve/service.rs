@@ -20,6 +20,9 @@ use crate::settings::{ListenSettings, Settings};
 /// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
+/// Between two tries to learn whose releases there are, while the cluster does not answer.
+const OTHERS_PAUSE: Duration = Duration::from_secs(10);
+
 /// How long giving up the Lease may take, whatever the other parts took; the doc of `SHUTDOWN_GRACE` leaves room for it, too.
 const RESIGN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,7 @@ impl Service {
             streams,
             operations,
         };
+        tokio::spawn(tell_of_other_services(Arc::clone(&service.controller)));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), embedded, "the service listens");
         if embedded && let Err(error) = embedded::announce(address, &token, &mut io::stdout().lock()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "nobody reads the greeting on standard output");
@@ -115,6 +119,27 @@ impl Service {
 fn listen(settings: &ListenSettings) -> anyhow::Result<TcpListener> {
     let address = settings.address();
     TcpListener::bind(address).with_context(|| format!("cannot listen on {address} (HOST and PORT)"))
+}
+
+/// Says once, when it is known, which deployments another service wrote that works in our namespaces too.
+async fn tell_of_other_services(controller: Arc<Controller>) {
+    let others = loop {
+        match controller.written_by_other_services().await {
+            Ok(others) => break others,
+            Err(failure) => {
+                tracing::debug!(%failure, "whether another service works in our namespaces is not known yet");
+                tokio::time::sleep(OTHERS_PAUSE).await;
+            }
+        }
+    };
+    for (release, home) in others {
+        tracing::warn!(
+            %release,
+            service.namespace = %home,
+            "a service of another KUBERNETES_NAMESPACE wrote this deployment: neither knows of the other's operations; \
+             let only one of them have the namespace among its own"
+        );
+    }
 }
 
 fn describe_end(part: &str, ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {

@@ -110,6 +110,8 @@ table! {
         "A file with certificates in PEM, of which one must have issued Airflow's; those that the system trusts do not count then."
     SLEEP_WITH_DAGS: Flag = "false";
         "Puts a server to sleep when all DAGs of its release are paused, and wakes it when one is not: those with the tag `api_operator_dbt` and the description `Release: <release>`."
+    DAGS_INTERVAL: Duration = "60s";
+        "How often the DAGs are looked at with `SLEEP_WITH_DAGS`; at least 1s."
     DEPLOY_TIMEOUT: Duration = "30m";
         "How long a deployment may take in all."
     UNDO_TIMEOUT: Duration = "5m";

@@ -6,8 +6,9 @@ use dbt_controller_domain::model::{Namespace, Patience, Settings};
 
 use super::reader::{Noted, Reader};
 use super::table::{
-    ALLOWED_NAMESPACES, CRASH_LOOP_RESTARTS, DEPLOY_TIMEOUT, KUBERNETES_NAMESPACE, LOCK_STALE_AFTER, MAX_CONCURRENT_DEPLOYMENTS,
-    MAX_QUEUED_OPERATIONS, NO_POD_WINDOW, OPERATION_RETENTION, PULL_ERROR_WINDOW, SLEEP_WITH_DAGS, UNDO_TIMEOUT,
+    ALLOWED_NAMESPACES, CRASH_LOOP_RESTARTS, DAGS_INTERVAL, DEPLOY_TIMEOUT, KUBERNETES_NAMESPACE, LOCK_STALE_AFTER,
+    MAX_CONCURRENT_DEPLOYMENTS, MAX_QUEUED_OPERATIONS, NO_POD_WINDOW, OPERATION_RETENTION, PULL_ERROR_WINDOW, SLEEP_WITH_DAGS,
+    UNDO_TIMEOUT,
 };
 use super::values;
 
@@ -15,6 +16,9 @@ use super::values;
 const SHORTEST_LOCK: Duration = Duration::from_secs(6);
 /// A wait of no time at all would end before the first look.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Each look reads all DAGs of Airflow.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let namespaces = read_namespaces(reader);
@@ -26,6 +30,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let lock_stale_after = reader.value(LOCK_STALE_AFTER, values::duration_from(SHORTEST_LOCK));
     let patience = read_patience(reader);
     let sleep_with_dags = reader.value(SLEEP_WITH_DAGS, values::flag);
+    let dags_interval = reader.value(DAGS_INTERVAL, values::duration_from(SHORTEST_INTERVAL));
     Ok(Settings {
         namespaces: namespaces?,
         deploy_timeout: deploy_timeout?,
@@ -36,6 +41,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Settings, Noted> {
         lock_stale_after: lock_stale_after?,
         patience: patience?,
         sleep_with_dags: sleep_with_dags?,
+        dags_interval: dags_interval?,
     })
 }
 

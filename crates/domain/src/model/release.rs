@@ -76,6 +76,8 @@ pub struct DeploymentFacts {
     pub identity: Option<Identity>,
     /// Whether our service wrote it; otherwise the replaced service or a human did.
     pub ours: bool,
+    /// The own namespace of the service that wrote it, where that is told.
+    pub home: Option<Namespace>,
     /// The StatefulSet's name.
     pub server: ServerName,
     /// The connection that was registered for it.
@@ -187,6 +189,8 @@ impl DesiredRelease {
 pub struct DesiredRelease {
     /// Which release.
     pub key: ReleaseKey,
+    /// The own namespace of the service that writes it (`KUBERNETES_NAMESPACE`).
+    pub home: Namespace,
     /// What its StatefulSet, Service and claim template are called: as the release, or as an adopted one called them.
     pub server: ServerName,
     /// The resolved request.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Whether servers sleep while all DAGs of their release are paused (`SLEEP_WITH_DAGS`).
     pub sleep_with_dags: bool,
+    /// How often their DAGs are looked at.
+    pub dags_interval: Duration,
 }
 
 /// The windows after which a broken pod ends the wait.
@@ -51,6 +53,7 @@ impl Settings {
             lock_stale_after: Duration::from_secs(30),
             patience: Patience::default(),
             sleep_with_dags: false,
+            dags_interval: Duration::from_secs(60),
         }
     }
 

@@ -129,6 +129,7 @@ impl<'a> Deploy<'a> {
         let keeps_login = in_force.and_then(|release| release.credentials.as_ref()) == Some(&credentials);
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
+            home: self.workflows.settings.home().clone(),
             server: self.server.name.clone(),
             request: self.request.clone(),
             credentials,

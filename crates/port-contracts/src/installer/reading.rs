@@ -41,7 +41,7 @@ pub(super) async fn a_summary_tells_what_was_asked_for(harness: &dyn InstallerHa
     let played = Played::new(harness, fresh_request(harness).tag("2.0.1").https().storage("3Gi").desired());
     played.deploy().await?;
     let summary = played.newest().await?.summary;
-    let DesiredRelease { key, request, connection_id, operation, .. } = &played.desired;
+    let DesiredRelease { key, home, request, connection_id, operation, .. } = &played.desired;
     ensure_eq!(summary.key, *key, "the key");
     ensure_eq!(summary.revision, RevisionNumber(1), "the revision");
     ensure_eq!(summary.status, ReleaseStatus::Deployed, "the status");
@@ -55,6 +55,7 @@ pub(super) async fn a_summary_tells_what_was_asked_for(harness: &dyn InstallerHa
     let Some(facts) = &summary.deployment else { return Err(Stopped::broken("it is not seen as a deployment")) };
     ensure_eq!(facts.identity, Some(request.identity.clone()), "the identity");
     ensure!(facts.ours, "it is not seen as ours");
+    ensure_eq!(facts.home.as_ref(), Some(home), "the namespace of the service that wrote it");
     ensure_eq!(facts.server.as_str(), key.name.as_str(), "the StatefulSet's name");
     ensure_eq!(facts.connection_id, *connection_id, "the connection id");
     ensure_eq!(facts.host, request.host(&played.desired.server_key()), "the host");

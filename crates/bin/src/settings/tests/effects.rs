@@ -40,6 +40,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("AIRFLOW_PASSWORD", "another-password"),
     ("AIRFLOW_CA_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/tests/ca.pem")),
     ("SLEEP_WITH_DAGS", "true"),
+    ("DAGS_INTERVAL", "5m"),
     ("DEPLOY_TIMEOUT", "10m"),
     ("UNDO_TIMEOUT", "4m"),
     ("PULL_ERROR_WINDOW", "250ms"),
