@@ -219,7 +219,10 @@ async fn a_quota_is_told_and_all_is_undone() {
 #[tokio::test]
 async fn somebody_elses_stateful_set_is_refused_and_left_alone() {
     let site = Site::open().await;
-    site.namespace.apply(&stateful_set(RELEASE, "1.0.0")).await;
+    let mut foreign = stateful_set(RELEASE, "1.0.0");
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    foreign["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": RELEASE}, "spec": claim}]);
+    site.namespace.apply(&foreign).await;
     let runs = |set: &Value| (set["status"]["readyReplicas"] == 1).then_some(());
     site.namespace.until("statefulset", RELEASE, "runs", runs).await;
     let before = site.namespace.find("statefulset", RELEASE).await.unwrap();
@@ -232,6 +235,8 @@ async fn somebody_elses_stateful_set_is_refused_and_left_alone() {
     assert_eq!((&after["metadata"]["uid"], &after["spec"]), (&before["metadata"]["uid"], &before["spec"]));
     assert!(Helm::new(HelmVersion::V4, &site.namespace).list().await.is_empty());
     drop(site.service.delete(&path(RELEASE)).await.expect(404));
+    let claim = site.namespace.find("persistentvolumeclaim", &format!("{RELEASE}-{RELEASE}-0")).await.unwrap();
+    assert_eq!(claim["metadata"]["deletionTimestamp"], Value::Null, "its data is somebody's");
     site.namespace.delete("statefulset", RELEASE).await;
     // Its pod ends a moment after it.
     let deployed = async || (site.service.post("/api/v1/deployments", &body(PROJECT)).await.status == 200).then_some(());

@@ -3,7 +3,7 @@
 use dbt_controller_tests::{Helm, HelmVersion, Namespace, until};
 use serde_json::{Value, json};
 
-use crate::support::site::{Site, body, body_with, chart, inventory, path, until_nothing_is_left};
+use crate::support::site::{Site, body, body_with, chart, deploy, inventory, path, until_nothing_is_left};
 
 const RELEASE: &str = "dbt-server-test-project-main";
 const PROJECT: &str = "test-project";
@@ -322,4 +322,31 @@ async fn a_claim_grows_around_the_running_server_and_does_not_shrink() {
     assert_eq!(refused["details"]["code"], "claim_cannot_shrink", "{refused:#}");
     assert_eq!(site.deployment(RELEASE).await["server"]["phase"], "ready");
     assert_eq!(site.deploy(&larger).await["unchanged"], true);
+}
+
+/// Who looks at the cluster reads there how operations ended.
+#[tokio::test]
+async fn events_tell_how_operations_ended() {
+    let site = Site::open().await;
+    deploy(&site.service, &body("told")).await;
+    // An equal POST does nothing.
+    deploy(&site.service, &body("told")).await;
+    drop(site.service.post("/api/v1/deployments", &body_with("told", &json!({"tag": "missing-1"}))).await.expect(500));
+    drop(site.service.delete(&path("dbt-server-told-main")).await.expect(200));
+    let told = until("four operations, three Events", async || {
+        let events = site.namespace.list("events.v1.events.k8s.io", "").await;
+        let ours = events.into_iter().filter(|event| event["reportingController"] == "dbt-controller.fast.bi/dbt-api-service-controller");
+        let mut ours: Vec<_> = ours.collect();
+        ours.sort_by_key(|event| event["eventTime"].as_str().unwrap().to_owned());
+        (ours.len() >= 3).then_some(ours)
+    })
+    .await;
+    let rows: Vec<_> = told.iter().map(|event| (event["reason"].as_str().unwrap(), event["type"].as_str().unwrap())).collect();
+    assert_eq!(rows, [("DeploySucceeded", "Normal"), ("DeployFailed", "Warning"), ("DeleteSucceeded", "Normal")]);
+    for event in &told {
+        let regarding = &event["regarding"];
+        assert_eq!((&regarding["kind"], &regarding["name"]), (&json!("StatefulSet"), &json!("dbt-server-told-main")), "{event:#}");
+        assert!(event["note"].as_str().unwrap().contains("by current)"), "{event:#}");
+    }
+    assert!(told[1]["note"].as_str().unwrap().contains("cannot be pulled"), "{:#}", told[1]);
 }

@@ -1,4 +1,4 @@
-//! The soak: two replicas under mixed traffic, while whoever started this test starts the API server again.
+//! The soak: two replicas under mixed traffic, while whoever started this test starts the API server and Airflow again.
 //!
 //! Each project has a worker of its own, who knows what must be there and so what each answer must be. A 503 or a 429 is a right answer
 //! to send the request again; nothing else is. `cargo xtask prove soak` runs it; `SOAK_MINUTES` and `SOAK_SEED` are its settings.
@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use dbt_controller_tests::airflow::{Server, admin};
 use dbt_controller_tests::{Namespace, Service, until_within};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -60,6 +61,7 @@ async fn two_replicas_answer_mixed_traffic_rightly_and_leave_nothing() {
     }
     let left = async || (inventory(&namespace).await == before).then_some(());
     until_within(END, "nothing is left", left).await;
+    until_within(END, "no connection is left", async || (connections().await == "0").then_some(())).await;
     let listed: Value = replicas[0].get("/api/v1/deployments").await.expect(200).json();
     assert_eq!(listed, serde_json::json!([]));
 
@@ -75,6 +77,7 @@ async fn two_replicas_answer_mixed_traffic_rightly_and_leave_nothing() {
 }
 
 async fn serve(namespace: &Namespace, kubeconfig: &Path) -> Service {
+    let (user, password) = admin();
     Service::start(&[
         ("KUBECONFIG", kubeconfig.to_str().unwrap()),
         ("KUBERNETES_NAMESPACE", namespace.name()),
@@ -87,8 +90,21 @@ async fn serve(namespace: &Namespace, kubeconfig: &Path) -> Service {
         // Shorter than the run, so that what is kept for it reaches its full size.
         ("OPERATION_RETENTION", "60s"),
         ("LOG_LEVEL", "warning"),
+        ("AIRFLOW_URL", &Server::shared().url),
+        ("AIRFLOW_USER", &user),
+        ("AIRFLOW_PASSWORD", &password),
     ])
     .await
+}
+
+/// How many connections of ours Airflow has.
+async fn connections() -> String {
+    const COUNT: &str = r#"
+import os, sqlite3
+table = sqlite3.connect(f"{os.environ['AIRFLOW_HOME']}/airflow.db", timeout=30)
+print(table.execute("SELECT count(*) FROM connection WHERE description LIKE 'dbt-api-service-controller:%'").fetchone()[0])
+"#;
+    Server::shared().python(COUNT, &[]).await.trim().to_owned()
 }
 
 /// What a namespace has of the kinds of a deployment, without the service's own records of operations.

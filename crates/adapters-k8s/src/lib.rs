@@ -1,5 +1,5 @@
 //! The real Kubernetes behind two ports of the domain: [`KubeCluster`] is its `Cluster`, [`KubeOperationStore`] its `OperationStore`.
-//! [`missing_rights`] tells at start what the account of the service may not do.
+//! [`KubeEvents`] tells by Events how operations ended, and [`missing_rights`] at start what the account of the service may not do.
 //!
 //! ```text
 //! StatefulSets ─┐                             ┌─ server, claims: answered from memory
@@ -16,10 +16,12 @@
 //! - **Fold**: what is kept of an object. It happens as soon as the object comes in, so thousands of servers stay small.
 
 mod cluster;
+mod events;
 mod operations;
 mod rights;
 
 pub use cluster::KubeCluster;
+pub use events::KubeEvents;
 pub use operations::{KubeOperationStore, StoreSettings};
 pub use rights::{HTTP_ROUTES, INGRESS_ROUTES, MissingRight, Right, missing_rights, needed_rights};
 

@@ -93,6 +93,15 @@ const RIGHTS: &[Right] = &[
         without: "failures are told without the servers' last log lines",
     },
     Right {
+        group: "events.k8s.io",
+        resource: "events",
+        subresource: None,
+        verbs: &["create"],
+        home_only: false,
+        essential: false,
+        without: "how operations ended is told in the log only, and not by Events",
+    },
+    Right {
         group: "coordination.k8s.io",
         resource: "leases",
         subresource: None,

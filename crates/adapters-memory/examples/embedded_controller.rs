@@ -32,6 +32,7 @@ fn controller(world: &MemoryWorld) -> Arc<Controller> {
         installer: world.installer(),
         cluster: world.cluster(),
         connections: Some(world.connections()),
+        events: None,
         operations: world.operations(),
         clock: world.clock(),
         random: world.random(),

@@ -11,7 +11,7 @@ use crate::decide::is_adoptable;
 use crate::model::*;
 use crate::naming::{Identity, ReleaseName};
 use crate::operations::{Limits, Operations, Submission, Submitted, store_failure};
-use crate::ports::{ChartInstaller, Clock, Cluster, ConnectionStore, OperationStore, Random};
+use crate::ports::{ChartInstaller, Clock, Cluster, ConnectionStore, EventRecorder, OperationStore, Random};
 use crate::workflows::inspect::{Readings, inspect};
 use crate::workflows::{Workflows, faults, list::Found};
 
@@ -24,6 +24,8 @@ pub struct Ports {
     pub cluster: Arc<dyn Cluster>,
     /// Airflow; none runs the service without it.
     pub connections: Option<Arc<dyn ConnectionStore>>,
+    /// Who tells how operations ended; none tells it in the log only.
+    pub events: Option<Arc<dyn EventRecorder>>,
     /// Operation records.
     pub operations: Arc<dyn OperationStore>,
     /// The wall clock.

@@ -25,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pause while our account may not read the kind at all.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// For how long our account may be refused what it could read before: an API server that starts knows no roles at first.
+const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// Names an object of a cache's kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +143,8 @@ struct Link {
 struct Broken {
     since: Instant,
     reason: String,
-    forbidden: bool,
+    /// Since when our account is refused, if that is why.
+    refused: Option<Instant>,
 }
 
 impl<V: Send + Sync + 'static> Cache<V> {
@@ -195,7 +198,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
             let missing = state.links.iter().enumerate().find(|(index, link)| !link.synced && !is_passed_over(*index, link));
             match missing {
                 None => Ok(()),
-                Some((_, Link { broken: Some(broken), namespace, .. })) if broken.forbidden => {
+                Some((_, Link { broken: Some(broken), namespace, .. })) if broken.refused.is_some() => {
                     Err(Fault::Forbidden(format!("{} in namespace {namespace}: {}", self.shared.name, broken.reason)))
                 }
                 Some((_, link)) => {
@@ -217,7 +220,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
     pub fn forbidden(&self, namespace: &str) -> Option<String> {
         self.read(|state| {
             let broken = state.links.iter().find(|link| link.namespace == namespace)?.broken.as_ref()?;
-            broken.forbidden.then(|| broken.reason.clone())
+            broken.refused.map(|_| broken.reason.clone())
         })
     }
 
@@ -299,7 +302,7 @@ impl Link {
     }
 
     fn is_forbidden(&self) -> bool {
-        self.broken.as_ref().is_some_and(|broken| broken.forbidden)
+        self.broken.as_ref().is_some_and(|broken| broken.refused.is_some())
     }
 }
 
@@ -333,7 +336,7 @@ where
                 pause = FIRST_PAUSE;
             }
             self.note_broken(reason, forbidden);
-            // After a restart the API server refuses everything until it knows its roles; what is kept of before gets old meanwhile.
+            self.forget_what_is_lost();
             let never_read = self.shared.read(|state| !state.links[self.index].synced);
             sleep(if forbidden && never_read { FORBIDDEN_PAUSE } else { pause }).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -460,12 +463,34 @@ where
         let first = self.shared.write(|state| {
             let link = &mut state.links[self.index];
             let first = link.broken.is_none();
-            let since = link.broken.as_ref().map_or_else(Instant::now, |broken| broken.since);
-            link.broken = Some(Broken { since, reason: reason.clone(), forbidden });
+            let now = Instant::now();
+            let (since, refused) = link.broken.as_ref().map_or((now, None), |broken| (broken.since, broken.refused));
+            link.broken = Some(Broken { since, reason: reason.clone(), refused: forbidden.then(|| refused.unwrap_or(now)) });
             first.then(|| link.namespace.clone())
         });
         if let Some(namespace) = first {
             tracing::warn!(kind = self.shared.name, namespace, reason, "a watch broke; it is begun anew until it stands");
+        }
+        self.bump();
+    }
+
+    /// A namespace whose right is lost for good is as one that could never be read: else it would keep all others from being current. Not the
+    /// first one, without which nothing works.
+    fn forget_what_is_lost(&self) {
+        let gone: Vec<ObjectKey> = self.shared.write(|state| {
+            let State { entries, links } = state;
+            let link = &mut links[self.index];
+            let refused = link.broken.as_ref().and_then(|broken| broken.refused);
+            if self.index == 0 || !link.synced || refused.is_none_or(|since| since.elapsed() < LOST_AFTER) {
+                return Vec::new();
+            }
+            link.synced = false;
+            let gone: Vec<_> = entries.keys().filter(|key| key.namespace == link.namespace).cloned().collect();
+            gone.iter().for_each(|key| drop(entries.remove(key)));
+            gone
+        });
+        for key in &gone {
+            (self.on_change)(Changed { key, value: None });
         }
         self.bump();
     }

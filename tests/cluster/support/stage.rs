@@ -102,7 +102,8 @@ impl Stage {
             None => Arc::new(installer),
         };
 
-        let ports = Ports { installer, cluster, connections: Some(world.connections()), operations, clock, random: world.random() };
+        let ports =
+            Ports { installer, cluster, connections: Some(world.connections()), events: None, operations, clock, random: world.random() };
         let controller = Controller::new(wrap(ports, &namespace), settings);
         let helms = HelmVersion::ALL.map(|version| Helm::new(version, &namespace));
         Self { namespace, controller, airflow: world.airflow(), helms }

@@ -24,6 +24,8 @@ pub enum Kind {
     DryRun,
     /// Goes on for as long as somebody watches.
     Watch,
+    /// Tells people what was done.
+    Event,
     /// Belongs to the election of the replica that does the background work.
     Lease,
     /// Asks what the account may do.
@@ -38,7 +40,7 @@ impl Kind {
     pub fn is_counted(self) -> bool {
         match self {
             Self::Read | Self::Write | Self::DryRun => true,
-            Self::Watch | Self::Lease | Self::Rights | Self::Probe => false,
+            Self::Watch | Self::Event | Self::Lease | Self::Rights | Self::Probe => false,
         }
     }
 }
@@ -51,6 +53,8 @@ impl Call {
         match segments.as_slice() {
             ["api", "v1", "namespaces", _, rest @ ..] if !rest.is_empty() => Self::of_kubernetes(&head.method, rest, query, body),
             ["apis", _, _, "namespaces", _, rest @ ..] => Self::of_kubernetes(&head.method, rest, query, body),
+            // Written behind everything else, at no certain moment.
+            ["apis", "events.k8s.io", ..] => Self::new(Kind::Event, "tells by an Event"),
             ["apis", "authorization.k8s.io", ..] => Self::new(Kind::Rights, "asks for rights"),
             ["api", "v1" | "v2", "version" | "health" | "monitor", ..] | ["version" | "health" | "readyz" | "livez"] => {
                 Self::new(Kind::Probe, "probes")

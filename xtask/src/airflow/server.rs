@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use anyhow::Context as _;
+
 use super::kind::Kind;
 use super::run::Run;
 use crate::interrupt::Interrupt;
@@ -23,6 +25,15 @@ impl Server {
         let main = run.start(interrupt)?;
         let environment = run.environment(&main);
         Ok(Self { run, environment, _lock: lock })
+    }
+
+    /// Stops it and starts it again at once: at the same port, with the same content.
+    pub(crate) fn start_again(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let main = self.run.main().context("it does not run")?;
+        let port = main.url().rsplit(':').next().context("it has no port")?;
+        let words = [format!("PORT={port}"), format!("HOME={}", main.home().display())];
+        main.stop()?;
+        self.run.start_another(&words, interrupt).map(drop)
     }
 
     /// What tests have to know, as environment variables.

@@ -18,7 +18,7 @@ pub(crate) enum Command {
     Fuzz(fuzz::Arguments),
     /// Kills, stops and disturbs the service at every outgoing call, on a control plane of its own
     Matrix(matrix::Options),
-    /// Two replicas under mixed traffic for ten minutes, while the API server is started again
+    /// Two replicas under mixed traffic for ten minutes, while the API server and Airflow are started again
     Soak(soak::Options),
 }
 

@@ -1,4 +1,4 @@
-//! The soak: the test target `soak` of the package `dbt-controller-tests`, while the API server is started again.
+//! The soak: the test target `soak` of the package `dbt-controller-tests`, while the API server and Airflow are started again.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -9,6 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::airflow;
 use crate::bench::machine::Machine;
 use crate::cluster::Plane;
 use crate::interrupt::Interrupt;
@@ -29,8 +30,14 @@ pub(crate) struct Options {
     record: bool,
 }
 
-/// At which parts of the time the API server is started again. The last third is quiet, so that it shows whether memory is flat.
-const RESTARTS: [f64; 2] = [0.2, 0.5];
+/// What is started again, at which part of the time. The last third is quiet, so that it shows whether memory is flat.
+const RESTARTS: [(f64, What); 3] = [(0.2, What::ApiServer), (0.35, What::Airflow), (0.5, What::ApiServer)];
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    ApiServer,
+    Airflow,
+}
 
 /// Soaks.
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
@@ -41,13 +48,15 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     project::run(build.arg("--no-run"))?;
     let reports = TempDir::new()?;
     let plane = Plane::start("run-soak", &interrupt)?;
+    let airflow = airflow::Server::start(airflow::Kind::Three, "run-soak", &interrupt)?;
     let mut cargo = test();
     cargo.args(["--", "--nocapture"]).env("TIER_SERVICE", service).env("SOAK_REPORT", reports.path());
     cargo.env("SOAK_SEED", options.seed.to_string()).env("SOAK_MINUTES", options.minutes.to_string());
+    cargo.envs(airflow.environment());
     let status = std::thread::scope(|scope| {
-        let restarts = scope.spawn(|| restart(&plane, Duration::from_secs(60) * options.minutes, &interrupt));
+        let restarts = scope.spawn(|| restart(&plane, &airflow, Duration::from_secs(60) * options.minutes, &interrupt));
         let status = plane.watch(&mut cargo, "the soak", &interrupt);
-        restarts.join().map_err(|_| anyhow::anyhow!("whoever restarts the API server has panicked"))??;
+        restarts.join().map_err(|_| anyhow::anyhow!("whoever starts things again has panicked"))??;
         status
     })?;
     if options.record {
@@ -64,19 +73,22 @@ fn test() -> Command {
     cargo
 }
 
-/// Starts the API server again at each of its moments.
+/// Starts everything again at its moments.
 #[expect(clippy::print_stdout, reason = "the developer reads it")]
-fn restart(plane: &Plane, time: Duration, interrupt: &Interrupt) -> anyhow::Result<()> {
+fn restart(plane: &Plane, airflow: &airflow::Server, time: Duration, interrupt: &Interrupt) -> anyhow::Result<()> {
     let begin = Instant::now();
-    for moment in RESTARTS.map(|part| time.mul_f64(part)) {
+    for (moment, what) in RESTARTS.map(|(part, what)| (time.mul_f64(part), what)) {
         while begin.elapsed() < moment {
             if interrupt.check().is_err() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        println!("the API server is started again after {} s", begin.elapsed().as_secs());
-        plane.start_again("kube-apiserver")?;
+        println!("after {} s it is started again: {what:?}", begin.elapsed().as_secs());
+        match what {
+            What::ApiServer => plane.start_again("kube-apiserver")?,
+            What::Airflow => airflow.start_again(interrupt)?,
+        }
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
+use dbt_controller_domain::operations::AUDIT_TARGET;
+
 use crate::settings::{LogLevel, LogSettings};
 
 /// Sends all events of this process to standard error, panics included.
@@ -54,6 +56,10 @@ where
 fn filter(level: LogLevel) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     let spans = level.max(LogLevel::INFO);
     let enabled = move |metadata: &Metadata<'_>| {
+        // Who did what is told whatever else is.
+        if metadata.target() == AUDIT_TARGET {
+            return true;
+        }
         let limit = if metadata.is_span() { spans } else { level };
         *metadata.level() <= limit.min(most_of(metadata.target()))
     };

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dbt_controller_adapters_helm::{CommandInstaller, Gateway, Helm, HelmAccess, HelmEngine, NativeInstaller};
-use dbt_controller_adapters_k8s::{HTTP_ROUTES, INGRESS_ROUTES, KubeCluster, KubeOperationStore, Right, StoreSettings, missing_rights};
+use dbt_controller_adapters_k8s::{
+    HTTP_ROUTES, INGRESS_ROUTES, KubeCluster, KubeEvents, KubeOperationStore, Right, StoreSettings, missing_rights,
+};
 use dbt_controller_domain::Ports;
 use dbt_controller_domain::model::Namespace;
 use dbt_controller_domain::ports::{ChartInstaller, Clock, ConnectionStore};
@@ -42,9 +44,24 @@ pub(super) async fn connected(settings: &Settings, connections: Option<Arc<dyn C
     let installer = engine(settings, native).await?;
     let store = StoreSettings::new(settings.workflows.lock_stale_after);
     let operations = Arc::new(KubeOperationStore::start(client.clone(), settings.workflows.home(), store));
+    let events = Arc::new(KubeEvents::start(client.clone(), instance(), Arc::clone(&clock)));
     tokio::spawn(tell_missing_rights(client, namespaces.clone(), gateway_rights));
-    let ports = Ports { installer, cluster, connections, operations: Arc::clone(&operations) as _, clock, random: Arc::new(SystemRandom) };
+    let ports = Ports {
+        installer,
+        cluster,
+        connections,
+        events: Some(events),
+        operations: Arc::clone(&operations) as _,
+        clock,
+        random: Arc::new(SystemRandom),
+    };
     Ok(Cluster { ports, operations })
+}
+
+/// What this process is called in Events: in a pod, the host's name is the pod's.
+fn instance() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if host.is_empty() { "dbt-api-service-controller".to_owned() } else { host }
 }
 
 /// What writes releases.

@@ -1,5 +1,6 @@
 //! The running service: its controller, its server, and its background work.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, anyhow};
 use dbt_controller_adapters_k8s::KubeOperationStore;
 use dbt_controller_domain::Controller;
+use dbt_controller_domain::model::{Namespace, ReleaseKey};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +23,7 @@ use crate::settings::{ListenSettings, Settings};
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
 /// Between two tries to learn whose releases there are, while the cluster does not answer.
-const OTHERS_PAUSE: Duration = Duration::from_secs(10);
+const OTHERS_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long giving up the Lease may take, whatever the other parts took; the doc of `SHUTDOWN_GRACE` leaves room for it, too.
 const RESIGN_LIMIT: Duration = Duration::from_secs(1);
@@ -132,12 +134,18 @@ async fn tell_of_other_services(controller: Arc<Controller>) {
             }
         }
     };
+    tracing::debug!(count = others.len(), "deployments that a service of another KUBERNETES_NAMESPACE wrote");
+    let mut by_home: BTreeMap<Namespace, Vec<ReleaseKey>> = BTreeMap::new();
     for (release, home) in others {
+        by_home.entry(home).or_default().push(release);
+    }
+    for (home, releases) in by_home {
         tracing::warn!(
-            %release,
             service.namespace = %home,
-            "a service of another KUBERNETES_NAMESPACE wrote this deployment: neither knows of the other's operations; \
-             let only one of them have the namespace among its own"
+            count = releases.len(),
+            release = %releases[0],
+            "a service of another KUBERNETES_NAMESPACE wrote deployments in our namespaces. If it still runs, neither knows of the other's \
+             operations: take the namespace from one of them. If it is gone, this ends as the deployments are changed"
         );
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn embedded_ports(settings: &Settings, connections: Option<Arc<dyn Co
         installer: world.installer(),
         cluster: world.cluster(),
         connections: connections.or_else(|| Some(world.connections())),
+        events: None,
         operations: world.operations(),
         // The world's own clock, which began with the machine's: what it records and what the service records are of one time.
         clock: world.clock(),

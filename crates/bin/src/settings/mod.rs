@@ -103,9 +103,9 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let cluster = ClusterSettings::read(reader);
     if let (Ok(cluster), Ok(workflows)) = (&cluster, &workflows)
         && !reader.embedded()
-        && cluster.server.termination_grace >= workflows.undo_timeout
+        && cluster.server.termination_grace > workflows.undo_timeout / 2
     {
-        let message = "must be shorter than `UNDO_TIMEOUT`, for which a DELETE or an undo waits until the server's pod has ended";
+        let message = "must be half of `UNDO_TIMEOUT` at most: within that an undo waits for the pod's end, and then for the old server";
         reader.fault(SERVER_TERMINATION_GRACE.name, message);
     }
     let airflow = airflow::read(reader, workflows.as_ref().ok());

@@ -93,7 +93,7 @@ table! {
     SERVER_PROXY_TIMEOUT: Duration = "300s";
         "How long a server's nginx waits for an answer of dbt, in whole seconds."
     SERVER_TERMINATION_GRACE: Duration = "60s";
-        "How long a server may go on with its tasks when it is told to end, in whole seconds; less than `UNDO_TIMEOUT`."
+        "How long a server may go on with its tasks when it is told to end, in whole seconds; half of `UNDO_TIMEOUT` at most."
     SERVER_EPHEMERAL_STORAGE_LIMIT: Text;
         "How much a server may write beside its volume, such as `2Gi`. Without it there is no limit."
     SERVER_SECURITY: Text = "hardened";

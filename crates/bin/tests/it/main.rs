@@ -7,6 +7,7 @@ mod cli;
 mod contract;
 mod failures;
 mod harness;
+mod hostile;
 mod layers;
 mod names;
 mod side_by_side;

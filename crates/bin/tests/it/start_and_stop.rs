@@ -55,6 +55,30 @@ async fn a_line_about_an_operation_carries_request_operation_and_release() {
     eventually("a line with all three", async || server.log_lines().iter().any(has_all).then_some(())).await;
 }
 
+/// Who did what is told at every level.
+#[tokio::test]
+async fn the_audit_tells_of_each_mutation_and_its_outcome() {
+    let server = Server::with(&[("LOG_LEVEL", "error"), ("PULL_ERROR_WINDOW", "100ms")]);
+    let request = server.request(Method::POST, "/api/v1/deployments").header("X-Request-Id", "request-of-the-audit");
+    let answer = server.send(request.json(Body::of("audited", "main").json())).await.expect(200);
+    let (operation, release) = (answer.text_at("/details/operation_id"), answer.text_at("/details/release_name"));
+    let failed =
+        server.send(server.request(Method::POST, "/api/v1/deployments").json(Body::of("audited", "other").with("tag", "missing-1").json()));
+    drop(failed.await.expect(500));
+    let lines = eventually("four lines", async || {
+        let lines: Vec<_> = server.log_lines().into_iter().filter(|line| line["target"] == "audit").collect();
+        (lines.len() >= 4).then_some(lines)
+    })
+    .await;
+    let told: Vec<_> = lines.iter().map(|line| line["result"].as_str().unwrap()).collect();
+    assert_eq!(told, ["accepted", "succeeded", "accepted", "failed"]);
+    for line in &lines[..2] {
+        let fields = ["actor", "kind", "release.name", "request.id", "operation.id"].map(|field| line[field].as_str().unwrap());
+        assert_eq!(fields, ["current", "deploy", &release, "request-of-the-audit", &operation], "{line}");
+    }
+    assert_eq!(lines[3]["code"], "image_pull_failed", "{}", lines[3]);
+}
+
 #[tokio::test]
 async fn in_development_logs_are_for_people() {
     let server = Server::with(&[("FLASK_ENV", "development")]);

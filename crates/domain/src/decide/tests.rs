@@ -71,6 +71,19 @@ fn a_change_over_a_refused_rollback_goes_back_to_what_was_in_force_last() {
     assert_eq!(decided(Some(&newest), &request(), "old", 0), anew(Some(4)));
 }
 
+#[test]
+fn what_came_before_an_uninstall_is_not_gone_back_to() {
+    use crate::model::Standing;
+    use ReleaseStatus::{Deployed, Failed, Superseded, Uninstalled};
+    let standing = |statuses: &[(u32, ReleaseStatus)]| {
+        Standing::of(statuses.iter().map(|(revision, status)| (RevisionNumber(*revision), *status))).to_go_back_to().map(|number| number.0)
+    };
+    assert_eq!(standing(&[(1, Superseded), (2, Superseded), (3, Failed)]), Some(2));
+    assert_eq!(standing(&[(1, Superseded), (2, Uninstalled), (3, Failed)]), None);
+    assert_eq!(standing(&[(1, Uninstalled), (2, Superseded), (3, Failed)]), Some(2));
+    assert_eq!(standing(&[(1, Superseded), (2, Deployed), (3, Failed)]), Some(2));
+}
+
 /// What is decided for this size when revision 5, of the second size, failed over revision 4 of the first, if that is in force, or else
 /// over claims of that size.
 fn sized(held: &str, in_force: bool, failed: &str, wished: &str) -> Plan {

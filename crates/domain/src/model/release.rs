@@ -104,18 +104,25 @@ pub struct DeploymentFacts {
 pub struct Standing {
     /// The revision in force: the highest that is called deployed, should a broken-off write have left two.
     pub deployed: Option<RevisionNumber>,
-    /// The highest that is called superseded.
+    /// The highest that is called superseded, since the release was uninstalled last.
     pub superseded: Option<RevisionNumber>,
 }
 
 impl Standing {
     /// From the statuses of all revisions, in any order.
     pub fn of(statuses: impl IntoIterator<Item = (RevisionNumber, ReleaseStatus)>) -> Self {
-        statuses.into_iter().fold(Self::default(), |standing, (revision, status)| match status {
-            ReleaseStatus::Deployed => Self { deployed: standing.deployed.max(Some(revision)), ..standing },
-            ReleaseStatus::Superseded => Self { superseded: standing.superseded.max(Some(revision)), ..standing },
-            _ => standing,
-        })
+        let (mut deployed, mut superseded, mut uninstalled) = (None, None, None);
+        for (revision, status) in statuses {
+            let highest = match status {
+                ReleaseStatus::Deployed => &mut deployed,
+                ReleaseStatus::Superseded => &mut superseded,
+                ReleaseStatus::Uninstalled => &mut uninstalled,
+                _ => continue,
+            };
+            *highest = (*highest).max(Some(revision));
+        }
+        // What came before an uninstall is mere history: nobody wants it back.
+        Self { deployed, superseded: superseded.filter(|_| superseded > uninstalled) }
     }
 
     /// Where an undo goes back to. Helm's rollback calls the revision in force superseded before it applies the older one, and leaves it so

@@ -32,6 +32,13 @@ pub struct ServerState {
     pub pods: Vec<PodState>,
 }
 
+impl ServerState {
+    /// Whether a StatefulSet stands there that is not this release's. Its pods and claims are somebody else's too, whatever they are called.
+    pub fn is_somebody_elses(&self, release: &ReleaseKey) -> bool {
+        self.stateful_set.as_ref().is_some_and(|set| set.release.as_ref() != Some(release))
+    }
+}
+
 /// Spec and status of a StatefulSet, as far as readiness needs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatefulSetState {

@@ -12,12 +12,14 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Executor;
+use super::audit;
 use super::line::{run_line, take_over};
-use super::placement::{Claim, Placement, Scene, is_stale, place, promote, prune};
+use super::placement::{Claim, Placement, Scene, cancelled, is_stale, place, promote, prune};
 use super::records::{Change, Known, update};
 use super::run::{Run, Stop};
 use crate::model::{
-    Caller, Failure, FailureCode, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey, Task, Ticket,
+    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey,
+    Task, Ticket,
 };
 use crate::naming::{Identity, ReleaseName};
 use crate::ports::{Clock, OperationStore, Random, RefusalKind, StoreError};
@@ -182,10 +184,11 @@ impl Operations {
                         return if withdrawn { Err(failure) } else { Ok(Submitted::Accepted(ticket(operation.info.id, false))) };
                     }
                 }
-                tracing::info!(
-                    operation.id = %operation.info.id, release.name = %operation.info.key.name, kind = %operation.info.kind,
-                    request.id = %operation.info.caller.request_id, "operation accepted"
-                );
+                audit::accepted(&operation.info);
+                let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.outcome == Err(cancelled(&operation.info.id));
+                for stopped in changed.known.record.finished.iter().filter(is_stopped) {
+                    self.tell_end(stopped);
+                }
                 match claim {
                     Some(how) => self.spawn_line(changed.known, changed.sent, how),
                     None => self.count_until_promoted(&operation.info, waiting),
@@ -299,6 +302,12 @@ impl Operations {
     /// Two replicas may see different names free when a stranger's operation ends at that moment. Each writes first and looks
     /// at the other names then, so at least one of them sees the other and steps back. A record on which no stranger was cannot
     /// have changed hands; the first choice is then safe without a look.
+    /// Writes the line of the audit, and lets the executor tell of it.
+    pub(super) fn tell_end(&self, finished: &FinishedOperation) {
+        audit::ended(finished);
+        self.executor.ended(finished);
+    }
+
     async fn is_elsewhere(&self, record: &OperationRecord, info: &OperationInfo, rivals: &[ReleaseName]) -> Result<bool, Failure> {
         let changed_hands = record.finished.iter().any(|finished| finished.info.identity != info.identity);
         let first_choice = info.identity.as_ref().is_none_or(|identity| identity.release_names().first() == Some(&info.key.name));

@@ -137,7 +137,6 @@ async fn close(engine: &Arc<Operations>, run: &Arc<Run>, ending: Ending) -> Opti
                 debts,
                 events: run.running().events,
             });
-            log_end(&finished);
             finish(engine, run, &finished, &paid).await
         }
     };
@@ -204,6 +203,9 @@ async fn finish(
         }
     };
     if closed.is_some() {
+        if !silent {
+            engine.tell_end(finished);
+        }
         run.show_end(OperationView::from(&**finished));
     }
     Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|promoted| !promoted.released && promoted.holder == next)))
@@ -240,20 +242,6 @@ async fn give_up(run: &Arc<Run>) -> Result<Option<(Known, Instant)>, StoreError>
     )
     .await?;
     Ok(None)
-}
-
-fn log_end(finished: &FinishedOperation) {
-    let info = &finished.info;
-    match &finished.outcome {
-        Ok(_) => tracing::info!(
-            operation.id = %info.id, release.name = %info.key.name, request.id = %info.caller.request_id, kind = %info.kind,
-            "operation succeeded"
-        ),
-        Err(failure) => tracing::warn!(
-            operation.id = %info.id, release.name = %info.key.name, request.id = %info.caller.request_id, kind = %info.kind,
-            code = %failure.code, undo = %failure.undo, "operation failed: {}", failure.message
-        ),
-    }
 }
 
 /// Claims the line of a record whose holder is gone (or that has none) and runs it. Says whether there was anything to claim.

@@ -11,6 +11,7 @@
 //!
 //! The fencing rules are those of [`crate::ports::Fence`].
 
+mod audit;
 mod engine;
 mod line;
 mod placement;
@@ -25,17 +26,21 @@ mod tests;
 
 use async_trait::async_trait;
 
+pub use audit::AUDIT_TARGET;
 pub use engine::{Limits, Operations, Submission};
 pub(crate) use engine::{Submitted, store_failure};
 pub use run::{Run, Stop};
 
-use crate::model::{Debt, Failure, ReleaseKey, Success, Task};
+use crate::model::{Debt, Failure, FinishedOperation, ReleaseKey, Success, Task};
 
 /// Does what an operation is for. The workflows implement it; tests of the engine have their own.
 #[async_trait]
 pub trait Executor: Send + Sync {
     /// Runs a task to its end. With `taken_over` another holder began it and left what the run's ledger says.
     async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending;
+
+    /// Hears of each operation's end, once it is on record. MUST return at once.
+    fn ended(&self, finished: &FinishedOperation);
 }
 
 /// How an execution ended.

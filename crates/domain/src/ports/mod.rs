@@ -16,6 +16,7 @@ mod chart_installer;
 mod clock;
 mod cluster;
 mod connection_store;
+mod event_recorder;
 mod fence;
 mod operation_store;
 
@@ -23,6 +24,7 @@ pub use chart_installer::*;
 pub use clock::*;
 pub use cluster::*;
 pub use connection_store::*;
+pub use event_recorder::*;
 pub use fence::*;
 pub use operation_store::*;
 

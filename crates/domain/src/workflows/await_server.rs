@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::call::{Halt, call};
 use super::{Workflows, faults};
 use crate::model::{
-    Failure, FailureCode, Phase, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState,
+    Claim, Failure, FailureCode, Phase, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState,
 };
 use crate::operations::Run;
 use crate::ports::InstallerError;
@@ -113,7 +113,7 @@ impl Workflows {
                 .map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
             loop {
                 let state = Arc::clone(&states.borrow_and_update());
-                if state.stateful_set.as_ref().is_some_and(|set| set.release.as_ref() != Some(release)) {
+                if state.is_somebody_elses(release) {
                     return Ok(());
                 }
                 let pods: Vec<_> = state.pods.iter().map(|pod| pod.name.clone()).collect();
@@ -133,6 +133,25 @@ impl Workflows {
                 }
             }
         }
+    }
+
+    /// The claims that may be deleted with a release: none while somebody else's StatefulSet stands in the place of its own, for a claim is told
+    /// by its name.
+    pub(super) async fn own_claims(
+        &self,
+        run: &Run,
+        release: &ReleaseKey,
+        server: &ServerKey,
+        deadline: Instant,
+    ) -> Result<Vec<Claim>, Halt> {
+        let cluster = &self.ports.cluster;
+        let state = call(run, deadline, || cluster.server(server)).await;
+        let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        if state.is_somebody_elses(release) {
+            return Ok(Vec::new());
+        }
+        let claims = call(run, deadline, || cluster.claims(server)).await;
+        claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))
     }
 
     /// Resolves when the release is no longer as it has to be for the wait to make sense.

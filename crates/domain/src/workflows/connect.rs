@@ -66,10 +66,10 @@ impl<'a> Deploy<'a> {
         Err(Failure::new(FailureCode::ConnectionTaken, message).into())
     }
 
-    /// Whether there was a deployment before, of which a human's uninstall may have left a connection under a later id: it would stay for
-    /// ever beside a new one. A first POST finds neither record nor claim, and asks Airflow once.
+    /// Whether there was a deployment before, of which a human's uninstall or a delete without Airflow may have left a connection under a later
+    /// id: it would stay for ever beside a new one. A first POST finds neither record nor claim nor debt, and asks Airflow once.
     async fn was_here(&self, newest: Option<&Release>) -> Result<bool, Halt> {
-        if newest.is_some() {
+        if newest.is_some() || !self.run.debts().await.is_empty() {
             return Ok(true);
         }
         let claims = call(self.run, self.deadline, || self.workflows.ports.cluster.claims(&self.server)).await;

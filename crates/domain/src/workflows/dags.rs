@@ -88,7 +88,6 @@ impl Workflows {
         match &*tried {
             Some(tried) if tried.at.elapsed() < fresh_for => tried.reading.clone(),
             _ => {
-                let at = Instant::now();
                 let reading = match store.all_dags().await {
                     Ok(reading) => Some(Arc::new(reading)),
                     Err(error) => {
@@ -96,7 +95,8 @@ impl Workflows {
                         None
                     }
                 };
-                *tried = Some(Tried { at, reading: reading.clone() });
+                // It is as old as its end: a slow one must not be made again by everybody who waited for it.
+                *tried = Some(Tried { at: Instant::now(), reading: reading.clone() });
                 reading
             }
         }

@@ -9,8 +9,8 @@ use super::deploy::stop_of;
 use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
 use crate::model::{
-    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ReleaseKey, ServerKey, Success,
-    UndoOutcome, Uninstalled,
+    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ReleaseKey, ServerKey,
+    StoredConnection, Success, UndoOutcome, Uninstalled,
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
@@ -78,7 +78,7 @@ pub(super) async fn remove(
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
     let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, key, &server).await?;
-    let claims = delete_claims(workflows, run, &server, deadline, debts).await?;
+    let claims = delete_claims(workflows, run, key, &server, deadline, debts).await?;
     let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
     Ok(Removal { claims, connection, nothing })
 }
@@ -104,7 +104,7 @@ async fn disconnect(
     };
     // A human's rollback can bring back the record of another id than the one in use.
     let (removed, owed) = match by_id {
-        Ok(None) => (remove_by_description(store.as_ref(), run, key, deadline).await?, Debt::OwnConnections),
+        Ok(None) => (remove_by_description(store.as_ref(), run, key, None, deadline).await?, Debt::OwnConnections),
         other => (other, recorded.clone().map_or(Debt::OwnConnections, Debt::Connection)),
     };
     Ok(match removed {
@@ -141,14 +141,21 @@ pub(super) async fn remove_if_ours(
     }
 }
 
-/// Without a record, the descriptions tell which connection is the release's.
-pub(super) async fn remove_by_description(store: &dyn ConnectionStore, run: &Run, owner: &ReleaseKey, deadline: Instant) -> Removed {
+/// Without a record, the descriptions tell which connections are the release's. One that is in use stays.
+pub(super) async fn remove_by_description(
+    store: &dyn ConnectionStore,
+    run: &Run,
+    owner: &ReleaseKey,
+    in_use: Option<&ConnectionId>,
+    deadline: Instant,
+) -> Removed {
     let ours = match stop_of(call(run, deadline, || store.list_ours()).await)? {
         Ok(ours) => ours,
         Err(error) => return Ok(Err(error)),
     };
     let mut removed = None;
-    for connection in ours.into_iter().filter(|connection| connection.owner.as_ref() == Some(owner)) {
+    let is_left = |connection: &StoredConnection| connection.owner.as_ref() == Some(owner) && Some(&connection.id) != in_use;
+    for connection in ours.into_iter().filter(is_left) {
         // A list may be long, and some time may have passed since it was read.
         match remove_if_ours(store, run, owner, &connection.id, deadline).await? {
             Ok(gone) => removed = gone.or(removed),
@@ -176,14 +183,17 @@ async fn drain(workflows: &Workflows, run: &Run, key: &ReleaseKey, server: &Serv
 async fn delete_claims(
     workflows: &Workflows,
     run: &Run,
+    key: &ReleaseKey,
     server: &ServerKey,
     deadline: Instant,
     debts: &mut Vec<Debt>,
 ) -> Result<Vec<String>, Halt> {
     run.phase(Phase::Claims, "deleting the claims");
     let cluster = &workflows.ports.cluster;
-    let claims = call(run, deadline, || cluster.claims(server)).await;
-    let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Claims)))?;
+    let claims = match workflows.own_claims(run, key, server, deadline).await {
+        Err(Halt::Failed(failure)) => return Err(failure.at(Phase::Claims).into()),
+        other => other?,
+    };
     let names: Vec<String> = claims.into_iter().map(|claim| claim.name).collect();
     if names.is_empty() {
         return Ok(names);

@@ -140,8 +140,9 @@ impl<'a> Deploy<'a> {
         let manifest = call(self.run, self.deadline, || self.workflows.ports.installer.manifest_hash(&desired)).await;
         let manifest = manifest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
         let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
-        let in_force = if newest_in_force { None } else { self.in_force(newest).await? };
-        in_force.iter().for_each(|release| self.run.keep_secret(&release.redactor));
+        let running = if newest_in_force { None } else { self.to_go_back_to(newest).await? };
+        running.iter().for_each(|release| self.run.keep_secret(&release.redactor));
+        let in_force = running.filter(|release| release.summary.status == ReleaseStatus::Deployed);
         let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
         let running = if newest_in_force { newest } else { in_force.as_ref() };
         let facts = running.and_then(|release| release.summary.deployment.as_ref());
@@ -158,9 +159,9 @@ impl<'a> Deploy<'a> {
         Ok(Prepared { desired, plan, keeps_login, doubts_login })
     }
 
-    /// The revision in force; none when no revision is.
-    async fn in_force(&self, newest: Option<&Release>) -> Result<Option<Release>, Halt> {
-        let Some(revision) = newest.and_then(|newest| newest.summary.standing.deployed) else { return Ok(None) };
+    /// The revision that an undo goes back to: the one in force, or that was so last.
+    async fn to_go_back_to(&self, newest: Option<&Release>) -> Result<Option<Release>, Halt> {
+        let Some(revision) = newest.and_then(|newest| newest.summary.standing.to_go_back_to()) else { return Ok(None) };
         let key = &self.run.info.key;
         let found = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(revision))).await;
         found.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::controller::Ports;
-use crate::model::{ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
+use crate::model::{FinishedOperation, ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
 use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor, Run};
 use async_trait::async_trait;
@@ -87,6 +87,12 @@ impl Executor for Workflows {
             Task::Resume => scale::resume(self, run).await,
             Task::Settle => settle::settle(self, run).await,
             Task::FollowDags => dags::follow(self, run).await,
+        }
+    }
+
+    fn ended(&self, finished: &FinishedOperation) {
+        if let Some(events) = &self.ports.events {
+            events.record(&server_of(&finished.info.key, None), finished);
         }
     }
 }

@@ -25,9 +25,7 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
     let deadline = Instant::now() + workflows.settings.undo_timeout;
     let mut trouble = None;
     for (key, debt) in run.debts().await {
-        let release = call(run, deadline, || workflows.ports.installer.get(&key, None)).await;
-        let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
-        let release = release.filter(|release| release.summary.is_present());
+        let release = in_force(workflows, run, &key, deadline).await?;
         match pay_one(workflows, run, &key, &debt, release.as_ref(), deadline).await? {
             Ok(()) => paid.push((key, debt)),
             Err(error) => trouble = Some(error),
@@ -38,6 +36,19 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
         Some(error) => {
             Err(Failure::new(crate::model::FailureCode::Interrupted, format!("not every debt could be paid yet: {error}")).into())
         }
+    }
+}
+
+/// The revision whose server runs: the newest may be one that never came up.
+async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: Instant) -> Result<Option<Release>, Halt> {
+    let get = async |revision| {
+        let release = call(run, deadline, || workflows.ports.installer.get(key, revision)).await;
+        release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
+    };
+    let Some(newest) = get(None).await?.filter(|release| release.summary.is_present()) else { return Ok(None) };
+    match newest.summary.standing.to_go_back_to() {
+        Some(revision) if revision != newest.summary.revision => Ok(get(Some(revision)).await?.or(Some(newest))),
+        _ => Ok(Some(newest)),
     }
 }
 
@@ -65,11 +76,13 @@ async fn pay_one(
         }
         (Debt::Connection(id), Some(store)) => match remove_if_ours(store, run, key, id, deadline).await? {
             // Nothing may be left of a release that is gone; its record may have named another id than the one in use.
-            Ok(None) if release.is_none() => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
+            Ok(None) if release.is_none() => remove_by_description(store, run, key, None, deadline).await?.map(|_| ()),
             removed => removed.map(|_| ()),
         },
-        (Debt::OwnConnections, Some(_)) if release.is_some() => Ok(()),
-        (Debt::OwnConnections, Some(store)) => remove_by_description(store, run, key, deadline).await?.map(|_| ()),
+        (Debt::OwnConnections, Some(store)) => {
+            let in_use = release.and_then(|release| release.summary.deployment.as_ref()).and_then(|facts| facts.connection_id.as_ref());
+            remove_by_description(store, run, key, in_use, deadline).await?.map(|_| ())
+        }
         (Debt::Login(id), Some(store)) => match release {
             Some(release) => write_login(store, run, key, id, release, deadline).await?,
             None => Ok(()),
@@ -86,6 +99,10 @@ async fn pay_claim(
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
     let (server, names) = (ServerKey { namespace: key.namespace.clone(), name: server.clone() }, [name.to_owned()]);
+    let own = workflows.own_claims(run, key, &server, deadline).await?;
+    if !own.iter().any(|claim| claim.name == name) {
+        return Ok(Ok(()));
+    }
     Ok(stop_of(call(run, deadline, || workflows.ports.cluster.delete_claims(&server, &names, &run.fence)).await)?)
 }
 

@@ -241,10 +241,11 @@ impl Deploy<'_> {
                 Halt::Failed(failure) => left.sentences.push(failure.message),
             }
         }
-        let claims = match stop_of(insist(self.run, deadline, || ports.cluster.claims(&self.server)).await)? {
+        let claims = match self.workflows.own_claims(self.run, key, &self.server, deadline).await {
             Ok(claims) => claims,
-            Err(error) => {
-                left.sentences.push(format!("claims are not looked for: {error}"));
+            Err(Halt::Stop(stop)) => return Err(stop),
+            Err(Halt::Failed(failure)) => {
+                left.sentences.push(format!("claims are not looked for: {}", failure.message));
                 return Ok(());
             }
         };

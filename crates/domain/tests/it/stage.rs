@@ -38,6 +38,7 @@ pub(crate) fn replica_with(
         installer: world.installer(),
         cluster: world.cluster(),
         connections,
+        events: None,
         operations,
         clock: world.clock(),
         random: world.random(),

@@ -53,6 +53,7 @@ impl TestApp {
             installer: world.installer(),
             cluster: world.cluster(),
             connections: Some(world.connections()),
+            events: None,
             operations: world.operations(),
             clock: world.clock(),
             random: world.random(),

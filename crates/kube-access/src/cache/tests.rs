@@ -105,6 +105,37 @@ async fn what_was_read_before_a_right_was_lost_is_old() {
     assert!(cache.behind().is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_namespace_whose_right_is_lost_for_good_does_not_hold_up_the_others() {
+    let (mut source, home) = played(1);
+    let watches = Mutex::new(0);
+    let lost = move || {
+        let status = kube::core::Status::failure("no", "Forbidden").with_code(403);
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status.boxed())))
+    };
+    // The other namespace can be read once, and is refused from then on.
+    let watch: Watch<ConfigMap> = Box::new(move || {
+        let mut watches = watches.lock().unwrap();
+        *watches += 1;
+        let mut object = object("b", 1);
+        object.metadata.namespace = Some("other".to_owned());
+        match *watches {
+            1 => stream::iter([Ok(Event::Init), Ok(Event::InitApply(object)), Ok(Event::InitDone), lost()]).boxed(),
+            _ => stream::iter([lost()]).boxed(),
+        }
+    });
+    source.watches.push(("other".to_owned(), watch));
+    let (cache, _) = start(source);
+    list(&home[0], &[("a", 1)]);
+    let kept = ObjectKey::new("other", "b");
+    cache.until(LIMIT, || cache.get(&kept).is_some()).await.unwrap();
+    tokio::time::sleep(LOST_AFTER / 2).await;
+    assert!(cache.behind().is_some() && cache.get(&kept).is_some(), "it may come back");
+    tokio::time::sleep(LOST_AFTER).await;
+    assert!(cache.get(&kept).is_none() && cache.behind().is_none() && cache.synced().is_ok());
+    assert!(cache.forbidden("other").is_some() && cache.get(&key("a")).is_some());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_seen_was_told_before() {
     let (source, events) = played(1);

@@ -20,8 +20,9 @@ struct Mortal<P: ?Sized> {
 
 /// The ports of a world, called by a process. Clock and chance are no calls.
 pub(super) fn ports(process: &Arc<Process>, world: Ports) -> Ports {
-    let Ports { installer, cluster, connections, operations, clock, random } = world;
+    let Ports { installer, cluster, connections, events, operations, clock, random } = world;
     Ports {
+        events,
         installer: Arc::new(Mortal { process: Arc::clone(process), port: installer }),
         cluster: Arc::new(Mortal { process: Arc::clone(process), port: cluster }),
         connections: connections.map(|port| Arc::new(Mortal { process: Arc::clone(process), port }) as _),

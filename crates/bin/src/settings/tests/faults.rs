@@ -45,8 +45,8 @@ fn a_wrong_text_is_refused_by_the_setting_it_is_for() {
 
 #[test]
 fn a_pod_must_be_able_to_end_while_an_undo_waits_for_it() {
-    check("SERVER_TERMINATION_GRACE", &["5m", "1h"], "shorter than `UNDO_TIMEOUT`");
-    let variables = [("SECRET_KEY", "a-key-for-the-tests-1"), ("SERVER_TERMINATION_GRACE", "1h"), ("UNDO_TIMEOUT", "61m")];
+    check("SERVER_TERMINATION_GRACE", &["151s", "1h"], "half of `UNDO_TIMEOUT`");
+    let variables = [("SECRET_KEY", "a-key-for-the-tests-1"), ("SERVER_TERMINATION_GRACE", "1h"), ("UNDO_TIMEOUT", "2h")];
     assert!(load_with(&variables).is_ok());
 }
 

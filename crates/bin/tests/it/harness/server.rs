@@ -74,6 +74,13 @@ impl Server {
         self.url.strip_prefix("http://").unwrap()
     }
 
+    /// The most memory that it has had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// What it wrote to standard error so far.
     pub(crate) fn logs(&self) -> String {
         self.logs.lock().unwrap().clone()

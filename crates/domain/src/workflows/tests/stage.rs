@@ -83,6 +83,7 @@ impl Script {
             installer: Arc::new(installer(&script, &story)),
             cluster: Arc::new(cluster(&script, &story)),
             connections: script.airflow.then(|| Arc::new(connections(&script, &story)) as Arc<dyn ConnectionStore>),
+            events: None,
             operations: Arc::new(store(&story, &script)),
             clock: Arc::new(clock()),
             random: Arc::new(random()),

@@ -19,6 +19,7 @@ impl World for Memory {
             installer: world.installer(),
             cluster: world.cluster(),
             connections: Some(world.connections()),
+            events: None,
             operations: world.operations(),
             clock: world.clock(),
             random: world.random(),
