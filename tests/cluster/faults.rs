@@ -219,10 +219,7 @@ async fn a_quota_is_told_and_all_is_undone() {
 #[tokio::test]
 async fn somebody_elses_stateful_set_is_refused_and_left_alone() {
     let site = Site::open().await;
-    let mut foreign = stateful_set(RELEASE, "1.0.0");
-    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
-    foreign["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": RELEASE}, "spec": claim}]);
-    site.namespace.apply(&foreign).await;
+    site.namespace.apply(&stateful_set(RELEASE, "1.0.0")).await;
     let runs = |set: &Value| (set["status"]["readyReplicas"] == 1).then_some(());
     site.namespace.until("statefulset", RELEASE, "runs", runs).await;
     let before = site.namespace.find("statefulset", RELEASE).await.unwrap();
@@ -235,12 +232,29 @@ async fn somebody_elses_stateful_set_is_refused_and_left_alone() {
     assert_eq!((&after["metadata"]["uid"], &after["spec"]), (&before["metadata"]["uid"], &before["spec"]));
     assert!(Helm::new(HelmVersion::V4, &site.namespace).list().await.is_empty());
     drop(site.service.delete(&path(RELEASE)).await.expect(404));
-    let claim = site.namespace.find("persistentvolumeclaim", &format!("{RELEASE}-{RELEASE}-0")).await.unwrap();
-    assert_eq!(claim["metadata"]["deletionTimestamp"], Value::Null, "its data is somebody's");
     site.namespace.delete("statefulset", RELEASE).await;
     // Its pod ends a moment after it.
     let deployed = async || (site.service.post("/api/v1/deployments", &body(PROJECT)).await.status == 200).then_some(());
     until("without it there is room", deployed).await;
+}
+
+/// The same with a claim of the name that ours would have: it holds the name, and is not deleted with anything.
+#[tokio::test]
+async fn somebody_elses_claim_of_our_name_is_left_alone() {
+    let site = Site::open().await;
+    let mut foreign = stateful_set(RELEASE, "1.0.0");
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    foreign["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": RELEASE}, "spec": claim}]);
+    site.namespace.apply(&foreign).await;
+    let runs = |set: &Value| (set["status"]["readyReplicas"] == 1).then_some(());
+    site.namespace.until("statefulset", RELEASE, "runs", runs).await;
+    let deployed = deploy(&site.service, &body(PROJECT)).await;
+    let ours = deployed["release_name"].as_str().unwrap();
+    assert!(ours.starts_with(RELEASE) && ours != RELEASE, "{deployed}");
+    drop(site.service.delete(&path(RELEASE)).await.expect(404));
+    drop(site.service.delete(&path(ours)).await.expect(200));
+    let claim = site.namespace.find("persistentvolumeclaim", &format!("{RELEASE}-{RELEASE}-0")).await.unwrap();
+    assert_eq!(claim["metadata"]["deletionTimestamp"], Value::Null, "its data is somebody's");
 }
 
 #[tokio::test]

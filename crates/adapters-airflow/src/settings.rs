@@ -87,7 +87,9 @@ impl AirflowSettings {
 impl Base {
     fn parse(text: &str) -> Result<Self, SetupError> {
         let refused = |why: &str| Err(SetupError::new("AIRFLOW_URL", why));
-        let url = Url::parse(text.trim()).map_err(|error| SetupError::new("AIRFLOW_URL", format!("is no address: {error}")))?;
+        let url = Url::parse(text.trim()).map_err(|error| {
+            SetupError::new("AIRFLOW_URL", format!("must be an address such as `https://airflow.example.com`: {error}"))
+        })?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return refused("must begin with `http://` or `https://`");
         }

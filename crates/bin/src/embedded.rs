@@ -22,9 +22,9 @@ impl Token {
         Self { secret: set.cloned().unwrap_or_else(|| SystemRandom.secret()), made: set.is_none() }
     }
 
-    /// What a shell puts in its place: a token that somebody chose is not printed.
+    /// What stands for it in the greeting: a token that somebody chose is not printed, and only they know where they wrote it.
     fn shown(&self) -> &str {
-        if self.made { self.secret.expose_secret() } else { "$SECRET_KEY" }
+        if self.made { self.secret.expose_secret() } else { "<your SECRET_KEY>" }
     }
 }
 

@@ -61,7 +61,8 @@ fn allow(methods: &[&str]) -> &'static str {
 /// The answer of a path to a method that it does not have.
 pub(crate) fn method_not_allowed(allowed: HeaderValue) -> actix_web::Route {
     actix_web::web::to(move |request: HttpRequest| {
-        let message = format!("{} is not a method of `{}`", request.method(), request.path());
+        let known = allowed.to_str().unwrap_or_default();
+        let message = format!("{} is not a method of `{}`, which has {known}", request.method(), request.path());
         let error = ApiError::new(ErrorCode::MethodNotAllowed, message).with_header(header::ALLOW, allowed.clone());
         async move { error.error_response() }
     })

@@ -61,7 +61,7 @@ fn filter(level: LogLevel) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
             return true;
         }
         let limit = if metadata.is_span() { spans } else { level };
-        *metadata.level() <= limit.min(most_of(metadata.target()))
+        metadata.target() != RETOLD && *metadata.level() <= limit.min(most_of(metadata.target()))
     };
     FilterFn::new(enabled).with_max_level_hint(LevelFilter::from_level(spans))
 }
@@ -81,6 +81,9 @@ fn most_of(target: &str) -> LogLevel {
 
 /// What these warn of is the text of answers that they do not understand, and that may be a Secret; or a refusal that we tell ourselves.
 const TELLTALES: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
+
+/// Each failed connection, without saying where to; our own lines say that, and what it means.
+const RETOLD: &str = "kube_client::client::builder";
 
 #[cfg(test)]
 mod tests;

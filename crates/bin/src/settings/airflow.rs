@@ -28,12 +28,20 @@ pub(super) fn read(reader: &mut Reader, workflows: Option<&Settings>) -> Result<
         }
         return Err(reader.fault(AIRFLOW_URL.name, &format!("is required beside {}", idle.join(", "))));
     };
-    let user = user.ok_or_else(|| reader.fault(AIRFLOW_USER.name, "is required beside AIRFLOW_URL"));
-    let password = password.ok_or_else(|| reader.fault(AIRFLOW_PASSWORD.name, "is required beside AIRFLOW_URL"));
+    let given = user.is_some() && password.is_some();
+    for (is_given, setting) in [(user.is_some(), AIRFLOW_USER), (password.is_some(), AIRFLOW_PASSWORD)] {
+        if !is_given {
+            reader.fault(setting.name, "is required beside AIRFLOW_URL");
+        }
+    }
     let Some(workflows) = workflows else { return Err(Noted) };
-    let settings = AirflowSettings { url, user: user?, password: password?, ca_certificates, namespace: workflows.home().clone() };
+    // What is missing stands for something good, so that the rest is looked at all the same.
+    let user = user.unwrap_or_else(|| "missing".to_owned());
+    let password = password.unwrap_or_else(|| SecretString::from("missing"));
+    let settings = AirflowSettings { url, user, password, ca_certificates, namespace: workflows.home().clone() };
     match settings.check() {
-        Ok(()) => Ok(Some(settings)),
+        Ok(()) if given => Ok(Some(settings)),
+        Ok(()) => Err(Noted),
         Err(error) => Err(reader.fault(error.variable, &error.message)),
     }
 }

@@ -11,7 +11,8 @@ pub(crate) fn help() -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "  {}{}\n{}", setting.name, shown_default(setting, "", "  "), wrapped(setting.doc));
     }
-    text.push_str("\nSECRET_KEY_FILE and SECRET_KEY_PREVIOUS_FILE name files with these values instead.\n");
+    let secrets: Vec<_> = TABLE.iter().filter(|setting| setting.is_secret()).map(|setting| format!("{}_FILE", setting.name)).collect();
+    let _ = writeln!(text, "\n{} name files with these values instead.", secrets.join(", "));
     text.push_str("Times are written 30m, 1h, 25s or 250ms; a number without a unit counts seconds.\n");
     text
 }

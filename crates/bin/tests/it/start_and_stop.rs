@@ -26,7 +26,7 @@ async fn without_any_setting_it_prints_where_it_is_a_token_and_a_call_that_works
 async fn a_token_that_was_chosen_is_not_printed() {
     let server = Server::start();
     assert!(!server.greeting().contains(TOKEN));
-    assert_eq!(server.greeted("Token"), "$SECRET_KEY");
+    assert_eq!(server.greeted("Token"), "<your SECRET_KEY>");
     server.get("/api/v1/deployments").await.expect(200);
 }
 

@@ -47,8 +47,9 @@ impl ApiError {
 
     /// A 422 with all that is wrong, by field or parameter.
     pub(crate) fn invalid(problems: BTreeMap<String, Vec<String>>) -> Self {
-        let fields = problems.keys().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
-        Self::new(ErrorCode::ValidationFailed, format!("not valid: {fields}; `details.validation_errors` says why"))
+        // With the reasons, since a CI log often shows nothing else.
+        let fields = problems.iter().map(|(field, reasons)| format!("`{field}` {}", reasons.join(", "))).collect::<Vec<_>>().join("; ");
+        Self::new(ErrorCode::ValidationFailed, format!("not valid: {fields}"))
             .with_details(|details| details.validation_errors = Some(problems))
     }
 

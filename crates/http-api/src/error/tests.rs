@@ -80,6 +80,6 @@ async fn a_failed_operation_shows_its_step_and_its_undo() {
 async fn all_that_is_not_valid_is_named() {
     let problems = BTreeMap::from([("tag".to_owned(), vec!["too long".to_owned()]), ("domain".to_owned(), vec!["empty".to_owned()])]);
     let body = body_of(&ApiError::invalid(problems)).await;
-    assert_eq!(body["message"], "not valid: `domain`, `tag`; `details.validation_errors` says why");
+    assert_eq!(body["message"], "not valid: `domain` empty; `tag` too long");
     assert_eq!(body["details"]["validation_errors"], json!({ "tag": ["too long"], "domain": ["empty"] }));
 }

@@ -44,7 +44,11 @@ impl Gate for Limiter {
         };
         self.used.check_key(&actor).map_err(|not_yet| {
             let wait = not_yet.wait_time_from(self.clock.now());
-            ApiError::new(ErrorCode::RateLimited, "too many requests with this token").with_retry_after(whole_seconds(wait))
+            ApiError::new(
+                ErrorCode::RateLimited,
+                "too many requests with this token: wait as long as `Retry-After` says, or raise `REQUESTS_PER_SECOND`",
+            )
+            .with_retry_after(whole_seconds(wait))
         })
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod deployments;
 mod events;
 mod failures;
+mod fields;
 mod framework;
 mod listing;
 mod operations;

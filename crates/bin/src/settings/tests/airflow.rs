@@ -32,7 +32,7 @@ fn what_is_missing_or_has_no_effect_is_told() {
 #[test]
 fn an_address_or_a_file_that_cannot_be_used_is_told() {
     let with = |url: &'static str| [("AIRFLOW_URL", url), LOGIN[1], LOGIN[2]];
-    check(&with("airflow"), "AIRFLOW_URL", "is no address");
+    check(&with("airflow"), "AIRFLOW_URL", "must be an address");
     check(&with("http://admin:CANARY@airflow"), "AIRFLOW_URL", "must not hold a login");
     check(&with("http://airflow/api/v1"), "AIRFLOW_URL", "without `/api/…`");
     check(&[&LOGIN[..], &[("AIRFLOW_CA_FILE", "/nowhere/ca.pem")]].concat(), "AIRFLOW_CA_FILE", "cannot be read");

@@ -46,7 +46,10 @@ async fn requests_above_the_limit_are_told_when_to_come_back() {
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     let seconds: u32 = header(&response, "retry-after").unwrap().parse().unwrap();
     assert!((3590..=3600).contains(&seconds), "{seconds}");
-    assert_eq!(check_error(response, "rate_limited").await, "too many requests with this token");
+    assert_eq!(
+        check_error(response, "rate_limited").await,
+        "too many requests with this token: wait as long as `Retry-After` says, or raise `REQUESTS_PER_SECOND`"
+    );
 }
 
 #[actix_web::test]
