@@ -68,7 +68,8 @@ pub fn judge(state: &ServerState, without_pod: Option<Timestamp>, patience: &Pat
     let pods = || state.pods.iter().filter(|pod| !pod.terminating);
     if pods().any(|pod| !pod.ready && pod.revision != set.update_revision) {
         let waiting = Waiting::for_("replacing a pod of the previous revision that is not ready");
-        return Verdict::Waiting(Waiting { delete_broken_pods: true, ..waiting });
+        // A deletion that met somebody else's write shows no change: it is tried again.
+        return Verdict::Waiting(Waiting { delete_broken_pods: true, look_again_in: Some(DELETE_AGAIN), ..waiting });
     }
     let mut verdict = None;
     for pod in pods().filter(|pod| pod.revision == set.update_revision) {
@@ -138,6 +139,8 @@ enum ContainerVerdict {
 const BAD_IMAGE: &[&str] = &["InvalidImageName", "ErrImageNeverPull"];
 /// Reasons of a pull that may pass (registry away, credentials just made) and may not.
 const PULL_ERRORS: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"];
+/// Between two tries to delete a broken pod.
+const DELETE_AGAIN: Duration = Duration::from_secs(1);
 /// A container that ran for so long before it ended is in no crash loop, however often it was restarted in its life: the kubelet forgets its
 /// crashes too (`MaxContainerBackOff` and its reset, https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
 const LONG_RUN: Duration = Duration::from_secs(600);

@@ -145,7 +145,9 @@ fn a_refused_pod_names_quota_or_admission() {
 #[test]
 fn a_broken_pod_of_an_older_revision_has_to_be_deleted_but_not_twice() {
     let mut state = server("r2", Some(pod("r1", waiting("ImagePullBackOff"))));
-    assert!(still_waiting(&state, later(3600)).delete_broken_pods, "its trouble is not that of the new revision");
+    let waiting = still_waiting(&state, later(3600));
+    assert!(waiting.delete_broken_pods, "its trouble is not that of the new revision");
+    assert!(waiting.look_again_in.is_some(), "a deletion that came to nothing is tried again");
     state.pods[0].terminating = true;
     assert!(!still_waiting(&state, later(3600)).delete_broken_pods);
 }
