@@ -4,12 +4,18 @@ use std::path::Path;
 
 use dbt_controller_tests::{Account, Namespace};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 /// What can be left out of the shipped Role: resource by resource.
 pub(crate) const OPTIONAL: [&str; 3] = ["events", "pods/log", "leases"];
 
 /// The rules of the shipped Role.
 pub(crate) async fn shipped(namespace: &Namespace) -> Vec<Value> {
+    static RULES: OnceCell<Vec<Value>> = OnceCell::const_new();
+    RULES.get_or_init(|| read(namespace)).await.clone()
+}
+
+async fn read(namespace: &Namespace) -> Vec<Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/role.yaml");
     // kubectl reads YAML, so nobody else has to.
     let role = namespace.run(&["create", "--dry-run=client", "--output", "json", "--filename", file.to_str().unwrap()]).await.unwrap();

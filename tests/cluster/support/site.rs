@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use dbt_controller_tests::{Helm, HelmVersion, Namespace, Service, until};
+use dbt_controller_tests::{Account, Helm, HelmVersion, Namespace, Service, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::role;
 
 /// The kinds of which a deployment has objects.
 const KINDS: &str = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,ingresses,persistentvolumeclaims";
@@ -15,11 +17,11 @@ pub(crate) struct Site {
     // Ends before its namespace goes.
     pub(crate) service: Service,
     pub(crate) namespace: Namespace,
-    _files: TempDir,
+    _account: Account,
 }
 
 impl Site {
-    /// Opens one whose service may do everything.
+    /// Opens one whose service may do what the shipped Role says, and no more.
     pub(crate) async fn open() -> Self {
         Self::open_with(&[]).await
     }
@@ -27,9 +29,9 @@ impl Site {
     /// The same with further settings.
     pub(crate) async fn open_with(settings: &[(&str, &str)]) -> Self {
         let namespace = Namespace::create().await;
-        let files = TempDir::new().unwrap();
-        let service = serve(&namespace, &admin(&namespace, &files), settings).await;
-        Self { service, namespace, _files: files }
+        let account = role::account(&namespace, role::shipped(&namespace).await).await;
+        let service = serve(&namespace, account.kubeconfig_file(), settings).await;
+        Self { service, namespace, _account: account }
     }
 
     /// Deploys, and returns the `details` of the answer.

@@ -16,6 +16,7 @@ use dbt_controller_port_contracts::fixtures::{self, RequestBuilder};
 use dbt_controller_tests::{Helm, HelmVersion, Namespace, until};
 use serde_json::Value;
 
+use super::role;
 use crate::client::{WallClock, client};
 
 /// What the log of every failing server shows.
@@ -23,8 +24,8 @@ pub(crate) const CANARY: &str = "CANARY-git-password";
 /// For how long an image may fail to be pulled.
 pub(crate) const PULL_ERROR_WINDOW: Duration = Duration::from_secs(3);
 
-/// What is left of a namespace in which nobody has deployed anything.
-const BARE: &[&str] = &["configmap/kube-root-ca.crt", "serviceaccount/default"];
+/// What is left of a namespace in which nobody has deployed anything: what every one has, and our account.
+const BARE: &[&str] = &["configmap/kube-root-ca.crt", "serviceaccount/controller", "serviceaccount/default"];
 /// The kinds of which deployments have objects.
 const KINDS: &str = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims,ingresses";
 
@@ -86,7 +87,9 @@ impl Stage {
             ..Settings::new(names[0].clone())
         };
 
-        let client = client(namespace.plane().kubeconfig()).await;
+        // With what the shipped Role lets it do, and no more.
+        let account = role::account(&namespace, role::shipped(&namespace).await).await;
+        let client = client(account.kubeconfig()).await;
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
         let cluster = Arc::new(KubeCluster::start(client.clone(), &names, Arc::clone(&clock)));
         let barrier = Arc::clone(&cluster) as Arc<dyn Barrier>;
