@@ -47,6 +47,21 @@ pub(crate) fn start(command: &mut Command, folder: &Path, name: &str) -> anyhow:
     Ok(())
 }
 
+/// A command that begins again when its program ends by itself, as whoever runs it elsewhere sees to. One that ends in its first seconds is
+/// not begun again: what is wrong there is wrong the next time too.
+pub(crate) fn kept(command: &Command) -> Command {
+    const AGAIN: &str = r#"
+while begin=$(date +%s); "$@"; code=$?; [ $(($(date +%s) - begin)) -ge 3 ]; do echo "it ended with $code and begins again"; done
+exit $code"#;
+    let mut kept = Command::new("/bin/sh");
+    kept.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        kept.current_dir(folder);
+    }
+    kept.args(["-c", AGAIN, "sh"]).arg(command.get_program()).args(command.get_args());
+    kept
+}
+
 /// Whether it was started in this folder since the folder was made.
 pub(crate) fn was_started(folder: &Path, name: &str) -> bool {
     log(folder, name).exists()

@@ -74,7 +74,9 @@ impl Instance {
         variables.extend(options.variables.iter().cloned());
         let instance = Self { folder, description: Description { kind, home, url, variables } };
         instance.write_description()?;
-        process::start(instance.server_command().args(server(options, port)), &instance.folder, SERVER)?;
+        // Python ends by signal 11 once in a while under parallel calls to a database in SQLite (seen with 3.3.2, in libpython).
+        let mut command = process::kept(instance.command("airflow").args(server(options, port)));
+        process::start(&mut command, &instance.folder, SERVER)?;
         let ready = instance.wait(give_up);
         if ready.is_err() {
             // The first error is the one that tells something.
@@ -112,17 +114,6 @@ impl Instance {
         let Description { kind, home, variables, .. } = &self.description;
         let mut command = Command::new(program(*kind, name));
         command.env_clear().env("HOME", home).envs(settings::variables(*kind, home)).envs(variables.iter().cloned());
-        command
-    }
-
-    /// The server, begun again when a fault of memory ends it: Python does so once in a while under parallel calls to a database in SQLite
-    /// (seen with 3.3.2, signal 11 in libpython), and nothing that is tested here.
-    fn server_command(&self) -> Command {
-        const AGAIN: &str = r#"while "$@"; [ $? -eq 139 ]; do echo "a fault of memory ended it; it begins again"; done"#;
-        let airflow = self.command("airflow");
-        let mut command = Command::new("/bin/sh");
-        command.env_clear().envs(airflow.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.args(["-c", AGAIN, "sh"]).arg(airflow.get_program());
         command
     }
 

@@ -110,7 +110,8 @@ impl Instance {
         access::write_kubeconfigs(folder, &format!("https://127.0.0.1:{}", ports.apiserver))?;
         self.wait("the apiserver is ready", interrupt, || self.answers(&["get", "--raw", "/readyz"]))?;
         process::start(&mut programs::controller_manager(folder), folder, "kube-controller-manager")?;
-        process::start(&mut programs::scheduler(folder), folder, "kube-scheduler")?;
+        // It ends itself when its cache and the cluster differ, as after a restart of the API server, and counts on being started again.
+        process::start(&mut process::kept(&programs::scheduler(folder)), folder, "kube-scheduler")?;
         process::start(&mut programs::kwok(folder, ports, &stages()?), folder, "kwok")?;
         let objects = programs::definitions().join("objects.yaml");
         self.wait("the node and the storage classes are made", interrupt, || self.answers(&["apply", "-f", &objects.to_string_lossy()]))?;
