@@ -52,9 +52,9 @@ impl Call {
         let segments: Vec<&str> = head.uri.path().split('/').filter(|segment| !segment.is_empty()).collect();
         match segments.as_slice() {
             ["api", "v1", "namespaces", _, rest @ ..] if !rest.is_empty() => Self::of_kubernetes(&head.method, rest, query, body),
-            ["apis", _, _, "namespaces", _, rest @ ..] => Self::of_kubernetes(&head.method, rest, query, body),
             // Written behind everything else, at no certain moment.
             ["apis", "events.k8s.io", ..] => Self::new(Kind::Event, "tells by an Event"),
+            ["apis", _, _, "namespaces", _, rest @ ..] => Self::of_kubernetes(&head.method, rest, query, body),
             ["apis", "authorization.k8s.io", ..] => Self::new(Kind::Rights, "asks for rights"),
             ["api", "v1" | "v2", "version" | "health" | "monitor", ..] | ["version" | "health" | "readyz" | "livez"] => {
                 Self::new(Kind::Probe, "probes")

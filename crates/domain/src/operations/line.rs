@@ -9,8 +9,7 @@ use super::records::{Known, update};
 use super::run::{Run, Stop};
 use super::{Ending, records::Change};
 use crate::model::{
-    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationKind, OperationRecord, OperationView, Phase, Success,
-    UndoOutcome,
+    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationKind, OperationRecord, OperationView, Phase, Success, UndoOutcome,
 };
 use crate::ports::{Fence, StoreError};
 use tokio::time::Instant;
@@ -192,7 +191,7 @@ async fn finish(
     };
     let mut pause = Duration::from_millis(250);
     let closed = loop {
-        match run.close(write, |record| found_finished(record, &run.info.id, &next)).await {
+        match run.close(write, |record| found_finished(record, finished, &next)).await {
             // Everything but this last note is done. It is worth waiting for the store, as long as the lock may still be ours.
             Err(error) if pause < engine.limits.lock_stale_after => {
                 tracing::warn!(operation.id = %run.info.id, %error, "the end of the operation is not written yet");
@@ -211,15 +210,16 @@ async fn finish(
     Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|promoted| !promoted.released && promoted.holder == next)))
 }
 
-/// After a lost answer: whether this operation's end is written already, and if so, renews the claim of the next one.
-fn found_finished(record: &mut OperationRecord, id: &OperationId, next: &HolderId) -> Change<bool> {
+/// After a lost answer: whether this very end is written already, and if so, renews the claim of the next one. Whoever took the operation over
+/// may have written another, and then it is theirs that counts.
+fn found_finished(record: &mut OperationRecord, finished: &FinishedOperation, next: &HolderId) -> Change<bool> {
     // Looked for first: the end of some operations is not kept.
     match record.running.as_mut().filter(|running| running.holder == *next) {
         Some(running) => {
             running.renewal += 1;
             Change::Write(true)
         }
-        None => Change::Leave(record.finished(id).is_some()),
+        None => Change::Leave(record.finished(&finished.info.id).is_some_and(|written| **written == *finished)),
     }
 }
 
@@ -267,4 +267,27 @@ pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord
     }
     engine.spawn_line(changed.known, changed.sent, how);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::OperationInfo;
+    use crate::test_support::{deploy_task, identity, now, queued};
+
+    fn finished(info: &OperationInfo, outcome: Result<Success, Failure>) -> FinishedOperation {
+        FinishedOperation { info: info.clone(), started_at: None, finished_at: now(), outcome, debts: Vec::new(), events: Vec::new() }
+    }
+
+    #[test]
+    fn an_end_that_somebody_else_wrote_is_not_ours() {
+        let info = queued("op-1", &identity(), deploy_task()).info;
+        let ours = finished(&info, Ok(Success::Settled));
+        let theirs = finished(&info, Err(Failure::new(FailureCode::Interrupted, "taken over")));
+        let next = HolderId("next".to_owned());
+        for (written, is_ours) in [(&ours, true), (&theirs, false)] {
+            let mut record = OperationRecord { finished: vec![Arc::new(written.clone())], ..OperationRecord::empty(info.key.clone()) };
+            assert!(matches!(found_finished(&mut record, &ours, &next), Change::Leave(found) if found == is_ours), "{written:?}");
+        }
+    }
 }
