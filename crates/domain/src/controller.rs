@@ -292,6 +292,7 @@ impl Controller {
 
     /// Submits operations for servers that do not know yet what their DAGs are doing, beginning after this one. Returns the last of them.
     async fn let_follow(&self, mut changed: Vec<ReleaseKey>, after: Option<ReleaseKey>) -> Option<ReleaseKey> {
+        changed.sort();
         let first = changed.iter().position(|key| Some(key) > after.as_ref()).unwrap_or_default();
         changed.rotate_left(first);
         let mut last = after;

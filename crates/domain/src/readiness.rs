@@ -142,7 +142,7 @@ const PULL_ERRORS: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnav
 /// Between two tries to delete a broken pod.
 const DELETE_AGAIN: Duration = Duration::from_secs(1);
 /// A container that ran for so long before it ended is in no crash loop, however often it was restarted in its life: the kubelet forgets its
-/// crashes too (`MaxContainerBackOff` and its reset, https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
+/// crashes too (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy).
 const LONG_RUN: Duration = Duration::from_secs(600);
 /// Reasons that the container cannot be made as it is written.
 const CONFIG_ERRORS: &[&str] = &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"];

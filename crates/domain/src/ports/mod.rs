@@ -1,6 +1,6 @@
 //! The ports: what the domain needs from the outside, each method's contract in its doc comment.
 //!
-//! Adapters translate and nothing else. The crate `port-contracts` holds one test suite per port, run against every adapter.
+//! Adapters translate and nothing else. The crate `port-contracts` holds one test suite per large port, run against every adapter.
 //!
 //! Rules for every method of every port:
 //! - It ends: an adapter MUST give up a single outgoing call after [`Fence::call_limit`] (reads: 10 s) and return `Unavailable`.

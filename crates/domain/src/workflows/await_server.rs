@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::call::{Halt, call};
 use super::{Workflows, faults};
 use crate::model::{
-    Claim, Failure, FailureCode, Phase, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState,
+    Failure, FailureCode, Phase, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState,
 };
 use crate::operations::Run;
 use crate::ports::InstallerError;
@@ -133,25 +133,6 @@ impl Workflows {
                 }
             }
         }
-    }
-
-    /// The claims that may be deleted with a release: none while somebody else's StatefulSet stands in the place of its own, for a claim is told
-    /// by its name.
-    pub(super) async fn own_claims(
-        &self,
-        run: &Run,
-        release: &ReleaseKey,
-        server: &ServerKey,
-        deadline: Instant,
-    ) -> Result<Vec<Claim>, Halt> {
-        let cluster = &self.ports.cluster;
-        let state = call(run, deadline, || cluster.server(server)).await;
-        let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-        if state.is_somebody_elses(release) {
-            return Ok(Vec::new());
-        }
-        let claims = call(run, deadline, || cluster.claims(server)).await;
-        claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))
     }
 
     /// Resolves when the release is no longer as it has to be for the wait to make sense.

@@ -124,7 +124,6 @@ impl Workflows {
                 changed.push(release.key.clone());
             }
         }
-        changed.sort();
         Ok(changed)
     }
 

@@ -190,10 +190,8 @@ async fn delete_claims(
 ) -> Result<Vec<String>, Halt> {
     run.phase(Phase::Claims, "deleting the claims");
     let cluster = &workflows.ports.cluster;
-    let claims = match workflows.own_claims(run, key, server, deadline).await {
-        Err(Halt::Failed(failure)) => return Err(failure.at(Phase::Claims).into()),
-        other => other?,
-    };
+    let claims = call(run, deadline, || workflows.own_claims(key, server)).await;
+    let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Claims)))?;
     let names: Vec<String> = claims.into_iter().map(|claim| claim.name).collect();
     if names.is_empty() {
         return Ok(names);

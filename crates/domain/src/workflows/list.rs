@@ -105,10 +105,8 @@ impl Workflows {
         // Under any other name they would be somebody else's, who has a right to what `helm uninstall` keeps.
         for key in keys.into_iter().filter(|key| key.name.as_str().starts_with(ReleaseName::PREFIX)) {
             let objects = self.ports.installer.objects(&key).await.map_err(|error| faults::of_installer(&error))?;
-            let server = server_of(&key, None);
-            let state = self.ports.cluster.server(&server).await.map_err(|error| faults::of_cluster(&error))?;
-            let claims = self.ports.cluster.claims(&server).await.map_err(|error| faults::of_cluster(&error))?;
-            if !objects.is_empty() || (!claims.is_empty() && !state.is_somebody_elses(&key)) {
+            let claims = self.own_claims(&key, &server_of(&key, None)).await.map_err(|error| faults::of_cluster(&error))?;
+            if !objects.is_empty() || !claims.is_empty() {
                 return Ok(Some(key));
             }
         }

@@ -2,6 +2,7 @@
 
 mod await_server;
 mod call;
+mod claims;
 mod connect;
 mod dags;
 mod delete;

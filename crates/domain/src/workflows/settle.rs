@@ -99,7 +99,10 @@ async fn pay_claim(
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
     let (server, names) = (ServerKey { namespace: key.namespace.clone(), name: server.clone() }, [name.to_owned()]);
-    let own = workflows.own_claims(run, key, &server, deadline).await?;
+    let own = match stop_of(call(run, deadline, || workflows.own_claims(key, &server)).await)? {
+        Ok(own) => own,
+        Err(error) => return Ok(Err(error)),
+    };
     if !own.iter().any(|claim| claim.name == name) {
         return Ok(Ok(()));
     }

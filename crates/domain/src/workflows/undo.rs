@@ -241,11 +241,10 @@ impl Deploy<'_> {
                 Halt::Failed(failure) => left.sentences.push(failure.message),
             }
         }
-        let claims = match self.workflows.own_claims(self.run, key, &self.server, deadline).await {
+        let claims = match stop_of(insist(self.run, deadline, || self.workflows.own_claims(key, &self.server)).await)? {
             Ok(claims) => claims,
-            Err(Halt::Stop(stop)) => return Err(stop),
-            Err(Halt::Failed(failure)) => {
-                left.sentences.push(format!("claims are not looked for: {}", failure.message));
+            Err(error) => {
+                left.sentences.push(format!("claims are not looked for: {error}"));
                 return Ok(());
             }
         };

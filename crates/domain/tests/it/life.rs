@@ -392,3 +392,19 @@ async fn a_connection_that_an_undo_could_not_delete_gets_the_login_of_the_server
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     assert_eq!(stage.world.airflow().login(&id).unwrap(), login);
 }
+
+/// A watch that breaks for a moment while an undo looks for its claims: nothing would remember them.
+#[tokio::test(start_paused = true)]
+async fn an_undo_waits_for_the_claims_that_it_has_to_delete() {
+    let stage = Stage::new();
+    // More often than a step that can be undone is tried again, and not before the undo removes the release.
+    let breaks = async {
+        while stage.world.calls().count(Call::InstallerUninstall) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        stage.world.faults().plan(Fault::new(Call::ClusterClaims, 1, FaultKind::Fail).times(8));
+    };
+    let failure = tokio::join!(stage.deploy(main_request("missing-1")), breaks).0.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{failure}");
+    stage.assert_nothing_left();
+}
