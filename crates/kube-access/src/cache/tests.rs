@@ -6,6 +6,7 @@ use futures_util::stream;
 use k8s_openapi::api::core::v1::ConfigMap;
 use tokio::sync::mpsc;
 
+use super::feed::{LOST_AFTER, PAGE_LIMIT};
 use super::*;
 
 type Events = mpsc::UnboundedSender<watcher::Result<Event<ConfigMap>>>;
