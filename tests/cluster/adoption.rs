@@ -220,7 +220,7 @@ async fn other_peoples_releases_are_listed_and_never_touched() {
     let object = |name: &str| json!([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}}]);
     let rivals = [(HelmVersion::V3, name("shop"), "other"), (HelmVersion::V4, "airflow".to_owned(), "dbt-server-market-main")];
     for (helm, release, config_map) in &rivals {
-        install(&stage, *helm, release, &object(config_map)).await;
+        install(stage.helm(*helm), release, &object(config_map)).await;
         until_listed(&stage, release).await;
     }
     let before = stage.namespace.list("configmaps", "app.kubernetes.io/name=raw").await;

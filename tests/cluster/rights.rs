@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use dbt_controller_tests::{Account, Namespace, Service, until};
+use dbt_controller_tests::{Account, HelmVersion, Namespace, Service, stateful_set, until};
 use serde_json::{Value, json};
 
+use crate::support::replaced::install;
 use crate::support::role;
-use crate::support::site::{body, body_with, deploy, inventory, path, serve, settings, until_nothing_is_left};
+use crate::support::site::{Site, body, body_with, deploy, inventory, path, serve, settings, until_nothing_is_left};
 
 const RELEASE: &str = "dbt-server-test-project-main";
 const PROJECT: &str = "test-project";
@@ -148,4 +149,31 @@ async fn a_namespace_with_no_rights_at_all_is_told_and_does_not_stop_the_others(
     assert!(failed["message"].as_str().unwrap().contains(other.name()), "{failed:#}");
     let listed = service.get("/api/v1/deployments").await.expect(200).json();
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["name"]), (1, &json!(RELEASE)), "{listed:#}");
+}
+
+#[tokio::test]
+async fn a_release_whose_objects_may_not_all_be_read_is_left_whole() {
+    let site = Site::open().await;
+    let helm = site.helm(HelmVersion::V4);
+    let mut set = stateful_set("others", "1.0.0");
+    for labelled in ["/metadata", "/spec/template/metadata", "/spec/selector"] {
+        let labels = if labelled == "/spec/selector" { "matchLabels" } else { "labels" };
+        set.pointer_mut(labelled).unwrap()[labels] = json!({"app": "fastbi-dbt-project-runner"});
+    }
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "others"},
+        "spec": {"podSelector": {}},
+    });
+    install(&helm, "others", &json!([set, policy])).await;
+    let is_listed = async || (site.service.get(&path("others")).await.status == 200).then_some(());
+    until("the release is seen", is_listed).await;
+
+    let failed = site.service.delete(&path("others")).await.expect(500).json();
+    assert_eq!(failed["details"]["code"], "cluster_forbidden", "{failed:#}");
+    assert!(failed["message"].as_str().unwrap().contains(r#"cannot get resource "networkpolicies""#), "{failed:#}");
+    assert_eq!(helm.status("others").await["info"]["status"], "deployed");
+    let left = inventory(&site.namespace).await;
+    assert!(left.contains("StatefulSet/others"), "{left:?}");
 }

@@ -1,6 +1,7 @@
 //! The adapters of the two ports that speak to Kubernetes alone, under an account that has the shipped Role and nothing more.
 
 mod cluster;
+mod deleting;
 mod lease;
 mod operations;
 mod rights;

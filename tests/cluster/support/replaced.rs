@@ -9,7 +9,7 @@ use dbt_controller_adapters_memory::ForeignConnection;
 use dbt_controller_domain::model::{DeployRequest, ReleaseKey};
 use dbt_controller_domain::naming::ConnectionId;
 use dbt_controller_port_contracts::fixtures;
-use dbt_controller_tests::HelmVersion;
+use dbt_controller_tests::{Helm, HelmVersion};
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ impl Maker {
         });
         let project = request.identity.project().as_str();
         let manifests = manifests(key.name.as_str(), &server, project, &self.secret.holding(&secret));
-        install(stage, self.helm, key.name.as_str(), &manifests).await;
+        install(stage.helm(self.helm), key.name.as_str(), &manifests).await;
         let known = ForeignConnection::of_replaced_service(connection.clone(), key.clone(), &url, &login);
         stage.airflow.plant(known);
         Replaced { key, server, connection, url }
@@ -107,13 +107,13 @@ impl SecretField {
 }
 
 /// Installs a release whose objects are these, by a chart that is no dbt server's.
-pub(crate) async fn install(stage: &Stage, helm: HelmVersion, release: &str, manifests: &Value) {
+pub(crate) async fn install(helm: &Helm, release: &str, manifests: &Value) {
     let folder = TempDir::new().unwrap();
     let values = folder.path().join("values.json");
     fs::write(&values, json!({"manifests": manifests}).to_string()).unwrap();
     let chart = chart(&folder);
     let arguments = ["upgrade", "--install", release, chart.to_str().unwrap(), "--values", values.to_str().unwrap()];
-    stage.helm(helm).run(&arguments).await;
+    helm.run(&arguments).await;
 }
 
 /// Writes the chart into a folder.

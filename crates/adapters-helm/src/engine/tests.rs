@@ -1,4 +1,5 @@
-//! What cannot be brought about on a real control plane: another's object that appears between the look at it and the apply.
+//! What cannot be brought about on a real control plane: another's object that appears between the look at it and the apply, and a look while
+//! nothing is known yet.
 
 use std::sync::Mutex;
 
@@ -11,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::claim::Claim;
-use super::hand::Hand;
+use super::hand::{Hand, Target};
 use super::revision::Entry;
 use super::*;
 use crate::controller::Operation;
@@ -22,12 +23,17 @@ use crate::record::{Draft, Record, RecordKey, Stamp};
 #[derive(Clone)]
 struct FakeApi {
     metadata: Value,
+    /// Its lists never come, so that nothing is known of any kind.
+    never_lists: bool,
     patched: Arc<Mutex<Vec<Value>>>,
 }
 
+/// The path of the Service that is applied.
+const SERVICE: &str = "/api/v1/namespaces/ns/services/a";
+
 impl FakeApi {
     fn new(metadata: Value) -> Self {
-        Self { metadata, patched: Arc::default() }
+        Self { metadata, never_lists: false, patched: Arc::default() }
     }
 
     fn client(&self) -> Client {
@@ -42,15 +48,21 @@ impl FakeApi {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
         let answer = match *request.method() {
             Method::GET if request.uri().query().is_some_and(|query| query.contains("watch=true")) => std::future::pending().await,
+            Method::GET if request.uri().path() == SERVICE => self.metadata(),
+            Method::GET if self.never_lists => std::future::pending().await,
             Method::GET => json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": [] }),
             Method::PATCH => {
                 let body = request.into_body().collect_bytes().await?;
                 self.patched.lock().unwrap().push(serde_json::from_slice(&body)?);
-                json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": self.metadata })
+                self.metadata()
             }
             _ => return Err("nobody asks for this".into()),
         };
         Ok(Response::new(Body::from(answer.to_string().into_bytes())))
+    }
+
+    fn metadata(&self) -> Value {
+        json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": self.metadata })
     }
 }
 
@@ -99,10 +111,19 @@ fn pending(handle: &RevisionHandle) -> (RecordKey, Secret) {
     (key, secret)
 }
 
+fn start(fake: &FakeApi) -> NativeInstaller {
+    let settings = ServerSettings::default();
+    NativeInstaller::start(fake.client(), &["ns".parse().unwrap()], settings, Arc::new(NoReads), Arc::new(Epoch))
+}
+
+fn service() -> ManifestObject {
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a", "namespace": "ns" } });
+    ManifestObject::new(service).unwrap()
+}
+
 /// An apply of a Service that no watch has shown.
 async fn apply_to(fake: &FakeApi) -> Result<(), InstallerError> {
-    let settings = ServerSettings::default();
-    let installer = NativeInstaller::start(fake.client(), &["ns".parse().unwrap()], settings, Arc::new(NoReads), Arc::new(Epoch));
+    let installer = start(fake);
     while installer.synced().is_err() {
         tokio::task::yield_now().await;
     }
@@ -111,8 +132,7 @@ async fn apply_to(fake: &FakeApi) -> Result<(), InstallerError> {
     installer.records.show(&key, Entry::of(key.clone(), &secret));
     let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
     let mut hand = Hand::new(&installer, &handle.key, Leave::Write(&fence), Redactor::default());
-    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a", "namespace": "ns" } });
-    hand.apply(&ManifestObject::new(service).unwrap(), &Claim::of(&handle)).await.map(drop)
+    hand.apply(&service(), &Claim::of(&handle)).await.map(drop)
 }
 
 fn entry(manager: &str, operation: &str) -> Value {
@@ -136,4 +156,15 @@ async fn anothers_object_that_just_appeared_is_given_up_again() {
     let nothing = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a", "namespace": "ns" } });
     assert_eq!(patched[1..], [nothing], "an apply of nothing gives up every field, our annotations first of all");
     assert!(patched[0]["metadata"]["annotations"]["meta.helm.sh/release-name"].is_string());
+}
+
+#[tokio::test]
+async fn an_object_is_asked_for_as_long_as_nothing_is_known_of_its_kind() {
+    let fake = FakeApi { never_lists: true, ..FakeApi::new(json!({ "name": "a", "uid": "of-the-cluster", "resourceVersion": "2" })) };
+    let installer = start(&fake);
+    let key = handle().key;
+    let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
+    let hand = Hand::new(&installer, &key, Leave::Write(&fence), Redactor::default());
+    let found = hand.look(&Target::of(&service(), &key)).await.unwrap();
+    assert_eq!(found.map(|live| live.uid).as_deref(), Some("of-the-cluster"), "what was not read yet is not absent");
 }

@@ -156,8 +156,7 @@ impl KubeCluster {
                 states.mark_unchanged();
                 moved = Instant::now();
             }
-            let grace = self.servers.look(key, |server| server.pods.values().map(|pod| pod.grace).max().unwrap_or_default());
-            let limit = grace + STALL_LIMIT;
+            let limit = STALL_LIMIT + self.servers.look(key, Server::longest_grace);
             if moved.elapsed() >= limit {
                 return Err(ClusterError::Unavailable(format!("nothing has changed of server {key} for {limit:?}").into()));
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dbt_controller_domain::model::{Claim, ContainerState, ContainerStatus, PodState, ServerKey, ServerState, StatefulSetState};
 use dbt_controller_kube_access::ObjectKey;
@@ -171,6 +172,11 @@ impl Server {
 
     fn is_watched(&self) -> bool {
         self.state.receiver_count() > 0
+    }
+
+    /// For how long its pods may be ending without anything that shows.
+    pub(super) fn longest_grace(&self) -> Duration {
+        self.pods.values().map(|pod| pod.grace).max().unwrap_or_default()
     }
 
     fn show(&self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbt_controller_adapters_memory::{Call, Fault, FaultKind, ForeignRelease, Hindrance};
 use dbt_controller_domain::model::*;
 
-use crate::stage::{NAME, Stage, code, key, main_request, revision, server, target};
+use crate::stage::{NAME, Stage, assert_tells_no_secret, code, crashing, key, main_request, revision, server, target};
 
 /// A deployment whose next server takes long to get ready.
 async fn deployed() -> Stage {
@@ -128,4 +128,23 @@ async fn an_undo_of_a_first_deploy_leaves_a_release_that_a_human_installed_meanw
     assert!(failure.message.contains("the release is left as it is: somebody else wrote its revision 1 (deployed)"), "{failure}");
     let kept = stage.world.releases().get(&key(NAME)).unwrap();
     assert_eq!((kept.summary.chart.as_str(), kept.summary.status), ("other-chart-1.2.3", ReleaseStatus::Deployed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_of_the_server_that_runs_over_a_refused_rollback_are_not_told() {
+    let stage = deployed().await;
+    let mut larger = main_request("v2");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    assert_eq!(revision(stage.deploy(larger).await), 2);
+    let runs = crashing(&stage.world, "30Gi").await;
+    assert!(stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).is_err(), "a claim cannot become smaller");
+    let left = stage.controller.find(&target(NAME)).await.unwrap();
+    assert_eq!(left.standing, Standing { deployed: None, superseded: Some(runs) });
+
+    // The deploy fails while the pod of that revision is still there, and says what it logs.
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteBrokenPods, 1, FaultKind::Forbid));
+    let mut wished = main_request("v3");
+    wished.resources.storage_size = "30Gi".parse().unwrap();
+    let failure = stage.deploy(wished).await.unwrap_err();
+    assert_tells_no_secret(&failure);
 }

@@ -1,6 +1,7 @@
 //! One or more controllers over one world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbt_controller_adapters_memory::{MemoryWorld, WorldOptions};
 use dbt_controller_domain::model::*;
@@ -118,4 +119,22 @@ pub(crate) fn code(outcome: Result<Success, Failure>) -> FailureCode {
         Err(failure) => failure.code,
         Ok(success) => panic!("expected a failure, not {success:?}"),
     }
+}
+
+/// Somebody's `helm upgrade` to a server that crashes and logs a secret of its own, which only who knows it can tell from other text.
+pub(crate) async fn crashing(world: &MemoryWorld, storage_size: &str) -> RevisionNumber {
+    let mut request =
+        fixtures::request("test-project", Some("main")).tag("crash-1").git_url("https://git.example.com/r.git?token=old-secret").build();
+    request.resources.storage_size = storage_size.parse().unwrap();
+    let revision = world.releases().deploy(&fixtures::desired(request)).unwrap();
+    // Until the pod of the revision before is gone and the new one has crashed.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    revision
+}
+
+/// The autopsy has the log of the server of [`crashing`], and not its secret.
+#[track_caller]
+pub(crate) fn assert_tells_no_secret(failure: &Failure) {
+    let told = format!("{failure:?}");
+    assert!(told.contains("Cloning into") && !told.contains("old-secret"), "{told}");
 }

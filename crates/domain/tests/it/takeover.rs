@@ -9,7 +9,8 @@ use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
 use crate::stage::{
-    NAME, Stage, caller, code, deploy, key, main_request, replica, replica_with, revision, server, settings, target, world,
+    NAME, Stage, assert_tells_no_secret, caller, code, crashing, deploy, key, main_request, replica, replica_with, revision, server,
+    settings, target, world,
 };
 
 /// A replica that can be frozen, and one that survives.
@@ -470,4 +471,18 @@ async fn what_waits_behind_an_operation_that_ends_within_the_grace_is_handed_ove
     let _background = pair.survivor_works();
     assert_eq!(revision(pair.survivor.wait(&second).await.unwrap().outcome.clone()), 2);
     assert!(began.elapsed() < Duration::from_secs(15), "it did not have to become stale first: {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_of_the_server_that_runs_are_not_told_after_a_takeover() {
+    let pair = Pair::new();
+    crashing(&pair.world, "1Gi").await;
+    // The holder dies while the pod of the old revision is still there; whoever goes on finds it there too, and may not delete it.
+    pair.world.faults().plan(Fault::new(Call::ClusterDeleteBrokenPods, 1, FaultKind::Hang).times(2));
+    pair.world.faults().plan(Fault::new(Call::ClusterDeleteBrokenPods, 3, FaultKind::Forbid).times(100));
+    let ticket = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    let _background = pair.survivor_works();
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_tells_no_secret(&failure);
 }

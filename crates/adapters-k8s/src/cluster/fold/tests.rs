@@ -265,3 +265,13 @@ fn a_claim_tells_whose_data_it_holds() {
     let bare = fold(json!({ "metadata": { "name": "a-a-0", "namespace": "ns", "deletionTimestamp": NOW } })).unwrap();
     assert_eq!((bare.claim.identity, bare.claim.size, bare.claim.phase.as_str(), bare.terminating), (None, None, "Pending", true));
 }
+
+#[test]
+fn the_grace_is_that_of_the_deletion_and_none_before() {
+    let mut pod = pod_with(json!({}));
+    pod["spec"]["terminationGracePeriodSeconds"] = json!(600);
+    assert_eq!(folded(pod.clone()).grace, Duration::ZERO, "nobody has asked it to end");
+    pod["metadata"]["deletionTimestamp"] = json!(CREATED);
+    pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+    assert_eq!(folded(pod).grace, Duration::from_secs(30), "whoever deleted it gave it less");
+}

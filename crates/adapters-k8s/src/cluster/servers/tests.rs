@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::*;
@@ -196,4 +194,15 @@ fn only_pods_that_somebody_waits_for_are_asked_after_and_the_answer_is_kept() {
     assert_eq!(servers.suspects(|_| true), []);
     servers.volumes_were_asked(&suspects[0], Some("too late".to_owned()));
     assert_eq!(watch.borrow().pods[0].volume_failure, None);
+}
+
+#[test]
+fn the_pod_that_may_take_longest_to_end_counts() {
+    let servers = Servers::new();
+    assert_eq!(servers.look(&key(), Server::longest_grace), Duration::ZERO);
+    for (name, seconds) in [("dbt-server-a-0", 600), ("dbt-server-a-1", 30)] {
+        let ending = PodView { grace: Duration::from_secs(seconds), ..pod(name, false, Vec::new()) };
+        servers.pod_changed(&object(name), Some(&ending));
+    }
+    assert_eq!(servers.look(&key(), Server::longest_grace), Duration::from_secs(600));
 }

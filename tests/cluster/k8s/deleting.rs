@@ -1,0 +1,42 @@
+//! Deleting a StatefulSet that somebody makes anew at that moment.
+
+use std::time::Duration;
+
+use dbt_controller_domain::ports::{Cluster as _, Fence};
+use dbt_controller_port_contracts::{ClusterHarness as _, FarSide, fixtures};
+use dbt_controller_tests::until;
+use tokio::time::{Instant, timeout};
+
+use super::cluster::Kubernetes;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_took_its_place_meanwhile_is_left_alone() {
+    let harness = Kubernetes::new().await;
+    let namespace = &harness.site.namespace;
+    let desired = fixtures::request("deleting", None).namespace(namespace.name()).desired();
+    let key = harness.write_server(&desired).await;
+    let name = key.name.as_str();
+    let uid = async || namespace.get("statefulset", name).await["metadata"]["uid"].as_str().unwrap().to_owned();
+    let before = uid().await;
+
+    // The request is on its way, and arrives when there is another one of that name.
+    harness.site.set_far_side(FarSide::Hangs);
+    let fence = Fence::new(Duration::from_secs(60), Instant::now());
+    let mut deletion = Box::pin(harness.cluster.delete_stateful_set(&key, false, &fence));
+    assert!(timeout(Duration::from_secs(1), &mut deletion).await.is_err(), "nobody can have answered");
+    let mut anew = namespace.get("statefulset", name).await;
+    namespace.delete("statefulset", name).await;
+    for of_the_old_one in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
+        anew["metadata"].as_object_mut().unwrap().remove(of_the_old_one);
+    }
+    anew.as_object_mut().unwrap().remove("status");
+    namespace.apply(&anew).await;
+    let after = uid().await;
+    assert_ne!(before, after);
+    harness.site.set_far_side(FarSide::Answers);
+
+    deletion.await.unwrap();
+    assert_eq!(uid().await, after);
+    let is_shown = async || harness.cluster.server(&key).await.unwrap().stateful_set.is_some().then_some(());
+    until("the new one is shown", is_shown).await;
+}
