@@ -1,6 +1,7 @@
 //! Inspect: one deployment, whole. What would cost a call to the outside is read at most every few seconds and kept.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,30 +32,38 @@ struct Reading {
     presence: Option<(ConnectionPresence, Timestamp)>,
     dags: Option<DagsReading>,
     made_at: Option<Instant>,
-    in_progress: bool,
+    /// The reading that is being made.
+    claim: Option<Claim>,
 }
+
+/// Tells one making of a reading from another of the same release, which was forgotten in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Claim(u64);
 
 /// The last readings by release.
 #[derive(Default)]
-pub(crate) struct Readings(Mutex<HashMap<ReleaseKey, Reading>>);
+pub(crate) struct Readings {
+    table: Mutex<HashMap<ReleaseKey, Reading>>,
+    claims: AtomicU64,
+}
 
 impl Readings {
     fn get(&self, key: &ReleaseKey) -> Reading {
         self.lock().get(key).cloned().unwrap_or_default()
     }
 
-    /// Claims the making of a new reading; false when the last is fresh or somebody makes one.
-    fn claim(&self, key: &ReleaseKey) -> bool {
+    /// Claims the making of a new reading; none when the last is fresh or somebody makes one.
+    fn claim(&self, key: &ReleaseKey) -> Option<Claim> {
         let mut readings = self.lock();
         if readings.len() > MANY_READINGS && !readings.contains_key(key) {
-            readings.retain(|_, reading| reading.in_progress || reading.made_at.is_some_and(|made| made.elapsed() < KEPT_FOR));
+            readings.retain(|_, reading| reading.claim.is_some() || reading.made_at.is_some_and(|made| made.elapsed() < KEPT_FOR));
         }
         let reading = readings.entry(key.clone()).or_default();
-        if reading.in_progress || reading.made_at.is_some_and(|made| made.elapsed() < FRESH_FOR) {
-            return false;
+        if reading.claim.is_some() || reading.made_at.is_some_and(|made| made.elapsed() < FRESH_FOR) {
+            return None;
         }
-        reading.in_progress = true;
-        true
+        reading.claim = Some(Claim(self.claims.fetch_add(1, Ordering::Relaxed)));
+        reading.claim
     }
 
     /// Drops what was read of releases that changed or are gone.
@@ -63,21 +72,30 @@ impl Readings {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReleaseKey, Reading>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Gives the claim back when the reading is cut off.
+/// A reading that is being made. The claim is given back when it is done or cut off.
 struct InProgress<'a> {
     readings: &'a Readings,
     key: &'a ReleaseKey,
+    claim: Claim,
+}
+
+impl InProgress<'_> {
+    /// Shows something of it, unless what was known of the release has been forgotten meanwhile: then it may be out of date.
+    fn show(&self, change: impl FnOnce(&mut Reading)) {
+        let mut readings = self.readings.lock();
+        if let Some(reading) = readings.get_mut(self.key).filter(|reading| reading.claim == Some(self.claim)) {
+            change(reading);
+        }
+    }
 }
 
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
-        if let Some(reading) = self.readings.lock().get_mut(self.key) {
-            reading.in_progress = false;
-        }
+        self.show(|reading| reading.claim = None);
     }
 }
 
@@ -115,28 +133,35 @@ async fn refresh(
     server: &ServerKey,
     phase: ServerPhase,
 ) {
-    if !readings.claim(&release.key) {
-        return;
-    }
+    let Some(claim) = readings.claim(&release.key) else { return };
     let first = readings.get(&release.key).made_at.is_none();
     let (workflows, readings, release, server) = (Arc::clone(workflows), Arc::clone(readings), Arc::clone(release), server.clone());
-    let reading = tokio::spawn(async move { read(&workflows, &readings, &release, &server, phase).await });
+    let reading = tokio::spawn(async move {
+        let in_progress = InProgress { readings: &readings, key: &release.key, claim };
+        read(&workflows, &in_progress, &release, &server, phase).await;
+    });
     if first && tokio::time::timeout(FIRST_READING, reading).await.is_err() {
         tracing::debug!("the first reading of a deployment takes longer than its caller is kept waiting");
     }
 }
 
-async fn read(workflows: &Workflows, readings: &Readings, release: &ReleaseSummary, server: &ServerKey, phase: ServerPhase) {
-    let claim = InProgress { readings, key: &release.key };
-    let (health, presence, dags) = tokio::join!(probe(workflows, server, phase), presence(workflows, release), dags(workflows, release));
-    if let Some(reading) = readings.lock().get_mut(&release.key) {
-        reading.health = health;
-        reading.presence = Some((presence, workflows.ports.clock.now()));
+async fn read(workflows: &Workflows, reading: &InProgress<'_>, release: &ReleaseSummary, server: &ServerKey, phase: ServerPhase) {
+    // Each part is shown as soon as it is known: one may be slow.
+    let health = async {
+        let health = probe(workflows, server, phase).await;
+        reading.show(|reading| reading.health = health);
+    };
+    let presence = async {
+        let presence = (presence(workflows, release).await, workflows.ports.clock.now());
+        reading.show(|reading| reading.presence = Some(presence));
+    };
+    let dags = async {
         // An old reading of the DAGs, with its age, says more than none.
-        reading.dags = dags.or(reading.dags.take());
-        reading.made_at = Some(Instant::now());
-    }
-    drop(claim);
+        let Some(dags) = dags(workflows, release).await else { return };
+        reading.show(|reading| reading.dags = Some(dags));
+    };
+    tokio::join!(health, presence, dags);
+    reading.show(|reading| reading.made_at = Some(Instant::now()));
 }
 
 async fn probe(workflows: &Workflows, server: &ServerKey, phase: ServerPhase) -> Option<Health> {

@@ -245,3 +245,34 @@ async fn many_deployments_are_read_with_one_look_at_the_dags() {
     assert_eq!(stage.world.calls().count(Call::ConnectionsAllDags), 1);
     assert_eq!(stage.world.calls().count(Call::ConnectionsDags), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn dags_that_take_long_to_read_hold_nothing_else_of_a_get_back() {
+    let stage = Stage::with(settings());
+    for project in ["one", "two"] {
+        assert_eq!(revision(stage.deploy(request(project, None, "v1")).await), 1);
+        stage.world.airflow().set_dag(&format!("dbt-server-{project}").parse().unwrap(), project, false);
+    }
+    stage.world.faults().plan(Fault::new(Call::ConnectionsAllDags, 1, FaultKind::Hang));
+    let get = async |project| stage.controller.inspect(&target(&format!("dbt-server-{project}"))).await.unwrap();
+    let began = tokio::time::Instant::now();
+    for project in ["one", "two"] {
+        let read = get(project).await;
+        assert_eq!(read.dags, None);
+        assert_eq!(read.connection.unwrap().presence, ConnectionPresence::Registered, "{project}");
+        assert!(read.health.unwrap().reachable, "{project}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+
+    // Whoever waits for a slow reading does not make it again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stage.world.calls().count(Call::ConnectionsAllDags), 1);
+    for project in ["one", "two"] {
+        get(project).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for project in ["one", "two"] {
+        assert_eq!(get(project).await.dags.unwrap().dags.len(), 1, "{project}");
+    }
+    assert_eq!(stage.world.calls().count(Call::ConnectionsAllDags), 2);
+}

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod dags;
+mod debts;
 mod faults;
 mod freezing;
 mod interference;

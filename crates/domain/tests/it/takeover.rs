@@ -9,8 +9,8 @@ use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
 use crate::stage::{
-    NAME, Stage, assert_tells_no_secret, caller, code, crashing, deploy, key, main_request, replica, replica_with, revision, server,
-    settings, target, world,
+    NAME, Stage, assert_tells_no_secret, caller, crashing, deploy, key, main_request, replica, replica_with, revision, server, settings,
+    target, world,
 };
 
 /// A replica that can be frozen, and one that survives.
@@ -192,43 +192,6 @@ async fn an_operation_that_ends_within_the_grace_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_airflow_could_not_remove_is_removed_when_it_is_back() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    stage.world.set_airflow_link(AirflowLink::Down);
-    let Ok(Success::Deleted { connection, .. }) = stage.delete(NAME).await else { panic!("not deleted") };
-    assert_eq!(connection.status, ConnectionOutcome::Error);
-    let next = replica(&stage.world, stage.world.operations(), settings());
-    let background = tokio::spawn(async move { next.run_background().await });
-    tokio::time::sleep(Duration::from_secs(7200)).await;
-    assert_eq!(stage.world.leftovers().len(), 1, "the debt outlives the retention");
-    stage.world.set_airflow_link(AirflowLink::Up);
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
-    tokio::time::sleep(Duration::from_secs(7200)).await;
-    assert_eq!(stage.world.operation_records().count(), 0, "a paid debt is forgotten like any other ended operation");
-    background.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_debt_is_void_when_the_deployment_is_back() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    stage.world.set_airflow_link(AirflowLink::Down);
-    stage.delete(NAME).await.unwrap();
-    assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::AirflowUnavailable);
-    stage.world.set_airflow_link(AirflowLink::Up);
-    revision(stage.deploy(main_request("v1")).await);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(stage.world.releases().get(&key(NAME)).is_some());
-    assert_eq!(stage.world.airflow().count(), 1, "the new deployment keeps its connection");
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
-    background.abort();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_holder_that_dies_right_after_it_recorded_a_change_costs_nobody_their_data() {
     let pair = Pair::new();
     revision(deploy(&pair.frozen, main_request("v1")).await);
@@ -402,54 +365,6 @@ async fn a_delete_that_is_taken_over_remembers_what_airflow_owes() {
     pair.world.set_airflow_link(AirflowLink::Up);
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delete_without_a_record_owes_the_connections_that_name_the_release() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    assert!(stage.world.releases().uninstall(&key(NAME), false));
-    stage.world.set_airflow_link(AirflowLink::Down);
-    assert!(stage.delete(NAME).await.is_ok());
-    stage.world.set_airflow_link(AirflowLink::Up);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
-    background.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
-    assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
-    revision(stage.deploy(DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") }).await);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
-    assert!(stage.world.claims().of(&server(NAME)).is_empty());
-    background.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    let old = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
-    let mut wished = main_request("v1");
-    wished.credentials.password = Some("another-password".into());
-    assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let (user, password) = stage.world.airflow().login(&"test_project_main".parse().unwrap()).unwrap();
-    assert_eq!(Credentials { user, password: password.into() }, old);
-    background.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,147 @@
+//! What an operation had to leave: it is on its record, and is paid when it can be.
+
+use std::time::Duration;
+
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
+use dbt_controller_domain::model::*;
+use dbt_controller_domain::naming::ConnectionId;
+
+use crate::stage::{NAME, Stage, code, key, main_request, replica, revision, server, settings};
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_airflow_could_not_remove_is_removed_when_it_is_back() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.set_airflow_link(AirflowLink::Down);
+    let Ok(Success::Deleted { connection, .. }) = stage.delete(NAME).await else { panic!("not deleted") };
+    assert_eq!(connection.status, ConnectionOutcome::Error);
+    let next = replica(&stage.world, stage.world.operations(), settings());
+    let background = tokio::spawn(async move { next.run_background().await });
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    assert_eq!(stage.world.leftovers().len(), 1, "the debt outlives the retention");
+    stage.world.set_airflow_link(AirflowLink::Up);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    assert_eq!(stage.world.operation_records().count(), 0, "a paid debt is forgotten like any other ended operation");
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_is_void_when_the_deployment_is_back() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.set_airflow_link(AirflowLink::Down);
+    stage.delete(NAME).await.unwrap();
+    assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::AirflowUnavailable);
+    stage.world.set_airflow_link(AirflowLink::Up);
+    revision(stage.deploy(main_request("v1")).await);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(stage.world.releases().get(&key(NAME)).is_some());
+    assert_eq!(stage.world.airflow().count(), 1, "the new deployment keeps its connection");
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_without_a_record_owes_the_connections_that_name_the_release() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.releases().uninstall(&key(NAME), false));
+    stage.world.set_airflow_link(AirflowLink::Down);
+    assert!(stage.delete(NAME).await.is_ok());
+    stage.world.set_airflow_link(AirflowLink::Up);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
+    assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
+    revision(stage.deploy(DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") }).await);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert!(stage.world.claims().of(&server(NAME)).is_empty());
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let old = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+    let mut wished = main_request("v1");
+    wished.credentials.password = Some("another-password".into());
+    assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (user, password) = stage.world.airflow().login(&"test_project_main".parse().unwrap()).unwrap();
+    assert_eq!(Credentials { user, password: password.into() }, old);
+    background.abort();
+}
+
+fn connection() -> ConnectionId {
+    "test_project_main".parse().unwrap()
+}
+
+/// The background work of the service, for some time.
+async fn work(stage: &Stage, time: Duration) {
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(time).await;
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_restored_to_that_of_the_server_that_runs_not_of_the_newest_revision() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let runs = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
+    let faults = stage.world.faults();
+    faults.plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    faults.plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Forbid).times(100));
+    faults.plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+    let mut wished = main_request("v1");
+    wished.credentials.password = Some("another-password".into());
+    assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
+    let newest = stage.world.releases().get(&key(NAME)).unwrap().summary;
+    assert_eq!((newest.revision, newest.standing.deployed), (RevisionNumber(2), Some(RevisionNumber(1))));
+    assert_eq!(stage.world.airflow().login(&connection()).unwrap().1, "another-password");
+
+    work(&stage, Duration::from_secs(60)).await;
+    let (user, password) = stage.world.airflow().login(&connection()).unwrap();
+    assert_eq!(Credentials { user, password: password.into() }, runs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_left_of_a_deployment_go_and_the_one_that_is_in_use_again_stays() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let left: ConnectionId = "made_by_somebody_under_another_id".parse().unwrap();
+    let description = Some(description_of_owner(&key(NAME)));
+    let of_ours = ForeignConnection { conn_type: CONNECTION_TYPE.to_owned(), description, ..ForeignConnection::new(left.clone()) };
+    stage.world.airflow().plant(of_ours);
+    assert!(stage.world.releases().uninstall(&key(NAME), false));
+    stage.world.set_airflow_link(AirflowLink::Down);
+    assert!(stage.delete(NAME).await.is_ok());
+    stage.world.set_airflow_link(AirflowLink::Up);
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.airflow().get(&left).is_some());
+
+    work(&stage, Duration::from_secs(60)).await;
+    let ids: Vec<_> = stage.world.airflow().ours().into_iter().map(|connection| connection.id).collect();
+    assert_eq!(ids, [connection()]);
+}
