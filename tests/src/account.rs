@@ -1,11 +1,23 @@
 //! Somebody with few rights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{Kubeconfig, Kubectl, Namespace};
+
+/// The rules of the Role that is shipped for the service.
+///
+/// # Panics
+///
+/// When kubectl cannot read it.
+pub async fn shipped_rules(kubectl: &Kubectl) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/role.yaml");
+    // kubectl reads YAML, so nobody else has to.
+    let role = kubectl.run(&["create", "--dry-run=client", "--output", "json", "--filename", file.to_str().unwrap()]).await.unwrap();
+    serde_json::from_str::<Value>(&role).unwrap()["rules"].take()
+}
 
 /// A ServiceAccount of a namespace with a Role of its own.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::wait::until;
 use crate::{ControlPlane, Kubectl};
 
 /// A fresh namespace. It is deleted when this is dropped; nobody waits for its end.
@@ -22,9 +23,23 @@ impl Namespace {
     ///
     /// When there is no control plane.
     pub async fn create() -> Self {
-        let plane = ControlPlane::find();
         let id = Uuid::new_v4().simple().to_string();
-        let name = format!("test-{}", &id[..12]);
+        Self::made(format!("test-{}", &id[..12])).await
+    }
+
+    /// The same with a name that others have had before: the last one of that name has to be gone first.
+    ///
+    /// # Panics
+    ///
+    /// When there is no control plane.
+    pub async fn create_as(name: &str) -> Self {
+        let admin = ControlPlane::find().kubectl();
+        until("no namespace of that name is left", async || admin.find("namespace", name).await.is_none().then_some(())).await;
+        Self::made(name.to_owned()).await
+    }
+
+    async fn made(name: String) -> Self {
+        let plane = ControlPlane::find();
         // Whose it is: the name of a test's thread is the name of the test.
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         let admin = plane.kubectl();

@@ -7,11 +7,9 @@ mod operations;
 mod rights;
 mod volumes;
 
-use std::path::Path;
-
 use dbt_controller_domain::model::Namespace as NamespaceName;
 use dbt_controller_port_contracts::FarSide;
-use dbt_controller_tests::{Account, Link, Mode, Namespace};
+use dbt_controller_tests::{Account, Link, Mode, Namespace, shipped_rules};
 use kube::Client;
 use serde_json::Value;
 
@@ -50,13 +48,6 @@ impl Site {
             FarSide::Hangs => Mode::Hangs,
         });
     }
-}
-
-/// The rules of the Role that is shipped.
-async fn shipped_rules(namespace: &Namespace) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/role.yaml");
-    let role = namespace.run(&["create", "--dry-run=client", "-o", "json", "-f", file.to_str().unwrap()]).await.unwrap();
-    serde_json::from_str::<Value>(&role).unwrap()["rules"].take()
 }
 
 /// The rules without what is said of this resource.

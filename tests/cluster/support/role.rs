@@ -1,8 +1,6 @@
 //! The Role that is shipped for the service.
 
-use std::path::Path;
-
-use dbt_controller_tests::{Account, Namespace};
+use dbt_controller_tests::{Account, Namespace, shipped_rules};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -16,11 +14,7 @@ pub(crate) async fn shipped(namespace: &Namespace) -> Vec<Value> {
 }
 
 async fn read(namespace: &Namespace) -> Vec<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/role.yaml");
-    // kubectl reads YAML, so nobody else has to.
-    let role = namespace.run(&["create", "--dry-run=client", "--output", "json", "--filename", file.to_str().unwrap()]).await.unwrap();
-    let role: Value = serde_json::from_str(&role).unwrap();
-    role["rules"].as_array().unwrap().clone()
+    shipped_rules(namespace).await.as_array().unwrap().clone()
 }
 
 /// The same without what can be left out.

@@ -12,7 +12,7 @@ use clap::Subcommand;
 /// What can be proved.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Plays random stories of callers, humans, crashes and faults against the in-memory world
+    /// Plays random stories of callers, humans, crashes and faults against the in-memory world, or a real control plane
     Model(model::Arguments),
     /// Feeds mutated bytes to everything that reads what others wrote
     Fuzz(fuzz::Arguments),
@@ -25,7 +25,7 @@ pub(crate) enum Command {
 /// Proves it.
 pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Model(arguments) => model::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Model(arguments) => model::run(arguments),
         Command::Fuzz(arguments) => fuzz::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Matrix(options) => matrix::run(options),
         Command::Soak(options) => soak::run(options),

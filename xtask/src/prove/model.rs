@@ -1,29 +1,52 @@
-//! `prove model`: the model test with new stories.
+//! `prove model`: the model test with new stories, in memory or on the real control plane.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::cluster::Plane;
+use crate::interrupt::Interrupt;
 use crate::project;
 
 /// How long, and which stories.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How many operations are answered before it ends
-    #[arg(long, default_value_t = 10_000)]
-    operations: u64,
+    /// How many operations are answered before it ends; without it 10,000, on a control plane 100
+    #[arg(long)]
+    operations: Option<u64>,
     /// The first of the seeds from which stories are made; without it, stories that nobody has played
     #[arg(long)]
     seed: Option<u64>,
+    /// On a control plane of its own, in real time, with Helm and kubectl as the humans
+    #[arg(long)]
+    cluster: bool,
 }
 
-/// Runs it. A story that fails is kept in `crates/domain/proptest-regressions`.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Runs it. A story in memory that fails is kept in `crates/domain/proptest-regressions`; one on a control plane is printed.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let seed = arguments.seed.unwrap_or_else(new_seed);
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(project::root());
+    let operations = arguments.operations.unwrap_or(if arguments.cluster { 100 } else { 10_000 });
+    let set = |cargo: &mut Command| {
+        cargo.env("MODEL_OPERATIONS", operations.to_string()).env("MODEL_SEED", seed.to_string());
+    };
+    if arguments.cluster {
+        return on_a_control_plane(set);
+    }
+    let mut cargo = project::cargo();
     cargo.args(["test", "--locked", "--release", "--package", "dbt-controller-domain", "--test", "it", "model::", "--", "--nocapture"]);
-    cargo.env("MODEL_OPERATIONS", arguments.operations.to_string()).env("MODEL_SEED", seed.to_string());
-    project::run(&mut cargo)
+    set(&mut cargo);
+    project::run(&mut cargo).map(|()| ExitCode::SUCCESS)
+}
+
+fn on_a_control_plane(set: impl FnOnce(&mut Command)) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::catch()?;
+    let plane = Plane::start("run-model", &interrupt)?;
+    let mut cargo = project::cargo();
+    // Of the whole workspace, so that dependencies have the features with which its tests have built them already.
+    cargo.args(["test", "--locked", "--workspace", "--features", "dbt-controller-tests/cluster", "--test", "model", "--", "--nocapture"]);
+    set(&mut cargo);
+    let status = plane.watch(&mut cargo, "the model", &interrupt)?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
 }
 
 /// One that grows, so that no two runs play the same stories.

@@ -22,6 +22,7 @@ mod allowed;
 mod answer;
 mod invariants;
 mod mortal;
+mod pace;
 mod process;
 mod promise;
 mod reference;
@@ -32,6 +33,7 @@ mod step;
 mod strategy;
 mod world;
 
+pub use pace::Pace;
 pub use run::{Told, run};
 pub use sight::{Row, Seen, SeenConnection, SeenServer, Sight};
 pub use step::{Event, FaultKind, Form, Human, Login, Moment, Place, Request, Size, Step, Story, Tag, Trouble, Who};

@@ -4,26 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dbt_controller_domain::Controller;
-use dbt_controller_domain::model::{OperationRecord, Settings, Target};
+use dbt_controller_domain::model::{OperationRecord, Target};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answer::Answer;
 use super::mortal;
+use super::pace::Pace;
 use super::process::{Life, Process};
 use super::step::{Event, Form, Human, Request, Step, Trouble};
 use super::world::{Links, World};
 use crate::fixtures;
 
-/// The longest that a caller may wait for an operation among others: some deploys that end by their timeout.
-const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
-/// The longest that it may take to come to rest after that: takeovers, undos, debts that planned faults put off.
-const LONGEST_UNREST: Duration = Duration::from_secs(4 * 3600);
-/// How long things go on while something is down.
-const OUTAGE: Duration = Duration::from_secs(120);
-
 pub(super) struct Rig {
     pub(super) world: Arc<dyn World>,
+    pub(super) pace: Pace,
     pub(super) links: Links,
     replicas: [Replica; 2],
 }
@@ -34,20 +29,10 @@ struct Replica {
     stopping: Option<JoinHandle<()>>,
 }
 
-/// Settings whose records live long enough for the model to read every outcome.
-fn settings() -> Settings {
-    let namespaces = [false, true].map(|data| super::Place(data).name()).map(|name| name.parse().unwrap_or_else(|error| panic!("{error}")));
-    Settings {
-        namespaces: namespaces.to_vec(),
-        operation_retention: Duration::from_secs(48 * 3600),
-        ..Settings::new(fixtures::namespace())
-    }
-}
-
 impl Replica {
-    fn start(world: &dyn World) -> Self {
+    async fn start(world: &dyn World, pace: &Pace) -> Self {
         let process = Arc::new(Process::new());
-        let controller = Controller::new(mortal::ports(&process, world.ports()), settings());
+        let controller = Controller::new(mortal::ports(&process, world.ports().await), pace.settings.clone());
         tokio::spawn({
             let controller = Arc::clone(&controller);
             async move { controller.run_background().await }
@@ -61,9 +46,10 @@ impl Replica {
 }
 
 impl Rig {
-    pub(super) fn new(world: Arc<dyn World>) -> Self {
-        let replicas = [Replica::start(&*world), Replica::start(&*world)];
-        Self { world, links: Links::UP, replicas }
+    pub(super) async fn new(world: Arc<dyn World>) -> Self {
+        let pace = world.pace();
+        let replicas = [Replica::start(&*world, &pace).await, Replica::start(&*world, &pace).await];
+        Self { world, pace, links: Links::UP, replicas }
     }
 
     /// Whether nothing is down, frozen or about to break.
@@ -72,8 +58,8 @@ impl Rig {
     }
 
     /// A replica that works.
-    pub(super) fn controller(&mut self) -> Arc<Controller> {
-        let index = self.working(0);
+    pub(super) async fn controller(&mut self) -> Arc<Controller> {
+        let index = self.working(0).await;
         Arc::clone(&self.replicas[index].controller)
     }
 
@@ -89,7 +75,7 @@ impl Rig {
                 Event::Ask(replica, request) => asked.push((request.clone(), self.ask(*replica, request.clone()).await)),
                 Event::Human(act) => human(act).await,
                 Event::Trouble(trouble) => self.trouble(trouble),
-                Event::Wait(seconds) => sleep(Duration::from_secs(u64::from(*seconds))).await,
+                Event::Wait(seconds) => sleep(Duration::from_secs(u64::from(*seconds)).min(self.pace.pause)).await,
             }
         }
         let mut answers = Vec::new();
@@ -106,10 +92,10 @@ impl Rig {
     pub(super) async fn rest(&mut self) -> Result<bool, String> {
         let began = Instant::now();
         loop {
-            sleep(Duration::from_secs(10)).await;
-            self.replace_the_dead();
+            sleep(self.pace.look).await;
+            self.replace_the_dead().await;
             if self.links != Links::UP {
-                if began.elapsed() >= OUTAGE {
+                if began.elapsed() >= self.pace.outage {
                     self.end_trouble();
                     return Ok(false);
                 }
@@ -117,14 +103,13 @@ impl Rig {
             }
             let unrest = unrest(&self.world.records().await);
             if unrest.is_none() {
-                // Time for pods to follow.
-                sleep(Duration::from_secs(15)).await;
+                sleep(self.pace.follow).await;
                 if self.world.records().await.iter().all(|record| unrest_of(record).is_none()) {
                     self.end_trouble();
-                    self.replace_the_dead();
+                    self.replace_the_dead().await;
                     return Ok(true);
                 }
-            } else if began.elapsed() >= LONGEST_UNREST {
+            } else if began.elapsed() >= self.pace.unrest {
                 return Err(format!("it does not come to rest: {}", unrest.unwrap_or_default()));
             }
         }
@@ -138,9 +123,10 @@ impl Rig {
     }
 
     async fn ask(&mut self, replica: u8, request: Request) -> JoinHandle<Answer> {
-        let index = self.working(usize::from(replica) % 2);
+        let index = self.working(usize::from(replica) % 2).await;
         let name = self.target(&request).await;
         let (controller, process) = (Arc::clone(&self.replicas[index].controller), Arc::clone(&self.replicas[index].process));
+        let patience = self.pace.wait;
         tokio::spawn(async move {
             let outcome = async {
                 let caller = fixtures::caller();
@@ -155,7 +141,7 @@ impl Rig {
             tokio::select! {
                 outcome = outcome => Answer::Given(outcome),
                 () = process.stands_still() => Answer::Lost,
-                () = sleep(LONGEST_WAIT) => Answer::None,
+                () = sleep(patience) => Answer::None,
             }
         })
     }
@@ -212,7 +198,7 @@ impl Rig {
     }
 
     /// A replica that works, this one if possible. If none does, a frozen one goes on, or a new one starts.
-    fn working(&mut self, wished: usize) -> usize {
+    async fn working(&mut self, wished: usize) -> usize {
         for index in [wished, 1 - wished] {
             if self.replicas[index].works() {
                 return index;
@@ -220,18 +206,18 @@ impl Rig {
         }
         self.replicas[wished].process.set(Life::Running);
         if !self.replicas[wished].works() {
-            self.replicas[wished] = Replica::start(&*self.world);
+            self.replicas[wished] = Replica::start(&*self.world, &self.pace).await;
         }
         wished
     }
 
-    fn replace_the_dead(&mut self) {
+    async fn replace_the_dead(&mut self) {
         for replica in &mut self.replicas {
             if replica.process.life() == Life::Dead {
-                *replica = Replica::start(&*self.world);
+                *replica = Replica::start(&*self.world, &self.pace).await;
             }
         }
-        self.working(0);
+        self.working(0).await;
     }
 }
 

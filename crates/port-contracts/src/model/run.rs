@@ -1,7 +1,6 @@
 //! Plays a story and judges it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dbt_controller_domain::model::{DeploymentFilter, Failure, FailureCode, Success, Target};
 use tokio::time::sleep;
@@ -27,10 +26,9 @@ pub struct Told {
     pub log: Vec<String>,
 }
 
-/// Plays a story on a world that is empty, then makes everybody's deployment once more and removes it. Needs tokio's paused time, or much
-/// of the real one.
+/// Plays a story on a world that is empty, then makes everybody's deployment once more and removes it, in the world's own time.
 pub async fn run(world: Arc<dyn World>, story: &Story) -> Told {
-    let mut stage = Stage { rig: Rig::new(world), reference: Reference::default(), told: Told::default(), is_quiet: true };
+    let mut stage = Stage { rig: Rig::new(world).await, reference: Reference::default(), told: Told::default(), is_quiet: true };
     for (index, step) in story.0.iter().enumerate() {
         let wrong = stage.step(index + 1, step).await;
         if !wrong.is_empty() {
@@ -95,7 +93,7 @@ impl Stage {
     /// The service shows what there is: its list is that of the releases, and its GET that of each.
     async fn is_shown(&mut self, sight: &Sight) -> Option<String> {
         let there: Vec<_> = sight.all_present().map(|(key, _)| key.clone()).collect();
-        let controller = self.rig.controller();
+        let controller = self.rig.controller().await;
         let listed = match controller.list(&DeploymentFilter::default()).await {
             Ok(listed) => listed,
             Err(failure) => return Some(format!("the list: {failure}")),
@@ -119,7 +117,7 @@ impl Stage {
     async fn end(&mut self) -> Result<(), String> {
         self.rig.mend();
         // Longer than a human's pending operation counts as alive.
-        sleep(Duration::from_secs(2400)).await;
+        sleep(self.rig.pace.settings.deploy_timeout * 2).await;
         self.rest().await?;
         for who in Who::all() {
             let place = self.reference.before.deployment_of(&who.identity()).map(|key| key.namespace.as_str() == Place(true).name());

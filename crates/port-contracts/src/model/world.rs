@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use dbt_controller_domain::Ports;
 use dbt_controller_domain::model::{OperationRecord, ReleaseKey};
 
+use super::pace::Pace;
 use super::sight::Sight;
 use super::step::{FaultKind, Human};
 
@@ -28,8 +29,13 @@ impl Links {
 /// None of its methods counts as a call of the service: a link that is down or a planned fault does not touch them.
 #[async_trait]
 pub trait World: Send + Sync {
-    /// Adapters of their own for one more replica.
-    fn ports(&self) -> Ports;
+    /// How much time things take in it.
+    fn pace(&self) -> Pace {
+        Pace::virtual_time()
+    }
+
+    /// Adapters of their own for one more replica. While the cluster can be reached, they have read what is there.
+    async fn ports(&self) -> Ports;
 
     /// All that there is under the names of the stories' identities.
     async fn look(&self) -> Sight;

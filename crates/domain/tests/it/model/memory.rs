@@ -13,7 +13,7 @@ pub(crate) struct Memory(pub(crate) MemoryWorld);
 
 #[async_trait]
 impl World for Memory {
-    fn ports(&self) -> Ports {
+    async fn ports(&self) -> Ports {
         let world = &self.0;
         Ports {
             installer: world.installer(),
