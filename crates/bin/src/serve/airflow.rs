@@ -30,7 +30,7 @@ async fn tell(connections: Arc<dyn ConnectionStore>) {
                 return tracing::info!(airflow.version = health.version, "Airflow answers, and our account may manage its connections");
             }
             Ok(health) => format!("our account may not manage the connections of Airflow {}: give it the role Op or Admin", health.version),
-            Err(error @ (ConnectionError::Unavailable(_) | ConnectionError::Fenced(_))) => {
+            Err(error @ (ConnectionError::Unavailable(_) | ConnectionError::Unreachable(_) | ConnectionError::Fenced(_))) => {
                 format!("{error}; deployments are refused until it does")
             }
             Err(error) => error.to_string(),

@@ -21,7 +21,7 @@ pub trait ConnectionStore: Send + Sync {
     /// answer was lost is repeated, it MUST succeed.
     ///
     /// # Errors
-    /// `Taken`, `Rejected`, `Unavailable`, `Refused`.
+    /// `Taken`, `Rejected`, `Unavailable`, `Refused`; `Unreachable` when nothing that this call sent can have changed anything.
     async fn put<'a>(
         &self,
         connection: &Connection,
@@ -29,7 +29,7 @@ pub trait ConnectionStore: Send + Sync {
         fence: &Fence,
     ) -> Result<PutOutcome, ConnectionError>;
 
-    /// Deletes a connection. The caller has made sure whose it is.
+    /// Deletes a connection. The caller has made sure whose it is, a moment ago: a DELETE that may have been done is not sent again.
     ///
     /// # Errors
     /// `Unavailable`, `Refused`.
@@ -67,6 +67,9 @@ pub enum ConnectionError {
     /// Airflow did not answer (or not as Airflow does); whether a write happened is unknown.
     #[error("Airflow does not answer: {0}")]
     Unavailable(#[source] BoxError),
+    /// Airflow was not reached: no write can have happened.
+    #[error("Airflow does not answer: {0}")]
+    Unreachable(#[source] BoxError),
     /// The operation's lock may be lost.
     #[error(transparent)]
     Fenced(FenceDown),

@@ -104,7 +104,7 @@ impl PortError for ClusterError {
 impl PortError for ConnectionError {
     fn trouble(&self) -> Trouble {
         match self {
-            Self::Unavailable(_) => Trouble::Passing,
+            Self::Unavailable(_) | Self::Unreachable(_) => Trouble::Passing,
             Self::Fenced(_) => Trouble::Fenced,
             Self::Refused(_) | Self::Taken(_) | Self::Rejected(_) | Self::Unexpected(_) => Trouble::Lasting,
         }

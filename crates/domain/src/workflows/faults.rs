@@ -35,7 +35,7 @@ pub(crate) fn of_cluster(error: &ClusterError) -> Failure {
 
 pub(crate) fn of_connections(error: &ConnectionError, id: Option<&ConnectionId>) -> Failure {
     let (code, remedy) = match error {
-        ConnectionError::Unavailable(_) | ConnectionError::Fenced(_) => {
+        ConnectionError::Unavailable(_) | ConnectionError::Unreachable(_) | ConnectionError::Fenced(_) => {
             (FailureCode::AirflowUnavailable, "check `AIRFLOW_URL` and that Airflow runs, then try again")
         }
         ConnectionError::Refused(_) => {
