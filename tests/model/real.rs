@@ -154,9 +154,19 @@ impl Real {
     async fn missing(&self, key: &ReleaseKey, revision: RevisionNumber) -> Vec<String> {
         let path = format!("/api/v1/namespaces/{}/secrets/sh.helm.release.v1.{}.v{revision}", key.namespace, key.name);
         let Some(record) = self.api.get(&path).await.unwrap() else { return Vec::new() };
+        // kubectl reads YAML, so nobody else has to.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), manifest(&record)).unwrap();
+        let arguments = ["create", "--dry-run=client", "--output", "json", "--filename", file.path().to_str().unwrap()];
+        let wanted = self.namespace(key).run(&arguments).await.unwrap();
+        // One after the other, not a list.
+        let wanted = serde_json::Deserializer::from_str(&wanted).into_iter::<Value>().map(|object| {
+            let object = object.unwrap();
+            Object::of(object["kind"].as_str().unwrap(), &object)
+        });
         let there = self.objects(key).await;
         let is_there = |wanted: &Object| there.iter().any(|object| object.title == wanted.title && object.label == wanted.label);
-        manifest(&record).into_iter().filter(|wanted| !is_there(wanted)).map(|wanted| wanted.title).collect()
+        wanted.filter(|wanted| !is_there(wanted)).map(|wanted| wanted.title).collect()
     }
 
     /// The objects whose annotations name the release.
@@ -319,18 +329,9 @@ impl Object {
     }
 }
 
-/// The objects of a record's manifest, whose documents are JSON.
-fn manifest(record: &Value) -> Vec<Object> {
+/// The text of a record's manifest.
+fn manifest(record: &Value) -> String {
     let packed = BASE64.decode(BASE64.decode(record["data"]["release"].as_str().unwrap()).unwrap()).unwrap();
     let payload: Value = serde_json::from_reader(GzDecoder::new(packed.as_slice())).unwrap();
-    let text = payload["manifest"].as_str().unwrap();
-    let documents =
-        text.split("---\n").map(|document| document.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n"));
-    documents
-        .filter(|document| !document.trim().is_empty())
-        .map(|document| {
-            let object: Value = serde_json::from_str(&document).unwrap_or_else(|error| panic!("{error} in {document}"));
-            Object::of(object["kind"].as_str().unwrap(), &object)
-        })
-        .collect()
+    payload["manifest"].as_str().unwrap().to_owned()
 }

@@ -28,6 +28,10 @@ struct Pass {
 pub(crate) trait PortError: Sized + Send {
     fn unavailable(why: BoxError) -> Self;
     fn forbidden(why: String) -> Self;
+    /// Nobody was reached by this call.
+    fn unreachable(why: BoxError, _method: Call) -> Self {
+        Self::unavailable(why)
+    }
     fn fenced(down: FenceDown) -> Self;
 }
 
@@ -73,7 +77,7 @@ impl Inner {
             (Path::Cluster, ClusterLink::Lost | ClusterLink::NeverSynced, _) => {
                 Err(E::unavailable("connection refused (the cluster was taken down)".into()))
             }
-            (Path::Airflow, _, AirflowLink::Down) => Err(E::unavailable("connection refused (Airflow was taken down)".into())),
+            (Path::Airflow, _, AirflowLink::Down) => Err(E::unreachable("connection refused (Airflow was taken down)".into(), method)),
             (Path::Airflow, _, AirflowLink::RefusesUs) => Err(E::forbidden("wrong user or password".to_owned())),
             // A role that may not see connections may list DAGs all the same.
             (Path::Airflow, _, AirflowLink::RoleTooLow)
@@ -231,6 +235,10 @@ impl PortError for ConnectionError {
 
     fn forbidden(why: String) -> Self {
         Self::Refused(why)
+    }
+
+    fn unreachable(why: BoxError, method: Call) -> Self {
+        if method == Call::ConnectionsPut { Self::Unreachable(why) } else { Self::Unavailable(why) }
     }
 
     fn fenced(down: FenceDown) -> Self {

@@ -273,7 +273,8 @@ impl Controller {
             return Ok((release.key.clone(), Vec::new()));
         }
         let names = identity.release_names();
-        if let Some(failure) = unreadable_among(&names, &releases) {
+        let all_names: Vec<_> = names.iter().cloned().chain(identity.replaced_release_name()).collect();
+        if let Some(failure) = unreadable_among(&all_names, &releases) {
             return Err(failure);
         }
         let mut adoptable = releases.iter().filter(|release| is_adoptable(release, identity));

@@ -146,6 +146,9 @@ const DELETE_AGAIN: Duration = Duration::from_secs(1);
 const LONG_RUN: Duration = Duration::from_secs(600);
 /// Reasons that the container cannot be made as it is written.
 const CONFIG_ERRORS: &[&str] = &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"];
+/// What the kubelet says when it has not read a Secret or ConfigMap yet that was made a moment ago ("failed to sync secret cache: timed out
+/// waiting for the condition"): it tries again by itself (https://github.com/Shopify/krane/issues/886).
+const NOT_SYNCED: &str = "timed out waiting for the condition";
 
 fn judge_container(pod: &PodState, container: &ContainerState, patience: &Patience, now: Timestamp) -> ContainerVerdict {
     let name = &container.name;
@@ -170,6 +173,10 @@ fn judge_container(pod: &PodState, container: &ContainerState, patience: &Patien
             );
         }
         if CONFIG_ERRORS.contains(&reason) {
+            let rest = patience.pull_error_window.saturating_sub(elapsed(*since, now));
+            if message.contains(NOT_SYNCED) && !rest.is_zero() {
+                return ContainerVerdict::LookAgain(rest);
+            }
             return ContainerVerdict::Hopeless(
                 FailureCode::ContainerConfig,
                 format!(

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use dbt_controller_domain::model::{
-    CONNECTION_TYPE, Connection, Dag, DeleteOutcome, PutOutcome, ReleaseKey, StoredConnection, description_of_owner, owner_of_description,
+    CONNECTION_TYPE, Connection, Credentials, Dag, DeleteOutcome, PutOutcome, ReleaseKey, StoredConnection, description_of_owner,
+    owner_of_description,
 };
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_domain::ports::ConnectionError;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::ForeignConnection;
 
 /// The most characters of a host: more is 400 in Airflow 2.
 const HOST_LIMIT: usize = 500;
+/// What Airflow shows instead of a password, and takes for "unchanged", as it does an empty one.
+const MASK: &str = "***";
 /// How much of somebody's description a message shows.
 const SHOWN_DESCRIPTION: usize = 80;
 
@@ -44,8 +47,8 @@ impl AirflowState {
 
     pub(super) fn put(&mut self, connection: &Connection) -> Result<PutOutcome, ConnectionError> {
         let Connection { id, owner, url, credentials } = connection;
-        if url.chars().count() > HOST_LIMIT {
-            return Err(ConnectionError::Rejected(format!("host: longer than {HOST_LIMIT} characters")));
+        if let Some(why) = not_taken(url, credentials) {
+            return Err(ConnectionError::Rejected(why));
         }
         let outcome = match self.connections.get(id) {
             Some(entry) if entry.seen.owner.as_ref() != Some(owner) => return Err(ConnectionError::Taken(entry.whose())),
@@ -95,6 +98,18 @@ impl AirflowState {
             dags.remove(id);
         }
     }
+}
+
+/// Why Airflow would not store this as it is.
+fn not_taken(url: &str, credentials: &Credentials) -> Option<String> {
+    if url.chars().count() > HOST_LIMIT {
+        return Some(format!("host: longer than {HOST_LIMIT} characters"));
+    }
+    let has_nul = |text: &str| text.contains('\0');
+    if has_nul(url) || has_nul(&credentials.user) {
+        return Some("host or login: has a NUL character".to_owned());
+    }
+    matches!(credentials.password.expose_secret(), "" | MASK).then(|| "password: is what Airflow takes for \"unchanged\"".to_owned())
 }
 
 impl Entry {

@@ -210,7 +210,7 @@ impl Operations {
             let orphaned = record.running.is_none() && !record.waiting.is_empty();
             let outcome = if stale || orphaned {
                 take_over(&engine, record).await.map(|_| ())
-            } else if record.running.is_none() && record.debts().next().is_some() {
+            } else if record.running.is_none() && record.debts().any(|(_, debt)| self.executor.may_pay(debt)) {
                 self.settle(record).await;
                 Ok(())
             } else {

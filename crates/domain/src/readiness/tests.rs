@@ -104,6 +104,16 @@ fn a_missing_key_and_a_volume_that_cannot_be_mounted_are_hopeless() {
 }
 
 #[test]
+fn a_secret_that_the_kubelet_has_not_read_yet_gets_the_time_of_a_pull() {
+    let reason = "CreateContainerConfigError".to_owned();
+    let message = "failed to sync secret cache: timed out waiting for the condition".to_owned();
+    let status = ContainerStatus::Waiting { reason, message, since: now() };
+    let state = server("r1", Some(pod("r1", ContainerState { status, ..waiting("") })));
+    assert_eq!(still_waiting(&state, later(59)).look_again_in, Some(Duration::from_secs(1)));
+    assert_eq!(hopeless(&state, later(60)).0, FailureCode::ContainerConfig);
+}
+
+#[test]
 fn an_unschedulable_pod_waits_and_says_so() {
     let mut unschedulable = pod("r1", waiting("ContainerCreating"));
     unschedulable.unschedulable = Some("0/3 nodes are available".to_owned());

@@ -65,6 +65,11 @@ impl Awaited<'_> {
     }
 }
 
+/// The failure of an operation whose release, as it is now, somebody else has taken further.
+pub(super) fn overtaken(awaited: Awaited<'_>, release: Option<&ReleaseSummary>) -> Option<Failure> {
+    awaited.overtaken(release).map(|what| faults::of_installer(&InstallerError::Changed(what)))
+}
+
 impl Workflows {
     /// Waits until the server is ready. A broken pod of an older revision is deleted on the way.
     pub(super) async fn await_ready(&self, run: &Run, server: &ServerKey, awaited: Awaited<'_>, deadline: Instant) -> Result<Awake, Halt> {
@@ -151,7 +156,7 @@ impl Workflows {
             return None;
         }
         match self.ports.installer.summary(&run.info.key).await {
-            Ok(release) => awaited.overtaken(release.as_deref()).map(|what| faults::of_installer(&InstallerError::Changed(what))),
+            Ok(release) => overtaken(awaited, release.as_deref()),
             // Nothing is known at the moment. Whether the revision is still there is looked at again before it is committed.
             Err(_) => None,
         }

@@ -1,10 +1,11 @@
 //! The connection of a deploy: choosing its id, and writing it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::call::{Halt, call, insist};
+use super::call::{Broken, Halt, call, insist};
 use super::deploy::Deploy;
 use super::{Reserved, faults};
 use crate::model::{
@@ -107,11 +108,31 @@ impl<'a> Deploy<'a> {
             }
         }
         self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
+        let meant_before = self.run.ledger().connecting;
         self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
         // The server is ready: an Airflow that is busy for a moment is worth waiting for, as long as the undo keeps its time.
         let patience = self.deadline.min(Instant::now() + self.workflows.settings.undo_timeout / 4);
-        let put = insist(self.run, patience, || store.put(&connection, known.as_ref(), &self.run.fence)).await;
-        let put = put.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
+        let put = insist(self.run, patience, || async {
+            // Also when the time runs out before the answer.
+            let sent_before = self.may_be_connected.swap(true, Ordering::Relaxed);
+            let put = store.put(&connection, known.as_ref(), &self.run.fence).await;
+            if matches!(put, Err(ConnectionError::Unreachable(_))) {
+                self.may_be_connected.store(sent_before, Ordering::Relaxed);
+            }
+            put
+        });
+        let put = match put.await {
+            Err(Broken::Error(error)) => {
+                if !self.may_be_connected.load(Ordering::Relaxed) && !meant_before {
+                    // Airflow was never reached, so there is nothing to take back.
+                    self.run.note(|ledger| ledger.connecting = false);
+                }
+                return Err(cannot_connect(&error, &intent.id).into());
+            }
+            Err(Broken::Stop(stop)) => return Err(stop.into()),
+            Ok(put) => put,
+        };
+        self.may_be_connected.store(false, Ordering::Relaxed);
         let status = match put {
             PutOutcome::Created => ConnectionOutcome::Created,
             PutOutcome::Updated => ConnectionOutcome::Updated,

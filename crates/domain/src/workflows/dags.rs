@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use super::call::{Broken, Halt, call};
 use super::list::is_deployment;
-use super::scale::{ending, find_server, scale, wait_until_awake};
+use super::scale::{ending, find_server, scale};
 use super::{Workflows, faults, server_of};
-use crate::model::{AllDagsReading, DagState, DagsReading, Failure, Phase, ReleaseKey, ServerKey, Success};
+use crate::model::{AllDagsReading, DagState, DagsReading, Failure, ReleaseKey, ServerKey, Success};
 use crate::operations::{Ending, Run, Stop};
 
-/// Puts a server to sleep or wakes it, if its DAGs changed since somebody looked.
+/// Puts a server to sleep or wakes it, if its DAGs changed since somebody looked. It does not wait for the server: nobody waits for this, and
+/// a POST that mends a server which does not come up must not have to.
 pub(super) async fn follow(workflows: &Workflows, run: &Run) -> Ending {
     let deadline = Instant::now() + workflows.settings.deploy_timeout;
     ending(follow_steps(workflows, run, deadline).await.map(|state| Success::FollowedDags { state }))
@@ -42,14 +43,10 @@ async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
         DagState::AllPaused if set.replicas > 0 => {
             scale(workflows, run, &server, 0, deadline).await?;
             set_dag_state(workflows, run, &server, Some(now), deadline).await?;
-            run.phase(Phase::Drain, "waiting until the pods are gone");
-            workflows.await_gone(run, &run.info.key, &server, deadline).await?;
         }
         DagState::SomeActive if set.replicas == 0 => {
             scale(workflows, run, &server, 1, deadline).await?;
-            // Before the wait: a server that does not come up is not started again and again.
             set_dag_state(workflows, run, &server, Some(now), deadline).await?;
-            wait_until_awake(workflows, run, &server, deadline).await?;
         }
         DagState::AllPaused | DagState::SomeActive => {
             set_dag_state(workflows, run, &server, Some(now), deadline).await?;

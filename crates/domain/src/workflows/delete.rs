@@ -2,6 +2,8 @@
 //!
 //! Every step is safe to run twice, so a takeover simply runs it again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::time::Instant;
 
 use super::call::{Halt, call};
@@ -14,7 +16,7 @@ use crate::model::{
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
-use crate::ports::ConnectionStore;
+use crate::ports::{ConnectionError, ConnectionStore, Fence};
 
 pub(super) async fn delete(workflows: &Workflows, run: &Run, taken_over: bool) -> Ending {
     let deadline = Instant::now() + workflows.settings.deploy_timeout;
@@ -92,12 +94,14 @@ async fn disconnect(
     deadline: Instant,
     debts: &mut Vec<Debt>,
 ) -> Result<ConnectionReport, Halt> {
+    let facts = release.and_then(|release| release.summary.deployment.as_ref());
+    let recorded = facts.and_then(|facts| facts.connection_id.clone());
     let Some(store) = &workflows.ports.connections else {
+        // It was made when the service had an Airflow, which it may have again.
+        debts.extend(recorded.map(Debt::Connection));
         return Ok(ConnectionReport::not_configured());
     };
     run.phase(Phase::Disconnect, "removing the Airflow connection");
-    let facts = release.and_then(|release| release.summary.deployment.as_ref());
-    let recorded = facts.and_then(|facts| facts.connection_id.clone());
     let by_id = match &recorded {
         Some(id) => remove_if_ours(store.as_ref(), run, key, id, deadline).await?,
         None => Ok(None),
@@ -128,16 +132,37 @@ pub(super) async fn remove_if_ours(
     id: &ConnectionId,
     deadline: Instant,
 ) -> Removed {
-    match stop_of(call(run, deadline, || store.get(id)).await)? {
-        Ok(Some(found)) if found.owner.as_ref() == Some(owner) => {
-            let deleted = stop_of(call(run, deadline, || store.delete(id, &run.fence)).await)?;
-            Ok(deleted.map(|outcome| match outcome {
-                DeleteOutcome::Deleted => Some(id.clone()),
-                DeleteOutcome::Absent => None,
-            }))
-        }
-        Ok(_) => Ok(Ok(None)),
-        Err(error) => Ok(Err(error)),
+    let removal = ConnectionRemoval::new(store, run, owner, id);
+    Ok(stop_of(call(run, deadline, || removal.attempt()).await)?)
+}
+
+/// Removes a connection when its description names this release. It is looked at again before each try: Airflow deletes on no condition, and
+/// when an answer got lost, somebody may have made one of their own of that id since.
+pub(super) struct ConnectionRemoval<'a> {
+    store: &'a dyn ConnectionStore,
+    fence: &'a Fence,
+    owner: &'a ReleaseKey,
+    id: &'a ConnectionId,
+    /// Whether it was sent, so that a connection that is gone may have gone by us.
+    sent: AtomicBool,
+}
+
+impl<'a> ConnectionRemoval<'a> {
+    pub(super) fn new(store: &'a dyn ConnectionStore, run: &'a Run, owner: &'a ReleaseKey, id: &'a ConnectionId) -> Self {
+        Self { store, fence: &run.fence, owner, id, sent: AtomicBool::new(false) }
+    }
+
+    /// Tries it once; says which connection is gone by it.
+    pub(super) async fn attempt(&self) -> Result<Option<ConnectionId>, ConnectionError> {
+        let is_gone = match self.store.get(self.id).await? {
+            Some(found) if found.owner.as_ref() == Some(self.owner) => {
+                let sent_before = self.sent.swap(true, Ordering::Relaxed);
+                self.store.delete(self.id, self.fence).await? == DeleteOutcome::Deleted || sent_before
+            }
+            Some(_) => false,
+            None => self.sent.load(Ordering::Relaxed),
+        };
+        Ok(is_gone.then(|| self.id.clone()))
     }
 }
 

@@ -2,15 +2,17 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
+use std::sync::atomic::AtomicBool;
+
 use tokio::time::Instant;
 
-use super::await_server::{Awaited, Awake};
+use super::await_server::{Awaited, Awake, overtaken};
 use super::call::{Broken, Halt, call, insist};
 use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::{Observed, Plan, decide, is_in_force};
 use crate::model::{
-    ByteQuantity, Claim, ConnectionIntent, ConnectionReport, Credentials, DeployRequest, DesiredRelease, Failure, FailureCode,
+    ByteQuantity, Claim, ConnectionIntent, ConnectionReport, Credentials, Debt, DeployRequest, DesiredRelease, Failure, FailureCode,
     OperationKind, Phase, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
 };
 use crate::operations::{Ending, Run, Stop};
@@ -22,6 +24,8 @@ pub(super) struct Deploy<'a> {
     pub(super) request: &'a DeployRequest,
     pub(super) server: ServerKey,
     pub(super) deadline: Instant,
+    /// Whether a write of the connection is without an answer: it may be done, also later than anybody looks.
+    pub(super) may_be_connected: AtomicBool,
 }
 
 /// What the decision was made on.
@@ -41,7 +45,9 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     let limit = if taken_over { workflows.settings.undo_timeout } else { workflows.settings.deploy_timeout };
     let deadline = Instant::now() + limit;
     let server = workflows.server_to_write(run).await;
-    let deploy = Deploy { workflows, run, request, server, deadline };
+    // Nobody knows what a holder that is gone had just sent.
+    let may_be_connected = AtomicBool::new(taken_over && run.ledger().connecting);
+    let deploy = Deploy { workflows, run, request, server, deadline, may_be_connected };
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
         Ok(success) => deploy.retire_replaced(success).await,
@@ -126,7 +132,8 @@ impl<'a> Deploy<'a> {
         newest.iter().for_each(|release| self.run.keep_secret(&release.redactor));
         let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
         let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
-        let keeps_login = in_force.and_then(|release| release.credentials.as_ref()) == Some(&credentials);
+        let recorded_login = in_force.and_then(|release| release.credentials.as_ref());
+        let keeps_login = recorded_login == Some(&credentials) && !self.owes_a_login(intent).await;
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
             home: self.workflows.settings.home().clone(),
@@ -157,6 +164,12 @@ impl<'a> Deploy<'a> {
         };
         let plan = decide(&observed, self.request);
         Ok(Prepared { desired, plan, keeps_login, doubts_login })
+    }
+
+    /// Whether an earlier operation could not put the login back, so that the connection may have another one than is on record.
+    async fn owes_a_login(&self, intent: Option<&ConnectionIntent>) -> bool {
+        let Some(intent) = intent else { return false };
+        self.run.debts().await.iter().any(|(_, debt)| matches!(debt, Debt::Login(id) | Debt::Connection(id) if *id == intent.id))
     }
 
     /// The revision that an undo goes back to: the one in force, or that was so last.
@@ -266,7 +279,14 @@ impl<'a> Deploy<'a> {
     /// Somebody's Helm may have been at work since the revision was recorded. The apply looks too, but by then the claim has grown for good
     /// and the StatefulSet of their revision is gone.
     async fn still_own(&self, revision: &RevisionHandle) -> Result<(), Halt> {
-        match self.workflows.look_at_release(self.run, Awaited::Own(revision)).await {
+        let overtaken = if self.workflows.ports.installer.behind().is_some() {
+            // What is known may be out of date, and there is no way back from what comes next.
+            let newest = self.newest().await?;
+            overtaken(Awaited::Own(revision), newest.as_ref().map(|release| &release.summary))
+        } else {
+            self.workflows.look_at_release(self.run, Awaited::Own(revision)).await
+        };
+        match overtaken {
             Some(overtaken) => Err(overtaken.at(Phase::Apply).into()),
             None => Ok(()),
         }

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::controller::Ports;
-use crate::model::{FinishedOperation, ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
+use crate::model::{Debt, FinishedOperation, ReleaseKey, ReleaseSummary, ServerKey, ServerName, Settings, Task};
 use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor, Run};
 use async_trait::async_trait;
@@ -88,6 +88,13 @@ impl Executor for Workflows {
             Task::Resume => scale::resume(self, run).await,
             Task::Settle => settle::settle(self, run).await,
             Task::FollowDags => dags::follow(self, run).await,
+        }
+    }
+
+    fn may_pay(&self, debt: &Debt) -> bool {
+        match debt {
+            Debt::Claim { .. } | Debt::Replaced(_) => true,
+            Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_) => self.ports.connections.is_some(),
         }
     }
 

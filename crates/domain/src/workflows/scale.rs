@@ -42,7 +42,7 @@ async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
 }
 
 /// Waits until a server that was scaled up is ready.
-pub(super) async fn wait_until_awake(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
+async fn wait_until_awake(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Ready, "waiting for the server to be ready");
     match workflows.await_ready(run, server, Awaited::Newest, deadline).await {
         Ok(Awake::Ready) => Ok(()),

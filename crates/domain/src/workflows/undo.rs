@@ -1,9 +1,12 @@
 //! The undo of a deploy: what the ledger says was changed is taken back, last first. Run by the holder or by whoever took over.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake};
 use super::call::{Broken, Halt, insist};
+use super::delete::ConnectionRemoval;
 use super::deploy::{Deploy, stop_of};
 use crate::model::{
     ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, RevisionHandle, RevisionNumber, StoredConnection, UndoOutcome,
@@ -107,16 +110,17 @@ impl Deploy<'_> {
         let Some(store) = &self.workflows.ports.connections else { return Ok(()) };
         let restored = match (&intent.before, previous) {
             (Some(before), Some(previous)) => self.write_back(before, previous, deadline).await?,
-            _ => match stop_of(insist(self.run, deadline, || store.get(&intent.id)).await)? {
-                Ok(Some(found)) if found.owner.as_ref() == Some(&self.run.info.key) => {
-                    stop_of(insist(self.run, deadline, || store.delete(&intent.id, &self.run.fence)).await)?.map(|_| ())
-                }
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            },
+            _ => {
+                let removal = ConnectionRemoval::new(store.as_ref(), self.run, &self.run.info.key, &intent.id);
+                stop_of(insist(self.run, deadline, || removal.attempt()).await)?.map(|_| ())
+            }
         };
+        // A write without an answer may be done after this.
+        let may_change = restored.is_err() || self.may_be_connected.load(Ordering::Relaxed);
         if let Err(error) = restored {
             left.sentences.push(format!("connection `{}` is not as it was before: {error}", intent.id));
+        }
+        if may_change {
             // Without a revision to go back to the release goes, and its connection with it.
             let stays = intent.before.is_some() && previous.is_some();
             left.debts.push(if stays { Debt::Login } else { Debt::Connection }(intent.id.clone()));

@@ -164,3 +164,12 @@ async fn a_delete_finishes_a_humans_uninstall_of_an_adopted_deployment() {
         stage.assert_nothing_left();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_deployment_of_the_replaced_service_that_cannot_be_read_no_second_one_is_made() {
+    let wished = main_request("v1");
+    let stage = stage_with(&wished).await;
+    assert!(stage.world.releases().break_record(&old_key(&wished), "broken on purpose"));
+    assert_eq!(code(stage.deploy(wished).await), FailureCode::ReleaseUnreadable);
+    assert_eq!((stage.world.releases().count(), stage.world.servers().count()), (1, 1));
+}

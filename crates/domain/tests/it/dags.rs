@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, Hindrance};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::ports::Cluster as _;
 
@@ -275,4 +275,19 @@ async fn dags_that_take_long_to_read_hold_nothing_else_of_a_get_back() {
         assert_eq!(get(project).await.dags.unwrap().dags.len(), 1, "{project}");
     }
     assert_eq!(stage.world.calls().count(Call::ConnectionsAllDags), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_wake_keeps_no_post_waiting() {
+    let stage = stage().await;
+    set_dags(&stage, &[true]);
+    after_a_look(&stage).await;
+    set_dags(&stage, &[false]);
+    after_a_look(&stage).await;
+    set_dags(&stage, &[true]);
+    assert_eq!(after_a_look(&stage).await, (0, PAUSED));
+    stage.world.servers().hinder(&server(NAME), Some(Hindrance::Unschedulable("0/1 nodes are available".to_owned())));
+    set_dags(&stage, &[false]);
+    assert_eq!(after_a_look(&stage).await, (1, ACTIVE));
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.finished_at.is_some()), "nobody waits for the server");
 }

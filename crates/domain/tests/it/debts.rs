@@ -6,7 +6,7 @@ use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, Foreig
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::ConnectionId;
 
-use crate::stage::{NAME, Stage, code, key, main_request, replica, revision, server, settings};
+use crate::stage::{NAME, Stage, code, deploy, key, main_request, replica, replica_with, revision, server, settings, target, world};
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_airflow_could_not_remove_is_removed_when_it_is_back() {
@@ -144,4 +144,92 @@ async fn connections_left_of_a_deployment_go_and_the_one_that_is_in_use_again_st
     work(&stage, Duration::from_secs(60)).await;
     let ids: Vec<_> = stage.world.airflow().ours().into_iter().map(|connection| connection.id).collect();
     assert_eq!(ids, [connection()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_does_not_rely_on_a_login_that_is_still_owed() {
+    for tag in ["v1", "v2"] {
+        let stage = Stage::new();
+        revision(stage.deploy(main_request("v1")).await);
+        let old = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
+        stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+        stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+        let mut wished = main_request("v1");
+        wished.credentials.password = Some("another-password".into());
+        assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
+
+        // Nobody has paid the debt yet.
+        revision(stage.deploy(main_request(tag)).await);
+        let (user, password) = stage.world.airflow().login(&connection()).unwrap();
+        assert_eq!(Credentials { user, password: password.into() }, old, "{tag}");
+    }
+}
+
+/// Takes Airflow down as soon as a call was made.
+async fn goes_down_after(stage: &Stage, call: Call) {
+    while stage.world.calls().count(call) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.world.set_airflow_link(AirflowLink::Down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_airflow_that_was_never_reached_leaves_nothing_to_take_back() {
+    let stage = Stage::new();
+    let (outcome, ()) = tokio::join!(stage.deploy(main_request("v1")), goes_down_after(&stage, Call::InstallerApply));
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::AirflowUnavailable, UndoOutcome::Undone), "{failure}");
+    stage.assert_nothing_left();
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_made_after_the_undo_has_looked_is_removed_later() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
+    let failure = stage.deploy(main_request("v1")).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::AirflowUnavailable, UndoOutcome::Undone), "{failure}");
+    // Airflow had taken the request after all.
+    let late = ForeignConnection { description: Some(description_of_owner(&key(NAME))), ..ForeignConnection::new(connection()) };
+    stage.world.airflow().plant(late);
+    work(&stage, Duration::from_secs(90)).await;
+    stage.assert_nothing_left();
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_somebody_makes_after_ours_is_gone_is_left_alone() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.faults().plan(Fault::new(Call::ConnectionsDelete, 1, FaultKind::LoseAnswer));
+    let somebody = async {
+        while stage.world.airflow().get(&connection()).is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stage.world.airflow().plant(ForeignConnection::new(connection()));
+    };
+    let (outcome, ()) = tokio::join!(stage.delete(NAME), somebody);
+    assert!(matches!(outcome, Ok(Success::Deleted { .. })), "{outcome:?}");
+    assert_eq!(stage.world.airflow().login(&connection()).unwrap().0, "somebody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_without_airflow_remembers_the_connection_of_when_there_was_one() {
+    let world = world();
+    revision(deploy(&replica(&world, world.operations(), settings()), main_request("v1")).await);
+    let without = replica_with(&world, world.operations(), None, settings());
+    let ticket = without.delete(&target(NAME), crate::stage::caller()).await.unwrap();
+    let Ok(Success::Deleted { connection: report, .. }) = without.wait(&ticket).await.unwrap().outcome.clone() else { panic!() };
+    assert_eq!(report.status, ConnectionOutcome::NotConfigured);
+    let writes = world.calls().count(Call::OperationsCompareAndSwap);
+    let background = tokio::spawn(async move { without.run_background().await });
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    background.abort();
+    assert_eq!(world.calls().count(Call::OperationsCompareAndSwap), writes, "what cannot be paid is not tried");
+
+    let with = replica(&world, world.operations(), settings());
+    let background = tokio::spawn(async move { with.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    background.abort();
+    assert_eq!(world.leftovers(), Vec::<String>::new());
 }

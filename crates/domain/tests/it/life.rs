@@ -343,11 +343,15 @@ async fn an_undo_back_to_a_humans_rollback_brings_the_old_password_back_to_airfl
 #[tokio::test(start_paused = true)]
 async fn an_airflow_that_is_away_for_long_does_not_keep_the_undo_from_the_server() {
     let stage = Stage::new();
-    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
-    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
-    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
-    stage.world.set_airflow_link(dbt_controller_adapters_memory::AirflowLink::Down);
-    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    // Nobody knows whether the first try has made the connection.
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail));
+    let goes_away = async {
+        while stage.world.calls().count(Call::ConnectionsPut) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        stage.world.set_airflow_link(AirflowLink::Down);
+    };
+    let failure = tokio::join!(stage.deploy(main_request("v1")), goes_away).0.unwrap_err();
     assert_eq!(failure.code, FailureCode::RollbackFailed, "{failure}");
     assert!(failure.message.contains("connection `test_project_main` is not as it was"), "{failure}");
     stage.assert_nothing_left();

@@ -181,3 +181,13 @@ async fn a_taken_over_deploy_that_was_committed_ends_well() {
     success(stage.execute(true).await);
     assert_eq!(stage.writes(), ["installer.commit"], "the commit is the point of no return, and may be half done itself");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_set_is_not_made_anew_over_a_humans_revision_that_no_watch_has_shown() {
+    let mut larger = request();
+    larger.resources.storage_size = "2Gi".parse().unwrap();
+    let (ending, stage) = Script { overtaken: true, ..Script::deployed() }.play(Task::Deploy(Box::new(larger))).await;
+    let failure = failure(ending);
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::LeftAsIs), "{failure}");
+    assert!(!stage.called("cluster.grow_claims") && !stage.called("cluster.delete_stateful_set"));
+}

@@ -27,6 +27,8 @@ pub(super) struct Script {
     /// How `fail`ing calls of the installer fail.
     pub(super) changed: bool,
     pub(super) airflow: bool,
+    /// A human has rolled back since the operation's revision was recorded, and no watch shows it.
+    pub(super) overtaken: bool,
 }
 
 /// The story of a run: every call in order, and what was written.
@@ -56,6 +58,7 @@ impl Script {
             failing: BTreeSet::new(),
             changed: false,
             airflow: true,
+            overtaken: false,
         }
     }
 
@@ -190,12 +193,20 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
         }
     };
     let (get, older, latest) = (play("installer.get"), script.newest.clone(), shown.clone());
-    mock.expect_get().returning(move |_, revision| get().map(|()| if revision.is_some() { older.clone() } else { latest() }));
+    let (told, overtaken) = (Arc::clone(story), script.overtaken);
+    let is_overtaken = move || overtaken && told.lock().unwrap().calls.iter().any(|made| made == "installer.begin");
+    mock.expect_get().returning(move |_, revision| {
+        get().map(|()| match revision {
+            Some(_) => older.clone(),
+            None if is_overtaken() => Some(release(next + 1, ReleaseStatus::Deployed)),
+            None => latest(),
+        })
+    });
     let list = play("installer.list");
     mock.expect_list().returning(move || list().map(|()| Vec::new()));
     let summary = play("installer.summary");
     mock.expect_summary().returning(move |_| summary().map(|()| shown().map(|release| Arc::new(release.summary))));
-    mock.expect_behind().returning(|| None);
+    mock.expect_behind().returning(move || overtaken.then_some(std::time::Duration::from_secs(1)));
     let hash = play("installer.manifest_hash");
     mock.expect_manifest_hash().returning(move |_| hash().map(|()| ManifestHash("new".to_owned())));
     let begin = play("installer.begin");
