@@ -140,3 +140,16 @@ async fn two_posts_at_once_deploy_their_own_servers() {
     assert_eq!(second.expect(200)["details"]["release_name"], "dbt-server-second-main");
     assert_eq!(app.world.releases().count(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_airflow_answers_say_so() {
+    let app = TestApp::without_airflow();
+    let path = format!("/api/v1/deployments/{RELEASE}");
+    let deployed = app.deploy(&body()).await.expect(200);
+    assert_eq!(deployed["details"]["airflow_connection"], json!({ "id": null, "host": null, "status": "not_configured" }));
+    let deployment = app.get(&path).await.expect(200);
+    assert_eq!((&deployment["airflow_connection"], &deployment["dags"]), (&Value::Null, &Value::Null));
+    let deleted = app.call(Method::DELETE, &path).await.expect(200);
+    assert_eq!(deleted["details"]["airflow_connection"]["status"], "not_configured");
+    assert_eq!(app.world.leftovers(), Vec::<String>::new());
+}

@@ -48,8 +48,21 @@ impl TestApp {
 
     /// An application with other settings.
     pub(crate) fn with(change: impl FnOnce(&mut ApiSettings), change_domain: impl FnOnce(&mut Settings)) -> Self {
+        Self::made(change, change_domain, |_| {})
+    }
+
+    /// An application that works without Airflow.
+    pub(crate) fn without_airflow() -> Self {
+        Self::made(|_| {}, |_| {}, |ports| ports.connections = None)
+    }
+
+    fn made(
+        change: impl FnOnce(&mut ApiSettings),
+        change_domain: impl FnOnce(&mut Settings),
+        change_ports: impl FnOnce(&mut Ports),
+    ) -> Self {
         let world = MemoryWorld::new(WorldOptions { namespaces: namespaces(), ..WorldOptions::default() });
-        let ports = Ports {
+        let mut ports = Ports {
             installer: world.installer(),
             cluster: world.cluster(),
             connections: Some(world.connections()),
@@ -58,6 +71,7 @@ impl TestApp {
             clock: world.clock(),
             random: world.random(),
         };
+        change_ports(&mut ports);
         let mut settings = domain_settings();
         change_domain(&mut settings);
         let controller = Controller::new(ports, settings);
