@@ -3,7 +3,7 @@
 use dbt_controller_domain::model::Connection;
 use dbt_controller_domain::naming::ConnectionId;
 use reqwest::Method;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::body;
 use crate::detection::Api;
@@ -29,6 +29,8 @@ pub(crate) struct Slice {
 pub(crate) enum Ask<'a> {
     /// Its version; no login is needed.
     Version,
+    /// A token, which only Airflow 3 gives.
+    LogIn { user: &'a str, password: &'a SecretString },
     /// A connection.
     Connection(&'a ConnectionId),
     /// To make a connection.
@@ -49,7 +51,7 @@ impl Ask<'_> {
     pub(crate) fn method(&self) -> Method {
         match self {
             Self::Version | Self::Connection(_) | Self::Connections(_) | Self::Dags(_) => Method::GET,
-            Self::Create(_) => Method::POST,
+            Self::LogIn { .. } | Self::Create(_) => Method::POST,
             Self::Change(_) | Self::MayWrite => Method::PATCH,
             Self::Delete(_) => Method::DELETE,
         }
@@ -60,6 +62,7 @@ impl Ask<'_> {
         let mut segments = vec!["api", api.segment()];
         match self {
             Self::Version => segments.push("version"),
+            Self::LogIn { .. } => return vec!["auth", "token"],
             Self::Dags(_) => segments.push("dags"),
             Self::Create(_) | Self::Connections(_) => segments.push("connections"),
             Self::Connection(_) | Self::Change(_) | Self::Delete(_) | Self::MayWrite => segments.push("connections"),
@@ -83,7 +86,21 @@ impl Ask<'_> {
                 }
                 query
             }
-            Self::Version | Self::Connection(_) | Self::Create(_) | Self::Change(_) | Self::Delete(_) | Self::MayWrite => Vec::new(),
+            Self::Version
+            | Self::LogIn { .. }
+            | Self::Connection(_)
+            | Self::Create(_)
+            | Self::Change(_)
+            | Self::Delete(_)
+            | Self::MayWrite => Vec::new(),
+        }
+    }
+
+    /// Whether it changes something when it arrives.
+    pub(crate) fn changes(&self) -> bool {
+        match self {
+            Self::Create(_) | Self::Change(_) | Self::Delete(_) => true,
+            Self::Version | Self::LogIn { .. } | Self::Connection(_) | Self::Connections(_) | Self::Dags(_) | Self::MayWrite => false,
         }
     }
 
@@ -92,6 +109,7 @@ impl Ask<'_> {
         match self {
             Self::Create(connection) | Self::Change(connection) => Some(body::of(connection)),
             Self::MayWrite => Some(body::of_nobody(NOBODYS_ID)),
+            Self::LogIn { user, password } => Some(body::of_login(user, password)),
             Self::Version | Self::Connection(_) | Self::Delete(_) | Self::Connections(_) | Self::Dags(_) => None,
         }
     }
@@ -102,7 +120,7 @@ impl Ask<'_> {
             Self::Connection(id) | Self::Delete(id) => Some(id.as_str()),
             Self::Change(connection) => Some(connection.id.as_str()),
             Self::MayWrite => Some(NOBODYS_ID),
-            Self::Version | Self::Create(_) | Self::Connections(_) | Self::Dags(_) => None,
+            Self::Version | Self::LogIn { .. } | Self::Create(_) | Self::Connections(_) | Self::Dags(_) => None,
         }
     }
 
@@ -110,6 +128,7 @@ impl Ask<'_> {
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         match self {
             Self::Create(connection) | Self::Change(connection) => without(text, connection.credentials.password.expose_secret()),
+            Self::LogIn { password, .. } => without(text, password.expose_secret()),
             Self::Version | Self::Connection(_) | Self::Delete(_) | Self::Connections(_) | Self::Dags(_) | Self::MayWrite => {
                 text.to_owned()
             }

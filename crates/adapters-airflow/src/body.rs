@@ -2,7 +2,7 @@
 
 use dbt_controller_domain::model::{CONNECTION_TYPE, Connection, Namespace, StoredConnection, description_of_owner};
 use dbt_controller_domain::naming::ConnectionId;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -52,6 +52,17 @@ pub(crate) fn of_nobody(id: &str) -> Vec<u8> {
     json(&NobodysBody { connection_id: id, conn_type: CONNECTION_TYPE })
 }
 
+#[derive(Serialize)]
+struct LoginBody<'a> {
+    username: &'a str,
+    password: &'a str,
+}
+
+/// The body that asks for a token.
+pub(crate) fn of_login(username: &str, password: &SecretString) -> Vec<u8> {
+    json(&LoginBody { username, password: password.expose_secret() })
+}
+
 fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("texts and numbers are JSON")
 }
@@ -74,7 +85,8 @@ impl Read {
     pub(crate) fn from_reply(reply: &Reply, id: &ConnectionId) -> Result<Self, Fault> {
         let read: Self = reply.json()?;
         if read.connection_id != id.as_str() {
-            return Err(Fault::WrongPlace(format!("asked for connection `{id}`, the answer is about another one")));
+            let why = format!("asked for connection `{id}`, the answer is about another one");
+            return Err(Fault::WrongPlace { why, arrived: true });
         }
         Ok(read)
     }

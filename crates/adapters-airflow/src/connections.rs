@@ -37,20 +37,17 @@ fn found(answer: Result<Reply, Fault>, id: &ConnectionId, home: &Namespace) -> R
 }
 
 /// Deletes a connection.
+///
+/// One that may be done already is not tried again: somebody may have made their own of this id since. Whose it is by then is for the
+/// caller to find out, who knows whose it was.
 pub(crate) async fn delete(session: &Session, id: &ConnectionId, leave: &Leave<'_>) -> Result<DeleteOutcome, Fault> {
     let mut pauses = Pauses::new();
-    let mut outcome_of_absent = DeleteOutcome::Absent;
     loop {
         match session.ask(&Ask::Delete(id), leave).await {
             Ok(_) => return Ok(DeleteOutcome::Deleted),
-            Err(Fault::Absent) => return Ok(outcome_of_absent),
-            Err(fault) => {
-                if fault.may_be_done() {
-                    // When it is gone at the next try, it was this one.
-                    outcome_of_absent = DeleteOutcome::Deleted;
-                }
-                pauses.after(fault, leave).await?;
-            }
+            Err(Fault::Absent) => return Ok(DeleteOutcome::Absent),
+            Err(fault) if fault.may_be_done() => return Err(fault),
+            Err(fault) => pauses.after(fault, leave).await?,
         }
     }
 }

@@ -5,10 +5,10 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout_at;
 
 use crate::ask::Ask;
+use crate::caller::Caller;
 use crate::fault::Fault;
 use crate::leave::Leave;
-use crate::transport::Transport;
-use crate::verdict::verdict;
+use crate::login::Login;
 
 /// Which API a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,28 +48,28 @@ impl Detection {
     }
 
     /// The API; found out at the first call.
-    pub(crate) async fn api(&self, transport: &Transport, leave: &Leave<'_>) -> Result<Api, Fault> {
+    pub(crate) async fn api(&self, caller: &Caller, leave: &Leave<'_>) -> Result<Api, Fault> {
         let mut found = self.lock(leave).await?;
         match *found {
             Some(api) => Ok(api),
-            None => Ok(renew(&mut found, transport, leave).await?.api),
+            None => Ok(renew(&mut found, caller, leave).await?.api),
         }
     }
 
     /// The API, after an answer that the one of `before` would not give.
-    pub(crate) async fn after(&self, before: Api, transport: &Transport, leave: &Leave<'_>) -> Result<Api, Fault> {
+    pub(crate) async fn after(&self, before: Api, caller: &Caller, leave: &Leave<'_>) -> Result<Api, Fault> {
         let mut found = self.lock(leave).await?;
         match *found {
             // Somebody else found out meanwhile.
             Some(api) if api != before => Ok(api),
-            Some(_) | None => Ok(renew(&mut found, transport, leave).await?.api),
+            Some(_) | None => Ok(renew(&mut found, caller, leave).await?.api),
         }
     }
 
     /// Asks the server again in any case.
-    pub(crate) async fn anew(&self, transport: &Transport, leave: &Leave<'_>) -> Result<Found, Fault> {
+    pub(crate) async fn anew(&self, caller: &Caller, leave: &Leave<'_>) -> Result<Found, Fault> {
         let mut found = self.lock(leave).await?;
-        renew(&mut found, transport, leave).await
+        renew(&mut found, caller, leave).await
     }
 
     async fn lock(&self, leave: &Leave<'_>) -> Result<MutexGuard<'_, Option<Api>>, Fault> {
@@ -79,29 +79,30 @@ impl Detection {
     }
 }
 
-async fn renew(found: &mut Option<Api>, transport: &Transport, leave: &Leave<'_>) -> Result<Found, Fault> {
-    let now = find(transport, leave).await?;
+async fn renew(found: &mut Option<Api>, caller: &Caller, leave: &Leave<'_>) -> Result<Found, Fault> {
+    let now = find(caller, leave).await?;
     if *found != Some(now.api) {
-        tracing::info!(version = now.version, api = now.api.segment(), "Airflow at {} was found", transport.base());
+        tracing::info!(version = now.version, api = now.api.segment(), "Airflow at {} was found", caller.base());
         *found = Some(now.api);
     }
     Ok(now)
 }
 
-async fn find(transport: &Transport, leave: &Leave<'_>) -> Result<Found, Fault> {
+async fn find(caller: &Caller, leave: &Leave<'_>) -> Result<Found, Fault> {
     let mut seen = Vec::new();
     for api in [Api::V2, Api::V1] {
-        match version(api, transport, leave).await {
+        match version(api, caller, leave).await {
             Ok(version) => return Ok(Found { api, version }),
             Err(fault @ (Fault::Fenced(_) | Fault::NoAnswer { .. } | Fault::Later { .. })) => return Err(fault),
-            Err(Fault::WrongPlace(why) | Fault::Credentials(why) | Fault::Role(why) | Fault::Rejected(why) | Fault::Taken(why)) => {
+            Err(Fault::WrongPlace { why, .. } | Fault::Credentials(why) | Fault::Role(why) | Fault::Rejected(why) | Fault::Taken(why)) => {
                 seen.push(format!("/api/{}/version: {why}", api.segment()));
             }
             Err(Fault::Absent | Fault::Exists) => seen.push(format!("/api/{}/version: not a version", api.segment())),
         }
     }
-    let base = transport.base();
-    Err(Fault::WrongPlace(format!("{base} is not the address of an Airflow ({}); check AIRFLOW_URL and its path", seen.join("; "))))
+    let (base, seen) = (caller.base(), seen.join("; "));
+    let why = format!("{base} is not the address of an Airflow ({seen}); check AIRFLOW_URL and its path");
+    Err(Fault::WrongPlace { why, arrived: false })
 }
 
 #[derive(Deserialize)]
@@ -109,9 +110,7 @@ struct Version {
     version: String,
 }
 
-async fn version(api: Api, transport: &Transport, leave: &Leave<'_>) -> Result<String, Fault> {
-    let ask = Ask::Version;
-    let request = reqwest::Request::new(ask.method(), transport.url(&ask.segments(api)));
-    let reply = verdict(api, &ask, transport.exchange(request, leave).await?)?;
+async fn version(api: Api, caller: &Caller, leave: &Leave<'_>) -> Result<String, Fault> {
+    let reply = caller.call(api, &Ask::Version, Login::None, leave).await?;
     Ok(reply.json::<Version>()?.version)
 }

@@ -5,16 +5,18 @@ use std::time::Duration;
 use dbt_controller_domain::ports::{ConnectionError, FenceDown};
 
 /// Why a call did not do what it was to do. The texts hold no secret and none of our fields' values.
+///
+/// `arrived`: whether the call may have arrived and done its work all the same.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The operation's lock may be lost; no call was made.
     Fenced(FenceDown),
-    /// No answer came, or not a whole one. `arrived`: whether the request may have.
+    /// No answer came, or not a whole one.
     NoAnswer { why: String, arrived: bool },
-    /// Airflow says that it cannot now.
-    Later { why: String, after: Option<Duration> },
+    /// Airflow says that it cannot now, and for how long.
+    Later { why: String, after: Option<Duration>, arrived: bool },
     /// What answers is not the API that was asked for: a wrong address, something in between, or another Airflow than before.
-    WrongPlace(String),
+    WrongPlace { why: String, arrived: bool },
     /// Our user or password, or the token that we got for them, is not taken.
     Credentials(String),
     /// Our role may not do this; or, as Airflow 2 does not tell the two apart, our login is wrong.
@@ -35,7 +37,7 @@ impl Fault {
         match self {
             Self::NoAnswer { .. } | Self::Later { .. } => true,
             Self::Fenced(_)
-            | Self::WrongPlace(_)
+            | Self::WrongPlace { .. }
             | Self::Credentials(_)
             | Self::Role(_)
             | Self::Rejected(_)
@@ -48,17 +50,26 @@ impl Fault {
     /// Whether the call may have done its work all the same.
     pub(crate) fn may_be_done(&self) -> bool {
         match self {
-            Self::NoAnswer { arrived, .. } => *arrived,
-            // A proxy answers 502 and 504 for a server that may have gone on.
-            Self::Later { .. } => true,
-            Self::Fenced(_)
-            | Self::WrongPlace(_)
+            Self::NoAnswer { arrived, .. } | Self::Later { arrived, .. } | Self::WrongPlace { arrived, .. } => *arrived,
+            Self::Fenced(_) | Self::Credentials(_) | Self::Role(_) | Self::Rejected(_) | Self::Absent | Self::Exists | Self::Taken(_) => {
+                false
+            }
+        }
+    }
+
+    /// The same fault as the reason why the call that it was a preparation of was not made.
+    pub(crate) fn before_the_call(self) -> Self {
+        match self {
+            Self::NoAnswer { why, arrived: _ } => Self::NoAnswer { why, arrived: false },
+            Self::Later { why, after, arrived: _ } => Self::Later { why, after, arrived: false },
+            Self::WrongPlace { why, arrived: _ } => Self::WrongPlace { why, arrived: false },
+            other @ (Self::Fenced(_)
             | Self::Credentials(_)
             | Self::Role(_)
             | Self::Rejected(_)
             | Self::Absent
             | Self::Exists
-            | Self::Taken(_) => false,
+            | Self::Taken(_)) => other,
         }
     }
 
@@ -68,7 +79,7 @@ impl Fault {
             Self::Later { after, .. } => *after,
             Self::NoAnswer { .. }
             | Self::Fenced(_)
-            | Self::WrongPlace(_)
+            | Self::WrongPlace { .. }
             | Self::Credentials(_)
             | Self::Role(_)
             | Self::Rejected(_)
@@ -83,7 +94,7 @@ impl From<Fault> for ConnectionError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Fenced(down) => Self::Fenced(down),
-            Fault::NoAnswer { why, .. } | Fault::Later { why, .. } | Fault::WrongPlace(why) => Self::Unavailable(why.into()),
+            Fault::NoAnswer { why, .. } | Fault::Later { why, .. } | Fault::WrongPlace { why, .. } => Self::Unavailable(why.into()),
             Fault::Credentials(why) | Fault::Role(why) => Self::Refused(why),
             Fault::Rejected(why) => Self::Rejected(why),
             Fault::Taken(whose) => Self::Taken(whose),

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::fault::Fault;
 
-/// How long a call that only reads may take, its repetitions included.
+/// How long a call that only reads may take, its repetitions included. Of a list that is one page.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
-/// Leave to make the calls of one step.
+/// Leave to make the calls of one step, or to read one page of a list.
 ///
 /// All calls under one leave, their repetitions and the pauses between them end by its deadline; so no single call lasts longer than
 /// the fence allows.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Leave<'a> {
     fence: Option<&'a Fence>,
     deadline: Instant,
@@ -26,14 +26,31 @@ impl<'a> Leave<'a> {
         Self { fence: None, deadline: Instant::now() + READ_LIMIT }
     }
 
+    /// To read something of many parts, all of them by this moment.
+    pub(crate) fn to_read_by(end: Instant) -> Self {
+        let Self { fence, deadline } = Self::to_read();
+        Self { fence, deadline: deadline.min(end) }
+    }
+
     /// To write, and to read on the way to it.
     pub(crate) fn to_write(fence: &'a Fence) -> Self {
         Self { fence: Some(fence), deadline: Instant::now() + fence.call_limit() }
     }
 
+    /// The same leave with half of the time that it has left: for what may fail without harm to the step.
+    pub(crate) fn half(self) -> Self {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Self { deadline: self.deadline - left / 2, ..self }
+    }
+
     /// When every call must have ended.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// Whether no call can be made any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.deadline <= Instant::now()
     }
 
     /// Asks for leave to make one call now.

@@ -3,9 +3,10 @@
 //! ```text
 //! AirflowConnections ─► connections, put, dags, check     what the port promises: looks, retries, whose a connection is
 //!                          └─► session                    finds out the API, logs in, asks again where that may have been the trouble
-//!                                ├─ ask, body             one request, as this API takes it
-//!                                ├─ transport             one exchange over HTTP: deadline, fence, size
-//!                                └─ verdict               one match from the answer to a fault
+//!                                └─► caller               one call: fence, and the pauses that Airflow asks for (hold)
+//!                                      ├─ ask, body, login  the request, as this API takes it
+//!                                      ├─ transport         one exchange over HTTP: deadline, size
+//!                                      └─ verdict           one match from the answer to a fault
 //! ```
 //!
 //! # Terms
@@ -15,11 +16,13 @@
 //! - **Fault**: why a call did not do what it was to do. One match makes the port's error of it.
 //!
 //! # What is never sent twice unseen
-//! A GET, and a DELETE by id, are repeated when no answer came. A write of a connection is not: the connection is looked at again first,
-//! so that one that changed hands meanwhile is not touched, and a create whose answer was lost is not made twice.
+//! Only what reads is repeated when no answer came. Before a connection is written again it is looked at, so that one that changed hands
+//! meanwhile is not touched, and a create whose answer was lost is not made twice. A DELETE that may be done is left to the caller, who
+//! knows whose the connection was.
 
 mod ask;
 mod body;
+mod caller;
 mod check;
 mod client;
 mod connections;
@@ -27,7 +30,9 @@ mod content;
 mod dags;
 mod detection;
 mod fault;
+mod hold;
 mod leave;
+mod login;
 mod owner;
 mod pages;
 mod port;

@@ -6,6 +6,9 @@
 //! the list, and an earlier one is read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::ask::{Ask, Slice};
 use crate::fault::Fault;
@@ -17,6 +20,8 @@ use crate::session::Session;
 const PAGE: usize = 100;
 /// How many pages are read at most: far more than an Airflow has, so a list that needs them does not hold still.
 const MOST_PAGES: usize = 1_000;
+/// How long the reading of a list may take, all of its pages: whoever waits for it has more to do.
+const LIST_LIMIT: Duration = Duration::from_secs(60);
 
 /// A page as it was answered.
 pub(crate) struct Page<T> {
@@ -32,15 +37,28 @@ pub(crate) async fn read_all<T>(
     ask: impl Fn(Slice) -> Ask<'static>,
     page: impl Fn(&Reply) -> Result<Page<T>, Fault>,
 ) -> Result<BTreeMap<String, T>, Fault> {
+    let (ask, page) = (&ask, &page);
+    read(|slice, leave| async move { page(&session.insist(&ask(slice), &leave).await?) }).await
+}
+
+/// The same from anywhere.
+async fn read<T, F>(fetch: impl Fn(Slice, Leave<'static>) -> F) -> Result<BTreeMap<String, T>, Fault>
+where
+    F: Future<Output = Result<Page<T>, Fault>>,
+{
+    let end = Instant::now() + LIST_LIMIT;
     let mut reading = Reading::new();
     for _ in 0..MOST_PAGES {
         let slice = Slice { offset: reading.offset, limit: PAGE };
-        let reply = session.insist(&ask(slice), &Leave::to_read()).await?;
-        if reading.take(page(&reply)?) {
+        if reading.take(fetch(slice, Leave::to_read_by(end)).await?) {
             return Ok(reading.seen);
         }
+        if end <= Instant::now() {
+            let why = format!("a list was not read to its end within {} s", LIST_LIMIT.as_secs());
+            return Err(Fault::NoAnswer { why, arrived: false });
+        }
     }
-    Err(Fault::WrongPlace(format!("a list did not end within {MOST_PAGES} pages")))
+    Err(Fault::WrongPlace { why: format!("a list did not end within {MOST_PAGES} pages"), arrived: false })
 }
 
 /// How far the reading is.

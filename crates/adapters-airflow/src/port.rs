@@ -48,7 +48,7 @@ impl ConnectionStore for AirflowConnections {
         known: Option<&'a StoredConnection>,
         fence: &Fence,
     ) -> Result<PutOutcome, ConnectionError> {
-        Ok(put::put(&self.session, connection, known, &self.home, &Leave::to_write(fence)).await?)
+        put::put(&self.session, connection, known, &self.home, &Leave::to_write(fence)).await
     }
 
     async fn delete(&self, id: &ConnectionId, fence: &Fence) -> Result<DeleteOutcome, ConnectionError> {

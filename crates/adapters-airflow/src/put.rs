@@ -1,6 +1,7 @@
 //! Writing a connection.
 
 use dbt_controller_domain::model::{Connection, Namespace, PutOutcome, StoredConnection};
+use dbt_controller_domain::ports::ConnectionError;
 
 use crate::ask::Ask;
 use crate::body::Read;
@@ -27,21 +28,44 @@ enum View {
     Ours,
 }
 
+/// Which writes may be done though no answer said so.
+#[derive(Debug, Default)]
+struct Unknown {
+    create: bool,
+    change: bool,
+}
+
 /// Writes a connection whole, if it is not there or is its owner's.
 ///
 /// Airflow writes on no condition, so each change follows a look at whose the connection is. A create needs none: it fails when there
 /// is one. After a write whose answer was lost, and after every answer that shows another state than was seen, it is looked at again.
+///
+/// It is `Unreachable` that tells the caller that nothing was written, whatever was in the way.
 pub(crate) async fn put(
     session: &Session,
     connection: &Connection,
     known: Option<&StoredConnection>,
     home: &Namespace,
     leave: &Leave<'_>,
+) -> Result<PutOutcome, ConnectionError> {
+    let mut unknown = Unknown::default();
+    insist(session, connection, known, home, leave, &mut unknown).await.map_err(|fault| match fault.into() {
+        ConnectionError::Unavailable(why) if !unknown.create && !unknown.change => ConnectionError::Unreachable(why),
+        error => error,
+    })
+}
+
+async fn insist(
+    session: &Session,
+    connection: &Connection,
+    known: Option<&StoredConnection>,
+    home: &Namespace,
+    leave: &Leave<'_>,
+    unknown: &mut Unknown,
 ) -> Result<PutOutcome, Fault> {
     content::check(connection)?;
     let mut pauses = Pauses::new();
     let mut view = if known.is_some() { View::Unknown } else { View::None };
-    let mut create_may_be_done = false;
     for _ in 0..MOST_STEPS {
         let step = match view {
             View::Unknown => look(session, &connection.id, home, leave).await.and_then(|found| judge(found, connection)),
@@ -49,16 +73,19 @@ pub(crate) async fn put(
                 Ok(()) => return Ok(PutOutcome::Created),
                 Err(Fault::Exists) => Ok(View::Unknown),
                 Err(fault) => {
-                    create_may_be_done |= fault.may_be_done();
+                    unknown.create |= fault.may_be_done();
                     Err(fault)
                 }
             },
             // Also what a lost create left: nobody knows whether it was that one, with this password.
             View::Ours => match write(session, &Ask::Change(connection), connection, leave).await {
-                Ok(()) if create_may_be_done => return Ok(PutOutcome::Created),
+                Ok(()) if unknown.create => return Ok(PutOutcome::Created),
                 Ok(()) => return Ok(PutOutcome::Updated),
                 Err(Fault::Absent) => Ok(View::None),
-                Err(fault) => Err(fault),
+                Err(fault) => {
+                    unknown.change |= fault.may_be_done();
+                    Err(fault)
+                }
             },
         };
         view = match step {
@@ -69,7 +96,8 @@ pub(crate) async fn put(
             }
         };
     }
-    Err(Fault::Later { why: "the connection is changed by others faster than it can be written".to_owned(), after: None })
+    let why = "the connection is changed by others faster than it can be written".to_owned();
+    Err(Fault::Later { why, after: None, arrived: false })
 }
 
 async fn write(session: &Session, ask: &Ask<'_>, connection: &Connection, leave: &Leave<'_>) -> Result<(), Fault> {

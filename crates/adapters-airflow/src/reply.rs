@@ -44,7 +44,9 @@ impl Reply {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The error's own words can quote values.
             let place = format!("line {}, column {}", error.line(), error.column());
-            Fault::WrongPlace(format!("the answer (HTTP {}) is not what Airflow's API answers ({place})", self.status.as_u16()))
+            let why = format!("the answer (HTTP {}) is not what Airflow's API answers ({place})", self.status.as_u16());
+            // Whatever it is, something was asked and has answered.
+            Fault::WrongPlace { why, arrived: true }
         })
     }
 }

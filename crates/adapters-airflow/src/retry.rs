@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     fn later(after: Option<Duration>) -> Fault {
-        Fault::Later { why: "HTTP 429".to_owned(), after }
+        Fault::Later { why: "HTTP 429".to_owned(), after, arrived: false }
     }
 
     #[tokio::test(start_paused = true)]

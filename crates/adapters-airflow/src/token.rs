@@ -17,13 +17,18 @@ const EARLY: Duration = Duration::from_secs(60);
 /// The longest life that is believed; a token is tried at the server anyhow.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long after a failed renewal the next one is tried, while the token is good.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+
 /// A token that Airflow gave us.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     value: SecretString,
     /// Tells one token from the next.
     serial: u64,
-    renew_at: Option<Instant>,
+    /// When it is to be renewed, which is before its end.
+    renew_at: Instant,
+    ends_at: Instant,
 }
 
 impl Token {
@@ -34,36 +39,63 @@ impl Token {
 
 /// The token in use. It is fetched by one call at a time; others wait for that one's.
 pub(crate) struct Tokens {
-    current: Mutex<Option<Token>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// One that was not refused.
+    current: Option<Token>,
+    fetched: u64,
 }
 
 impl Tokens {
     pub(crate) fn new() -> Self {
-        Self { current: Mutex::new(None) }
+        Self { state: Mutex::default() }
     }
 
     /// A token that is good for now, as far as we know; not the one of `refused`.
-    pub(crate) async fn get<F>(&self, refused: Option<&Token>, leave: &Leave<'_>, fetch: impl FnOnce() -> F) -> Result<Token, Fault>
+    ///
+    /// When the renewal of one that has not ended fails, it is used on.
+    pub(crate) async fn get<'a, F>(
+        &self,
+        refused: Option<&Token>,
+        leave: &Leave<'a>,
+        fetch: impl FnOnce(Leave<'a>) -> F,
+    ) -> Result<Token, Fault>
     where
         F: Future<Output = Result<SecretString, Fault>>,
     {
-        let waited = timeout_at(leave.deadline(), self.current.lock()).await;
+        let waited = timeout_at(leave.deadline(), self.state.lock()).await;
         let why = || Fault::NoAnswer { why: "no answer yet to the request for a token".to_owned(), arrived: false };
-        let mut current = waited.map_err(|_| why())?;
-        let is_good = |token: &&Token| {
-            token.renew_at.is_none_or(|at| Instant::now() < at) && refused.is_none_or(|refused| refused.serial != token.serial)
-        };
-        if let Some(token) = current.as_ref().filter(is_good) {
-            return Ok(token.clone());
-        }
-        // Its life begins when it is made, which is after this moment.
+        let mut state = waited.map_err(|_| why())?;
+        state.current.take_if(|token| refused.is_some_and(|refused| refused.serial == token.serial));
+        // The life of a new one begins when it is made, which is after this moment.
         let asked = Instant::now();
-        let value = fetch().await?;
-        let renew_at = life(value.expose_secret()).map(|life| asked + life - EARLY.min(life / 4));
-        let serial = current.as_ref().map_or(0, |token| token.serial + 1);
-        let token = Token { value, serial, renew_at };
-        tracing::debug!(life_seconds = ?renew_at.map(|at| (at - asked).as_secs()), "a token of Airflow was fetched");
-        Ok(current.insert(token).clone())
+        let old = match &state.current {
+            Some(token) if asked < token.renew_at => return Ok(token.clone()),
+            current => current.as_ref().filter(|token| asked < token.ends_at).cloned(),
+        };
+        match (fetch(if old.is_some() { leave.half() } else { *leave }).await, old) {
+            (Ok(value), _) => Ok(state.take(value, asked)),
+            (Err(fault), Some(mut token)) if !matches!(fault, Fault::Fenced(_)) => {
+                tracing::warn!(?fault, "the token of Airflow is not renewed yet");
+                token.renew_at = token.ends_at.min(Instant::now() + RENEWAL_PAUSE);
+                Ok(state.current.insert(token).clone())
+            }
+            (Err(fault), _) => Err(fault),
+        }
+    }
+}
+
+impl State {
+    /// Takes a token into use that was asked for at this moment.
+    fn take(&mut self, value: SecretString, asked: Instant) -> Token {
+        let life = life(value.expose_secret()).unwrap_or(LONGEST_LIFE);
+        tracing::debug!(life_seconds = life.as_secs(), "a token of Airflow was fetched");
+        self.fetched += 1;
+        let (renew_at, ends_at) = (asked + life - EARLY.min(life / 4), asked + life);
+        self.current.insert(Token { value, serial: self.fetched, renew_at, ends_at }).clone()
     }
 }
 
@@ -106,7 +138,7 @@ mod tests {
     async fn a_token_is_kept_until_shortly_before_its_end_or_until_it_is_refused() {
         let (tokens, fetched) = (Tokens::new(), AtomicU64::new(0));
         let get = async |refused: Option<&Token>| {
-            let fetch = || async {
+            let fetch = |_| async {
                 fetched.fetch_add(1, Ordering::Relaxed);
                 Ok(SecretString::from(jwt(r#"{"exp": 108, "iat": 100}"#)))
             };
@@ -132,7 +164,7 @@ mod tests {
     async fn two_calls_never_fetch_at_once() {
         let (tokens, fetched) = (Tokens::new(), AtomicU64::new(0));
         let get = || async {
-            let fetch = || async {
+            let fetch = |_| async {
                 fetched.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Ok(SecretString::from("opaque"))
@@ -142,5 +174,64 @@ mod tests {
         let all = tokio::join!(get(), get(), get());
         assert!(matches!(all, (Ok(()), Ok(()), Ok(()))));
         assert_eq!(fetched.load(Ordering::Relaxed), 1);
+    }
+
+    fn later() -> Fault {
+        Fault::Later { why: "HTTP 503: not now".to_owned(), after: None, arrived: true }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_not_renewed_is_used_until_its_end_or_until_it_is_refused() {
+        let (tokens, tries) = (Tokens::new(), AtomicU64::new(0));
+        let get = async |refused: Option<&Token>| {
+            let fetch = |_| async {
+                // The first one and no other.
+                match tries.fetch_add(1, Ordering::Relaxed) {
+                    0 => Ok(SecretString::from(jwt(r#"{"exp": 1100, "iat": 1000}"#))),
+                    _ => Err(later()),
+                }
+            };
+            tokens.get(refused, &Leave::to_read(), fetch).await.map(|token| token.serial)
+        };
+        let count = || tries.load(Ordering::Relaxed);
+        let first = get(None).await.unwrap();
+        tokio::time::advance(Duration::from_secs(75)).await;
+        assert_eq!((get(None).await.unwrap(), count()), (first, 2));
+        tokio::time::advance(RENEWAL_PAUSE - Duration::from_millis(1)).await;
+        assert_eq!((get(None).await.unwrap(), count()), (first, 2), "not at each call");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!((get(None).await.unwrap(), count()), (first, 3), "but again");
+        tokio::time::advance(Duration::from_millis(14_999)).await;
+        assert_eq!(get(None).await.unwrap(), first);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(get(None).await.is_err(), "it has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_token_is_not_given_again() {
+        let (tokens, tries) = (Tokens::new(), AtomicU64::new(0));
+        let fetch = |_| async {
+            let is_first = tries.fetch_add(1, Ordering::Relaxed) == 0;
+            if is_first { Ok(SecretString::from("opaque")) } else { Err(later()) }
+        };
+        let leave = Leave::to_read();
+        let token = tokens.get(None, &leave, fetch).await.unwrap();
+        assert!(tokens.get(Some(&token), &leave, fetch).await.is_err());
+        assert!(tokens.get(None, &leave, fetch).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_hangs_leaves_time_to_use_the_old_token() {
+        let tokens = Tokens::new();
+        let short = |_| async { Ok(SecretString::from(jwt(r#"{"exp": 1100, "iat": 1000}"#))) };
+        tokens.get(None, &Leave::to_read(), short).await.unwrap();
+        tokio::time::advance(Duration::from_secs(80)).await;
+        let leave = Leave::to_read();
+        let hangs = |leave: Leave<'static>| async move {
+            tokio::time::sleep_until(leave.deadline()).await;
+            Err(later())
+        };
+        assert!(tokens.get(None, &leave, hangs).await.is_ok());
+        assert_eq!(leave.deadline() - Instant::now(), Duration::from_secs(5));
     }
 }

@@ -32,9 +32,11 @@ impl Transport {
         &self.base
     }
 
-    /// Sends a request and reads its answer whole, if the fence stands, and before the deadline.
+    /// Sends a request and reads its answer whole, before the deadline.
     pub(crate) async fn exchange(&self, request: Request, leave: &Leave<'_>) -> Result<Reply, Fault> {
-        leave.ask()?;
+        if leave.is_over() {
+            return Err(Fault::NoAnswer { why: format!("no time is left to ask {}", self.base), arrived: false });
+        }
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let begin = tokio::time::Instant::now();
         let answer = timeout_at(leave.deadline(), self.send(request)).await;
@@ -66,7 +68,8 @@ impl Transport {
     }
 
     fn too_long(&self) -> Fault {
-        Fault::WrongPlace(format!("{} answers with more than {} MiB, which is not Airflow's API", self.base, ANSWER_LIMIT >> 20))
+        let why = format!("{} answers with more than {} MiB, which is not Airflow's API", self.base, ANSWER_LIMIT >> 20);
+        Fault::WrongPlace { why, arrived: true }
     }
 }
 

@@ -6,22 +6,25 @@ use serde_json::Value;
 use crate::ask::Ask;
 use crate::detection::Api;
 use crate::fault::Fault;
+use crate::login::Login;
 use crate::reply::Reply;
 
 /// How much of Airflow's words a message shows.
 const SHOWN: usize = 300;
 
 /// The answer itself when Airflow did what was asked, else why not.
-pub(crate) fn verdict(api: Api, ask: &Ask<'_>, reply: Reply) -> Result<Reply, Fault> {
+pub(crate) fn verdict(api: Api, ask: &Ask<'_>, login: Login<'_>, reply: Reply) -> Result<Reply, Fault> {
     let code = reply.status.as_u16();
-    let words = || shown(&ask.without_secrets(&words(&reply)));
-    let wrong_place = |what: &str| Err(Fault::WrongPlace(format!("HTTP {code}: {what}")));
+    let words = || shown(&login.without_it(&ask.without_secrets(&words(&reply))));
+    let elsewhere = |what: &str, arrived| Err(Fault::WrongPlace { why: format!("HTTP {code}: {what}"), arrived });
+    // Who answers so may have passed the call on.
+    let odd = |what: &str| elsewhere(what, ask.changes());
     match reply.status {
         // Airflow 3 answers every path that it does not know with its web page and 200.
-        StatusCode::OK | StatusCode::CREATED if reply.is_html() => wrong_place("a web page instead of Airflow's API"),
+        StatusCode::OK | StatusCode::CREATED if reply.is_html() => odd("a web page instead of Airflow's API"),
         StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(reply),
         StatusCode::NOT_FOUND if is_about(&reply, ask.id()) => Err(Fault::Absent),
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => wrong_place(&words()),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => elsewhere(&words(), false),
         StatusCode::CONFLICT => Err(Fault::Exists),
         StatusCode::UNAUTHORIZED => Err(Fault::Credentials(format!("HTTP 401: {}; check AIRFLOW_USER and AIRFLOW_PASSWORD", words()))),
         StatusCode::FORBIDDEN => Err(forbidden(api, &words())),
@@ -30,14 +33,16 @@ pub(crate) fn verdict(api: Api, ask: &Ask<'_>, reply: Reply) -> Result<Reply, Fa
         status if status.is_client_error() => Err(Fault::Rejected(format!("HTTP {code}: {}", words()))),
         status if status.is_redirection() => {
             let host = reply.location.as_deref().unwrap_or("another path");
-            wrong_place(&format!("a redirect to {host}, which is not followed; AIRFLOW_URL must be the final address"))
+            odd(&format!("a redirect to {host}, which is not followed; AIRFLOW_URL must be the final address"))
         }
-        _ => wrong_place("not an answer of Airflow's API"),
+        _ => odd("not an answer of Airflow's API"),
     }
 }
 
 fn later(reply: &Reply, words: &str) -> Fault {
-    Fault::Later { why: format!("HTTP {}: {words}", reply.status.as_u16()), after: reply.retry_after }
+    // A proxy answers 502 and 504 for a server that may have gone on; too many requests are turned away.
+    let arrived = reply.status != StatusCode::TOO_MANY_REQUESTS;
+    Fault::Later { why: format!("HTTP {}: {words}", reply.status.as_u16()), after: reply.retry_after, arrived }
 }
 
 /// Airflow 2 answers 403 to a wrong login as well, because anonymous visitors have a role of their own.
@@ -96,7 +101,7 @@ mod tests {
     fn judged(api: Api, status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Result<(), Fault> {
         let headers: HeaderMap = headers.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect();
         let reply = Reply::new(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes().to_vec());
-        verdict(api, &Ask::Connection(&"a_main".parse().unwrap()), reply).map(drop)
+        verdict(api, &Ask::Connection(&"a_main".parse().unwrap()), Login::None, reply).map(drop)
     }
 
     const ABSENT: &str = r#"{"detail": "The Connection with connection_id: `a_main` was not found"}"#;
@@ -114,7 +119,7 @@ mod tests {
             "",
         ];
         for body in others {
-            assert!(matches!(judged(Api::V1, 404, &[], body), Err(Fault::WrongPlace(_))), "{body}");
+            assert!(matches!(judged(Api::V1, 404, &[], body), Err(Fault::WrongPlace { .. })), "{body}");
         }
     }
 
@@ -130,7 +135,7 @@ mod tests {
         for text in quoted {
             let body = serde_json::json!({ "detail": format!("{}{text}", "x".repeat(SHOWN - 10)) }).to_string();
             let reply = Reply::new(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.into_bytes());
-            let fault = format!("{:?}", verdict(Api::V1, &Ask::Create(&connection), reply).err());
+            let fault = format!("{:?}", verdict(Api::V1, &Ask::Create(&connection), Login::None, reply).err());
             assert!(!fault.contains("CANARY") && !fault.contains("follows"), "{fault}");
         }
     }

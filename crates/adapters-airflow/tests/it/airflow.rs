@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) tokens_given: usize,
     /// What is done instead of an answer, after the work (`true`) or before it, by method and path; once each.
     pub(crate) instead: HashMap<String, (bool, Play)>,
+    /// What is done instead of every answer to this method and path.
+    pub(crate) stuck: Option<(String, Play)>,
     /// What is done instead of every answer.
     pub(crate) always: Option<Play>,
 }
@@ -61,6 +63,11 @@ impl Airflow {
 impl State {
     fn play(&mut self, seen: &Seen) -> Play {
         if let Some(play) = &self.always {
+            return play.clone();
+        }
+        if let Some((line, play)) = &self.stuck
+            && *line == seen.line()
+        {
             return play.clone();
         }
         match self.instead.remove(&seen.line()) {

@@ -33,7 +33,9 @@ async fn a_fault_that_passes_is_not_noticed() {
             let one = format!("/api/{api}/connections/{}", wanted.id);
             airflow.instead(&format!("GET /api/{api}/version"), false, fault.clone());
             store.get(&wanted.id).await.unwrap();
-            airflow.instead(&format!("POST /api/{api}/connections"), true, fault.clone());
+            // Who is told that it asks too often has done nothing.
+            let turned_away = matches!(fault, Play::Answer(429, ..));
+            airflow.instead(&format!("POST /api/{api}/connections"), !turned_away, fault.clone());
             assert_eq!(store.put(&wanted, None, &fence()).await.unwrap(), PutOutcome::Created, "{fault:?}");
             airflow.instead(&format!("GET {one}"), false, fault.clone());
             let known = store.get(&wanted.id).await.unwrap();
@@ -41,9 +43,6 @@ async fn a_fault_that_passes_is_not_noticed() {
             assert_eq!(store.put(&wanted, known.as_ref(), &fence()).await.unwrap(), PutOutcome::Updated, "{fault:?}");
             airflow.instead(&format!("GET /api/{api}/connections"), false, fault.clone());
             assert_eq!(store.list_ours().await.unwrap().len(), 1);
-            airflow.instead(&format!("DELETE {one}"), false, fault.clone());
-            store.delete(&wanted.id, &fence()).await.unwrap();
-            assert!(airflow.state().connections.is_empty());
         }
     }
 }
@@ -138,6 +137,68 @@ async fn nobody_listening_is_unavailable() {
     let answer = adapter(settings(&url)).get(&connection().id).await;
     assert!(matches!(answer, Err(ConnectionError::Unavailable(_))), "{answer:?}");
     assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+/// Its callers ask again soon, and so do all other operations.
+#[tokio::test]
+async fn airflow_is_left_alone_for_as_long_as_it_asks_for() {
+    let pause = |status| Play::json(status, r#"{"detail": "too many"}"#).header("retry-after", 2);
+    for (line, play) in [("GET /api/v2/version", pause(503)), ("POST /auth/token", pause(429)), ("POST /api/v2/connections", pause(503))] {
+        let airflow = Airflow::start(3).await;
+        let (store, wanted) = (adapter_of(&airflow), connection());
+        airflow.instead(line, false, play);
+        let begin = Instant::now();
+        // Too short to wait for it.
+        let short = || Fence::new(Duration::from_secs(3), Instant::now());
+        let put = store.put(&wanted, None, &short()).await;
+        assert!(matches!(&put, Err(error) if error.to_string().contains("too many")), "{line}: {put:?}");
+        airflow.stub.drain();
+        for _ in 0..3 {
+            let put = store.put(&wanted, None, &short()).await;
+            let Err(ConnectionError::Unreachable(why)) = put else { panic!("{line}: {put:?}") };
+            assert!(why.to_string().contains("too many"), "{why}");
+            assert!(store.delete(&wanted.id, &short()).await.is_err());
+        }
+        assert!(begin.elapsed() < Duration::from_secs(1), "too slow to tell");
+        assert_eq!(airflow.stub.drain(), Vec::<String>::new(), "{line}");
+        // Who has the time waits for it.
+        assert!(store.get(&wanted.id).await.unwrap().is_none(), "{line}");
+        assert!(begin.elapsed() >= Duration::from_secs(2), "{line}");
+        store.put(&wanted, None, &fence()).await.unwrap();
+    }
+}
+
+/// As what stands before Airflow may do: a refusal with the whole request in its words.
+#[tokio::test]
+async fn a_login_that_is_repeated_does_not_come_back_in_errors() {
+    let stub = |status: u16| {
+        Stub::start(move |seen| match (seen.path(), seen.headers.get("authorization")) {
+            ("/api/v2/version", _) => Play::json(200, r#"{"version": "3.3.2"}"#),
+            ("/auth/token", _) if status == 0 => Play::json(201, r#"{"access_token": "canary-token.CANARY_TOKEN"}"#),
+            (_, Some(login)) => Play::json(500, serde_json::json!({ "detail": format!("failed: {login}") })),
+            // What is cut at its end is told in part.
+            _ => Play::json(status, serde_json::json!({ "detail": format!("{}: {}", "x".repeat(240), seen.body) })),
+        })
+    };
+    for status in [400, 401, 403, 404, 405, 408, 409, 410, 418, 422, 429, 500, 502, 503, 504, 0] {
+        let stub = stub(status).await;
+        let mut settings = settings(&stub.url());
+        settings.password = "pass'word\"of%canary-CANARY-é-canary-at-the-end".into();
+        let error = adapter(settings).get(&connection().id).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("***") || status == 409, "{status}: nothing was repeated: {text}");
+        for secret in ["canary", "CANARY", "word", "cana"] {
+            assert!(!text.contains(secret), "{status}: {text}");
+        }
+    }
+    let stub = Stub::start(|seen| match (seen.path(), seen.headers.get("authorization")) {
+        ("/api/v1/version", _) => Play::json(200, r#"{"version": "2.11.2"}"#),
+        (_, Some(login)) => Play::json(500, serde_json::json!({ "detail": format!("failed: {login}") })),
+        _ => Play::html(404),
+    });
+    let error = adapter(settings(&stub.await.url())).get(&connection().id).await.unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("failed: Basic ***") && !text.contains("YWRtaW4"), "{text}");
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! Writing: whose a connection is, lost answers, races.
 
+use std::time::Duration;
+
 use dbt_controller_domain::model::{Connection, DeleteOutcome, PutOutcome, ReleaseKey};
-use dbt_controller_domain::ports::{ConnectionError, ConnectionStore as _};
+use dbt_controller_domain::ports::{ConnectionError, ConnectionStore as _, Fence};
 use dbt_controller_port_contracts::fixtures::{self, fence};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::airflow::Airflow;
-use crate::harness::{adapter_of, connection, namespace};
-use crate::stub::Play;
+use crate::harness::{adapter, adapter_of, connection, namespace, settings};
+use crate::stub::{Play, Stub};
 
 fn password_of(airflow: &Airflow, connection: &Connection) -> Option<String> {
     let state = airflow.state();
@@ -47,7 +50,7 @@ async fn a_change_whose_answer_was_lost_is_not_repeated_on_somebody_elses() {
     let put = async { store.put(&wanted, known.as_ref(), &fence()).await };
     let steal = async {
         while !airflow.stub.seen().iter().any(|seen| seen.method == "PATCH") {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         airflow.state().connections.insert(wanted.id.to_string(), foreign.as_object().unwrap().clone());
     };
@@ -114,11 +117,113 @@ async fn what_airflow_does_not_take_is_refused_before_a_call() {
 }
 
 #[tokio::test]
-async fn a_delete_whose_answer_was_lost_has_deleted() {
-    let airflow = Airflow::start(2).await;
+async fn a_delete_whose_answer_was_lost_is_not_repeated_on_somebody_elses() {
+    for lost in [Play::Close, Play::html(502), Play::json(503, "{}").header("retry-after", 1), Play::html(200)] {
+        let airflow = Airflow::start(2).await;
+        let (store, wanted) = (adapter_of(&airflow), connection());
+        store.put(&wanted, None, &fence()).await.unwrap();
+        let line = format!("DELETE /api/v1/connections/{}", wanted.id);
+        airflow.instead(&line, true, lost.clone());
+        airflow.stub.drain();
+        let foreign = json!({ "connection_id": wanted.id.as_str(), "conn_type": "http", "description": "mine", "password": "theirs" });
+        let delete = async { store.delete(&wanted.id, &fence()).await };
+        let make_another = async {
+            while !airflow.stub.seen().iter().any(|seen| seen.method == "DELETE") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            airflow.state().connections.insert(wanted.id.to_string(), foreign.as_object().unwrap().clone());
+        };
+        let (delete, ()) = tokio::join!(delete, make_another);
+        assert!(matches!(delete, Err(ConnectionError::Unavailable(_))), "{lost:?}: {delete:?}");
+        assert_eq!(airflow.stub.drain(), [line], "{lost:?}");
+        assert_eq!(password_of(&airflow, &wanted).as_deref(), Some("theirs"), "{lost:?}");
+    }
+}
+
+/// What was not let through has deleted nothing, so nobody else's can be in its place.
+#[tokio::test]
+async fn a_delete_that_surely_did_nothing_is_tried_again() {
+    let airflow = Airflow::start(3).await;
     let (store, wanted) = (adapter_of(&airflow), connection());
     store.put(&wanted, None, &fence()).await.unwrap();
-    airflow.instead(&format!("DELETE /api/v1/connections/{}", wanted.id), true, Play::Close);
+    let line = format!("DELETE /api/v2/connections/{}", wanted.id);
+    airflow.instead(&line, false, Play::json(429, "{}").header("retry-after", 1));
+    assert_eq!(store.delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Deleted);
+    // The login that it needs first.
+    store.put(&wanted, None, &fence()).await.unwrap();
+    airflow.state().tokens.clear();
+    airflow.instead("POST /auth/token", false, Play::Close);
     assert_eq!(store.delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(store.delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Absent);
+}
+
+/// The caller has to take back what may have been written, and nothing else.
+#[tokio::test]
+async fn a_put_of_which_nothing_can_have_been_written_says_so() {
+    // Nobody listens.
+    let (wanted, url) = (connection(), Stub::start(|_| Play::Close).await.url());
+    let put = adapter(settings(&url)).put(&wanted, None, &fence()).await;
+    assert!(matches!(put, Err(ConnectionError::Unreachable(_))), "{put:?}");
+
+    let (list, one) = ("/api/v2/connections", format!("/api/v2/connections/{}", wanted.id));
+    let cases = [
+        // The look before a change, the login, the question which Airflow it is.
+        (format!("GET {one}"), Play::Close, true),
+        ("POST /auth/token".to_owned(), Play::Close, true),
+        ("POST /auth/token".to_owned(), Play::html(502), true),
+        ("GET /api/v2/version".to_owned(), Play::Close, true),
+        // The write itself is turned away, or what is asked for is not there.
+        (format!("PATCH {one}"), Play::json(429, "{}"), true),
+        (format!("PATCH {one}"), Play::html(404), true),
+        // It may be done.
+        (format!("PATCH {one}"), Play::Close, false),
+        (format!("PATCH {one}"), Play::html(504), false),
+        (format!("PATCH {one}"), Play::html(200), false),
+        (format!("PATCH {one}"), Play::json(200, "{}"), false),
+        (format!("PATCH {one}"), Play::Hang, false),
+        (format!("POST {list}"), Play::Close, false),
+        (format!("POST {list}"), Play::html(504), false),
+        (format!("POST {list}"), Play::json(201, "{}"), false),
+    ];
+    for (line, play, nothing) in cases {
+        let airflow = Airflow::start(3).await;
+        let store = adapter_of(&airflow);
+        let known = if line.starts_with("POST /api") {
+            None
+        } else {
+            adapter_of(&airflow).put(&wanted, None, &fence()).await.unwrap();
+            adapter_of(&airflow).get(&wanted.id).await.unwrap()
+        };
+        airflow.state().stuck = Some((line.clone(), play.clone()));
+        let short = Fence::new(Duration::from_secs(3), Instant::now());
+        let put = store.put(&wanted, known.as_ref(), &short).await;
+        match put {
+            Err(ConnectionError::Unreachable(_)) if nothing => {}
+            Err(ConnectionError::Unavailable(_)) if !nothing => {}
+            _ => panic!("{line} {play:?}: {put:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_put_whose_time_runs_out_before_it_writes_has_written_nothing() {
+    let airflow = Airflow::start(3).await;
+    let (store, wanted) = (adapter_of(&airflow), connection());
+    store.put(&wanted, None, &fence()).await.unwrap();
+    let known = store.get(&wanted.id).await.unwrap();
+    airflow.state().always = Some(Play::Hang);
+    let put = store.put(&wanted, known.as_ref(), &Fence::new(Duration::from_millis(900), Instant::now())).await;
+    assert!(matches!(put, Err(ConnectionError::Unreachable(_))), "{put:?}");
+    // A write that was lost counts also when it is a look that ends the call.
+    airflow.state().always = None;
+    airflow.instead(&format!("PATCH /api/v2/connections/{}", wanted.id), false, Play::html(502));
+    let put = async { store.put(&wanted, known.as_ref(), &fence()).await };
+    let end = async {
+        while !airflow.stub.seen().iter().any(|seen| seen.method == "PATCH") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        airflow.state().always = Some(Play::html(404));
+    };
+    let (put, ()) = tokio::join!(put, end);
+    assert!(matches!(put, Err(ConnectionError::Unavailable(_))), "{put:?}");
 }

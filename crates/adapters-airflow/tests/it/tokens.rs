@@ -59,6 +59,27 @@ async fn a_token_of_short_life_is_renewed_before_its_end() {
 }
 
 #[tokio::test]
+async fn a_token_that_cannot_be_renewed_yet_is_used_on() {
+    let airflow = Airflow::start(3).await;
+    airflow.state().token_life = 4;
+    let (store, wanted) = (adapter_of(&airflow), connection());
+    let begin = tokio::time::Instant::now();
+    store.put(&wanted, None, &fence()).await.unwrap();
+    airflow.state().stuck = Some(("POST /auth/token".to_owned(), Play::html(503)));
+    tokio::time::sleep_until(begin + Duration::from_millis(3_100)).await;
+    airflow.stub.drain();
+    for _ in 0..3 {
+        assert!(store.get(&wanted.id).await.unwrap().is_some());
+    }
+    assert!(begin.elapsed() < Duration::from_secs(4), "too slow to tell");
+    let (one, login) = (format!("GET /api/v2/connections/{}", wanted.id), "POST /auth/token".to_owned());
+    assert_eq!(airflow.stub.drain(), [login, one.clone(), one.clone(), one]);
+    tokio::time::sleep_until(begin + Duration::from_millis(4_100)).await;
+    let ended = store.get(&wanted.id).await;
+    assert!(matches!(ended, Err(ConnectionError::Unavailable(_))), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_refused_and_not_tried_again() {
     for generation in [2, 3] {
         let airflow = Airflow::start(generation).await;
