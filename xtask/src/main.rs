@@ -9,6 +9,7 @@ mod interrupt;
 mod lock;
 mod page;
 mod port;
+mod probe;
 mod process;
 mod project;
 mod prove;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::probe::Probe;
 use crate::project::{self, Profile};
 use crate::python;
 use crate::service::Service;
@@ -30,7 +31,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Runs all checks with a token, then without one.
+/// Runs all checks with a token, then without one, while somebody keeps deploying.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let schemathesis = python::install("schemathesis", VERSION)?;
     let program = project::build_service(Profile::Dev)?;
@@ -55,5 +56,10 @@ fn check(schemathesis: &Path, program: &Path, arguments: &[String], with_token: 
         // Who has no token is told so (401) before anything is said about the method (405), also where reading needs none.
         command.args(["--exclude-checks", "unsupported_method"]);
     }
-    project::run(command.args(arguments))
+    let probe = Probe::start(&service);
+    let found = project::run(command.args(arguments));
+    let rounds = probe.end()?;
+    #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
+    let () = println!("meanwhile a deployment was made, read and deleted {rounds} times");
+    found
 }
