@@ -15,13 +15,18 @@ use crate::support::site::{Site, body, body_with, inventory, path, until_nothing
 const RELEASE: &str = "dbt-server-test-project-main";
 const PROJECT: &str = "test-project";
 
-/// A record of Helm in a Secret, of revision 1. Made as a file, because it may be too large for a command line.
+/// A record of Helm in a Secret, of revision 1.
 async fn record(namespace: &Namespace, release: &str, kind: &str, payload: &[u8]) {
+    record_of(namespace, (1, release, 1), kind, payload).await;
+}
+
+/// The same in this storage format, of this revision. Made as a file, because it may be too large for a command line.
+async fn record_of(namespace: &Namespace, (format, release, revision): (u32, &str, u32), kind: &str, payload: &[u8]) {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": kind,
         "metadata": {
-            "name": format!("sh.helm.release.v1.{release}.v1"),
-            "labels": {"name": release, "owner": "helm", "status": "deployed", "version": "1"},
+            "name": format!("sh.helm.release.v{format}.{release}.v{revision}"),
+            "labels": {"name": release, "owner": "helm", "status": "deployed", "version": revision.to_string()},
         },
         "data": {"release": BASE64.encode(BASE64.encode(payload))},
     });
@@ -130,4 +135,43 @@ async fn a_deployment_whose_record_was_broken_can_be_deleted() {
     assert_eq!(deleted["details"]["pvc_deleted"].as_array().unwrap().len(), 1, "{deleted:#}");
     until_nothing_is_left(&site.namespace, &before).await;
     assert_eq!(site.deploy(&body(PROJECT)).await["revision"], 1);
+}
+
+/// A later Helm stores its records in a later format, which the name of the Secret tells.
+#[tokio::test]
+async fn a_release_of_a_later_format_is_told_and_can_be_deleted() {
+    let site = Site::open().await;
+    let before = inventory(&site.namespace).await;
+    drop(site.deploy(&body("healthy")).await);
+    let with_healthy = inventory(&site.namespace).await;
+    drop(site.deploy(&body(PROJECT)).await);
+    drop(site.deploy(&body("later")).await);
+    // A revision that came after, told by name and type; and one in place of ours, told by the name alone.
+    record_of(&site.namespace, (2, RELEASE, 2), "helm.sh/release.v2", &packed("{}")).await;
+    let later = "dbt-server-later-main";
+    record_of(&site.namespace, (3, later, 1), "helm.sh/release.v1", &packed("{}")).await;
+    site.namespace.delete("secret", &format!("sh.helm.release.v1.{later}.v1")).await;
+    for (release, project, reason) in [(RELEASE, PROJECT, "helm.sh/release.v2"), (later, "later", "storage format 3")] {
+        let told = async || (site.service.get(&path(release)).await.status == 500).then_some(());
+        until("GET tells that the record cannot be read", told).await;
+        let posted = site.service.post("/api/v1/deployments", &body(project)).await.expect(500).json();
+        let message = posted["message"].as_str().unwrap();
+        assert_eq!(posted["details"]["code"], "release_unreadable", "{posted:#}");
+        assert!(message.contains(release) && message.contains(reason), "{message}");
+    }
+    assert_eq!(site.deploy(&body_with("healthy", &json!({"tag": "2.0.0"}))).await["revision"], 2);
+
+    for release in [RELEASE, later] {
+        let deleted = site.service.delete(&path(release)).await.expect(200).json();
+        assert_eq!(deleted["details"]["pvc_deleted"].as_array().unwrap().len(), 1, "{deleted:#}");
+        drop(site.service.get(&path(release)).await.expect(404));
+    }
+    // A claim goes when the controllers have let go of it.
+    until("only the healthy one is left", async || {
+        let mut left = inventory(&site.namespace).await;
+        (left.remove("Secret/sh.helm.release.v1.dbt-server-healthy-main.v2") && left == with_healthy).then_some(())
+    })
+    .await;
+    drop(site.service.delete(&path("dbt-server-healthy-main")).await.expect(200));
+    until_nothing_is_left(&site.namespace, &before).await;
 }

@@ -97,12 +97,12 @@ impl NativeInstaller {
         leave: Leave<'_>,
     ) -> Result<Vec<Arc<Revision>>, InstallerError> {
         let mut revisions = Vec::new();
-        for (number, entry) in self.records.shown(hand.release) {
-            let Some(details) = entry.details().filter(|_| Some(number) != except) else { continue };
+        for (slot, entry) in self.records.shown(hand.release) {
+            let Some(details) = entry.details().filter(|_| Some(slot.revision) != except) else { continue };
             if details.kinds.iter().all(|kind| self.objects.is_watched_name(kind)) {
                 continue;
             }
-            let key = RecordKey::new(hand.release, number);
+            let key = RecordKey::at(hand.release, slot);
             revisions.extend(self.records.load_shown(&key, leave).await?);
         }
         Ok(revisions)

@@ -102,8 +102,8 @@ impl NativeInstaller {
             return claim.check(history.newest_status(), revision.map(|revision| revision.seen_by(&operation)));
         }
         let shown = self.records.shown(&claim.key.release);
-        let newest = shown.last().map(|(number, entry)| (*number, entry.status));
-        let own = shown.iter().find(|(number, _)| *number == claim.key.revision).map(|(_, entry)| &entry.content);
+        let newest = shown.last().map(|(slot, entry)| (slot.revision, entry.status));
+        let own = shown.iter().find(|(slot, _)| *slot == claim.key.slot()).map(|(_, entry)| &entry.content);
         match own {
             None => claim.check(newest, None),
             Some(Content::Read(details)) => {
@@ -116,11 +116,11 @@ impl NativeInstaller {
 
     /// Waits until the watch shows the claimed revision, which this process need not have written; `Changed` when it is not there.
     pub(super) async fn await_claimed(&self, claim: &Claim, leave: Leave<'_>) -> Result<(), InstallerError> {
-        let RecordKey { release, revision } = &claim.key;
-        if self.records.behind().is_some() || self.records.shown(release).iter().any(|(number, _)| number == revision) {
+        let release = &claim.key.release;
+        if self.records.behind().is_some() || self.records.shown(release).iter().any(|(slot, _)| *slot == claim.key.slot()) {
             return Ok(());
         }
-        match self.records.history(release, leave).await?.find(*revision) {
+        match self.records.history(release, leave).await?.find(claim.key.revision) {
             Some(head) => self.records.wait_for(head).await,
             None => claim.check_own(None).map(drop),
         }

@@ -21,7 +21,7 @@ use super::revision::{Entry, Revision};
 use super::table::Table;
 use super::unread;
 use crate::manifest::Manifest;
-use crate::record::{OWNER_SELECTOR, Record, RecordKey, Stamp, TooLarge, status_of};
+use crate::record::{OWNER_SELECTOR, Record, RecordKey, Slot, Stamp, TooLarge, status_of};
 
 /// Who writes records, for their managed fields.
 const FIELD_MANAGER: &str = "dbt-controller";
@@ -84,7 +84,7 @@ impl Records {
                 let _ = unread.send(wanted);
             }
             if changed.value.is_none() {
-                known.forget_above(&key.release, shown.newest(&key.release).map(|(newest, _)| newest.0));
+                known.forget_above(&key.release, shown.newest(&key.release).map(|(newest, _)| newest.revision.0));
             }
         });
         let reader = unread::Reader::start(client.clone(), reader, Arc::clone(&table));
@@ -110,7 +110,7 @@ impl Records {
     }
 
     /// The revisions that the watch shows, oldest first.
-    pub(super) fn shown(&self, key: &ReleaseKey) -> Vec<(RevisionNumber, Arc<Entry>)> {
+    pub(super) fn shown(&self, key: &ReleaseKey) -> Vec<(Slot, Arc<Entry>)> {
         self.table.revisions(key)
     }
 
@@ -149,10 +149,10 @@ impl Records {
 
     /// The newest revision of a release, for what the next one takes over from it. After a fresh read of the release no request.
     pub(super) async fn newest_known(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<Option<Arc<Revision>>, InstallerError> {
-        let shown = self.table.newest(key).map(|(number, _)| number);
+        let shown = self.table.newest(key).map(|(slot, _)| slot);
         match (self.recent.newest(key), shown) {
-            (Some(recent), shown) if Some(recent.number()) >= shown => Ok(Some(recent)),
-            (_, Some(shown)) => self.load_shown(&RecordKey::new(key, shown), leave).await,
+            (Some(recent), shown) if Some(recent.key().slot()) >= shown => Ok(Some(recent)),
+            (_, Some(shown)) => self.load_shown(&RecordKey::at(key, shown), leave).await,
             (_, None) => Ok(None),
         }
     }
@@ -307,7 +307,7 @@ pub(super) fn unreadable(key: &RecordKey, why: &str) -> InstallerError {
 
 impl History {
     fn sorted(mut heads: Vec<Head>) -> Self {
-        heads.sort_by_key(|head| head.key.revision);
+        heads.sort_by_key(|head| head.key.slot());
         Self(heads)
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dbt_controller_domain::model::{ReleaseKey, ReleaseSummary, RevisionNumber, Standing};
+use dbt_controller_domain::model::{ReleaseKey, ReleaseSummary, Standing};
 
 use super::revision::Entry;
-use crate::record::RecordKey;
+use crate::record::{RecordKey, Slot};
 
 /// The releases by key, each with the ready-made entry of the list, so that a list only copies pointers.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Table(RwLock<BTreeMap<ReleaseKey, Kept>>);
 #[derive(Debug)]
 struct Kept {
     /// Never empty.
-    revisions: BTreeMap<RevisionNumber, Arc<Entry>>,
+    revisions: BTreeMap<Slot, Arc<Entry>>,
     summary: Arc<ReleaseSummary>,
 }
 
@@ -31,24 +31,24 @@ impl Table {
     }
 
     /// The revisions of a release, oldest first.
-    pub(super) fn revisions(&self, key: &ReleaseKey) -> Vec<(RevisionNumber, Arc<Entry>)> {
+    pub(super) fn revisions(&self, key: &ReleaseKey) -> Vec<(Slot, Arc<Entry>)> {
         self.read(|releases| {
             let revisions = releases.get(key).into_iter().flat_map(|kept| &kept.revisions);
-            revisions.map(|(number, entry)| (*number, Arc::clone(entry))).collect()
+            revisions.map(|(slot, entry)| (*slot, Arc::clone(entry))).collect()
         })
     }
 
     /// The newest revision of a release.
-    pub(super) fn newest(&self, key: &ReleaseKey) -> Option<(RevisionNumber, Arc<Entry>)> {
+    pub(super) fn newest(&self, key: &ReleaseKey) -> Option<(Slot, Arc<Entry>)> {
         self.read(|releases| {
-            let (number, entry) = releases.get(key)?.revisions.last_key_value()?;
-            Some((*number, Arc::clone(entry)))
+            let (slot, entry) = releases.get(key)?.revisions.last_key_value()?;
+            Some((*slot, Arc::clone(entry)))
         })
     }
 
     /// A record.
     pub(super) fn get(&self, key: &RecordKey) -> Option<Arc<Entry>> {
-        self.read(|releases| releases.get(&key.release)?.revisions.get(&key.revision).cloned())
+        self.read(|releases| releases.get(&key.release)?.revisions.get(&key.slot()).cloned())
     }
 
     /// Takes in what became of a record. Returns whether the release's newest one is now one that nobody has looked into.
@@ -56,19 +56,19 @@ impl Table {
         self.write(|releases| {
             let mut revisions = releases.remove(&key.release).map(|kept| kept.revisions).unwrap_or_default();
             match entry {
-                Some(entry) => revisions.insert(key.revision, Arc::clone(entry)),
-                None => revisions.remove(&key.revision),
+                Some(entry) => revisions.insert(key.slot(), Arc::clone(entry)),
+                None => revisions.remove(&key.slot()),
             };
             let kept = Kept::new(&key.release, revisions)?;
-            let unread = kept.newest().filter(|(_, entry)| entry.is_unread()).map(|(number, _)| number);
+            let unread = kept.newest().filter(|(_, entry)| entry.is_unread()).map(|(slot, _)| slot);
             releases.insert(key.release.clone(), kept);
-            unread.map(|number| RecordKey::new(&key.release, number))
+            unread.map(|slot| RecordKey::at(&key.release, slot))
         })
     }
 
     /// Whether this is a release's newest record and nobody has looked into it.
     pub(super) fn wants(&self, key: &RecordKey) -> bool {
-        self.newest(&key.release).is_some_and(|(number, entry)| number == key.revision && entry.is_unread())
+        self.newest(&key.release).is_some_and(|(slot, entry)| slot == key.slot() && entry.is_unread())
     }
 
     /// Takes in what was found in an unread record, unless it has changed since.
@@ -90,15 +90,15 @@ impl Table {
 
 impl Kept {
     /// None without revisions.
-    fn new(release: &ReleaseKey, revisions: BTreeMap<RevisionNumber, Arc<Entry>>) -> Option<Self> {
-        let (number, newest) = revisions.last_key_value()?;
-        let statuses = revisions.iter().map(|(number, entry)| (*number, entry.status));
-        let summary = Arc::new(newest.summary(&RecordKey::new(release, *number), Standing::of(statuses)));
+    fn new(release: &ReleaseKey, revisions: BTreeMap<Slot, Arc<Entry>>) -> Option<Self> {
+        let (slot, newest) = revisions.last_key_value()?;
+        let statuses = revisions.iter().map(|(slot, entry)| (slot.revision, entry.status));
+        let summary = Arc::new(newest.summary(&RecordKey::at(release, *slot), Standing::of(statuses)));
         Some(Self { revisions, summary })
     }
 
-    fn newest(&self) -> Option<(RevisionNumber, &Arc<Entry>)> {
-        self.revisions.last_key_value().map(|(number, entry)| (*number, entry))
+    fn newest(&self) -> Option<(Slot, &Arc<Entry>)> {
+        self.revisions.last_key_value().map(|(slot, entry)| (*slot, entry))
     }
 }
 

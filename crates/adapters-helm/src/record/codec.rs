@@ -28,6 +28,8 @@ const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
 pub(crate) enum Unreadable {
     #[error("it is of type `{0}`, which this version does not know")]
     Format(String),
+    #[error("its name is that of storage format {0}, which this version does not know")]
+    FormatNumber(u32),
     #[error("the Secret has no key `release`")]
     Empty,
     #[error("it is no valid base64")]

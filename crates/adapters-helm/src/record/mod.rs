@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::codec::{MAX_SECRET_BYTES, Unreadable};
 use self::codec::{pack, unpack};
-pub(crate) use self::key::RecordKey;
+pub(crate) use self::key::{RecordKey, Slot};
 pub(crate) use self::unproved::unproved;
 
 /// What marks a Secret as a record of Helm.
@@ -146,6 +146,9 @@ impl Record {
     pub(crate) fn decode(key: RecordKey, secret: &Secret) -> Result<Self, Unreadable> {
         if let Some(other) = secret.type_.as_deref().filter(|other| other.starts_with(TYPE_PREFIX) && *other != SECRET_TYPE) {
             return Err(Unreadable::Format(other.to_owned()));
+        }
+        if let Some(format) = key.unknown_format() {
+            return Err(Unreadable::FormatNumber(format));
         }
         let data = secret.data.as_ref().and_then(|data| data.get(DATA_KEY)).ok_or(Unreadable::Empty)?;
         let mut fields: Fields = serde_json::from_str(&unpack(&data.0)?)?;

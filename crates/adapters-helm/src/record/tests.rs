@@ -238,6 +238,10 @@ fn the_name_of_a_secret_tells_the_revision() {
         ("sh.helm.release.v1.a.v2.b.v10", Some(("a.v2.b", 10))),
         ("sh.helm.release.v2.a.v3", Some(("a", 3))),
         ("sh.helm.release.v1.a.v0", None),
+        ("sh.helm.release.v0.a.v1", None),
+        ("sh.helm.release.v1.a.v01", None),
+        ("sh.helm.release.v01.a.v1", None),
+        ("sh.helm.release.v1.a.v+1", None),
         ("sh.helm.release.v1.a.v99999999999", None),
         ("sh.helm.release.v1.a", None),
         ("sh.helm.release.v1..v1", None),
@@ -247,8 +251,19 @@ fn the_name_of_a_secret_tells_the_revision() {
     ];
     for (name, promised) in cases {
         assert_eq!(parse(name), promised.map(|(name, number)| (name.to_owned(), number)), "{name}");
+        let again = RecordKey::parse("ns", name).map(|key| key.secret_name());
+        assert_eq!(again.as_deref(), promised.map(|_| name), "who asks for the record asks for this Secret");
     }
     assert_eq!(RecordKey::parse("golden", &key(7).secret_name()), Some(key(7)));
+}
+
+#[test]
+fn a_record_in_a_later_format_is_not_read_whatever_its_type_says() {
+    let mut secret = record("").encode(Stamp::Created, now()).unwrap();
+    secret.metadata.name = Some("sh.helm.release.v2.dbt-server-a.v7".to_owned());
+    assert_eq!(decode(&secret).unwrap_err(), Unreadable::FormatNumber(2));
+    secret.type_ = Some("helm.sh/release.v2".to_owned());
+    assert_eq!(decode(&secret).unwrap_err(), Unreadable::Format("helm.sh/release.v2".to_owned()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use dbt_controller_domain::model::ReleaseStatus;
+use dbt_controller_domain::model::{ReleaseStatus, RevisionNumber};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
@@ -100,6 +100,18 @@ fn a_superseded_record_is_looked_into_when_it_becomes_the_newest() {
     table.fill(&key("a", 1), Entry::read(key("a", 1), &secret(&key("a", 1), ReleaseStatus::Superseded, 1)));
     assert!(!table.wants(&key("a", 1)));
     assert_eq!(table.only().kinds, ["Service"]);
+}
+
+#[test]
+fn a_record_in_another_format_stands_beside_the_one_of_its_number() {
+    let table = Table::default();
+    table.put("a", 1, ReleaseStatus::Deployed, 1);
+    let other = RecordKey::parse("ns", "sh.helm.release.v2.a.v1").unwrap();
+    table.set(&other, Some(&Arc::new(Entry::of(other.clone(), &secret(&key("a", 1), ReleaseStatus::Deployed, 2)))));
+    assert!(table.only().unreadable.is_some(), "the later format is the newer one");
+    assert_eq!(table.get(&key("a", 1)).map(|entry| entry.version.clone()).as_deref(), Some("1"));
+    table.set(&other, None);
+    assert!(table.only().unreadable.is_none());
 }
 
 #[test]
