@@ -40,6 +40,15 @@ pub(super) struct Hand<'a> {
     written: Vec<(Target, Written)>,
 }
 
+/// What became of a delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// It is gone, or going.
+    Done,
+    /// Another one has its name by now, and was left alone.
+    Another,
+}
+
 #[derive(Debug)]
 enum Written {
     At { version: String },
@@ -118,12 +127,19 @@ impl<'a> Hand<'a> {
     pub(super) async fn check_owners(&self, objects: &[ManifestObject]) -> Result<(), InstallerError> {
         for object in objects {
             let target = Target::of(object, self.release);
-            let live = self.look_at_what_stays(&target).await?;
-            if let Some(live) = live.filter(|live| !live.is_of(self.release)) {
-                return Err(self.foreign(&target, &live));
+            if let Some(live) = self.look_at_what_stays(&target).await? {
+                self.check_owner(&target, &live)?;
             }
         }
         Ok(())
+    }
+
+    /// That an object is of this release.
+    pub(super) fn check_owner(&self, target: &Target, live: &Live) -> Result<(), InstallerError> {
+        if live.is_of(self.release) {
+            return Ok(());
+        }
+        Err(InstallerError::ForeignObject { object: target.title(), owner: live.owner(self.release.namespace.as_str()) })
     }
 
     /// As [`Self::look`], once what is being deleted is gone: what is written into it would go with it.
@@ -141,10 +157,6 @@ impl<'a> Hand<'a> {
         }
         let message = "it is still being deleted; a finalizer holds it".to_owned();
         Err(InstallerError::Refused { object: target.title(), kind: RefusalKind::Admission, message })
-    }
-
-    fn foreign(&self, target: &Target, live: &Live) -> InstallerError {
-        InstallerError::ForeignObject { object: target.title(), owner: live.owner(self.release.namespace.as_str()) }
     }
 
     /// Writes an object, if the claim still holds. Returns its metadata before and after.
@@ -208,20 +220,34 @@ impl<'a> Hand<'a> {
                 Err(denied) => return Err(failed(&target.title(), denied)),
             }
         }
-        Err(InstallerError::Unavailable(format!("{} is written by somebody else all the time", target.title()).into()))
+        Err(written_all_the_time(target))
+    }
+
+    /// Deletes an object that the release need not have any more. Memory may be behind: what somebody has made anew in its place is looked
+    /// at, and goes too.
+    pub(super) async fn remove(&mut self, target: &Target, live: Live) -> Result<(), InstallerError> {
+        let mut next = Some(live);
+        for _ in 0..ATTEMPTS {
+            let Some(live) = next else { return Ok(()) };
+            if self.delete(target, &live.uid, PropagationPolicy::Background).await? == Deletion::Done {
+                return Ok(());
+            }
+            next = self.look_anew(target).await?.filter(|live| self.may_remove(live));
+        }
+        Err(written_all_the_time(target))
     }
 
     /// Deletes an object, if it is still this one.
-    pub(super) async fn delete(&mut self, target: &Target, uid: &str, propagation: PropagationPolicy) -> Result<(), InstallerError> {
+    pub(super) async fn delete(&mut self, target: &Target, uid: &str, propagation: PropagationPolicy) -> Result<Deletion, InstallerError> {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { propagation_policy: Some(propagation), preconditions: Some(preconditions), ..DeleteParams::default() };
-        match self.leave.call(self.api(target).delete(&target.key.name, &params)).await {
-            // Gone, or another object by now.
-            Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::Conflict(_))) => {}
+        let deletion = match self.leave.call(self.api(target).delete(&target.key.name, &params)).await {
+            Ok(_) | Err(Denied::Fault(Fault::NotFound(_))) => Deletion::Done,
+            Err(Denied::Fault(Fault::Conflict(_))) => Deletion::Another,
             Err(denied) => return Err(failed(&target.title(), denied)),
-        }
+        };
         self.written.push((target.clone(), Written::Deleted { uid: uid.to_owned() }));
-        Ok(())
+        Ok(deletion)
     }
 
     /// Waits until an object that was deleted is gone from everybody's sight.
@@ -303,6 +329,10 @@ impl From<InstallerError> for Refusal {
     fn from(error: InstallerError) -> Self {
         Self::Error(error)
     }
+}
+
+fn written_all_the_time(target: &Target) -> InstallerError {
+    InstallerError::Unavailable(format!("{} is written by somebody else all the time", target.title()).into())
 }
 
 /// The least that an apply can say: with it a manager gives up every field.

@@ -1,5 +1,7 @@
-//! What cannot be brought about on a real control plane: another's object that appears between the look at it and the apply, and a look while
-//! nothing is known yet.
+//! What cannot be brought about on a real control plane: another's object that appears between the look at it and the apply, a look while
+//! nothing is known yet, and one at what was made anew since.
+
+mod removal;
 
 use std::sync::Mutex;
 

@@ -26,7 +26,7 @@ impl NativeInstaller {
         let (history, objects) = self.announce_uninstall(&hand, leave).await?;
         let mut removed = Vec::new();
         for (target, live) in objects {
-            hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
+            hand.remove(&target, live).await?;
             removed.push(target.title());
         }
         if let Some((target, live)) = self.certificate(&hand).await? {
