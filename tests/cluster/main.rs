@@ -13,6 +13,7 @@ mod k8s;
 mod life;
 mod native_helm;
 mod nginx;
+mod overlay;
 mod records;
 mod requests;
 mod rights;

@@ -16,14 +16,14 @@ use tempfile::TempDir;
 use crate::native_helm::installer_of;
 
 /// A folder in which a Helm of this version is called `helm`, and that is the home of who uses it.
-fn home(namespace: &Namespace, version: HelmVersion) -> TempDir {
+pub(crate) fn home(namespace: &Namespace, version: HelmVersion) -> TempDir {
     let home = TempDir::new().unwrap();
     std::os::unix::fs::symlink(namespace.plane().tool(version.as_str()), home.path().join("helm")).unwrap();
     home
 }
 
 /// A `PATH` with that helm.
-fn search_path(home: &TempDir) -> String {
+pub(crate) fn search_path(home: &TempDir) -> String {
     format!("{}:/usr/bin:/bin", home.path().display())
 }
 

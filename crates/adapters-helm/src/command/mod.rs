@@ -19,8 +19,8 @@
 //! - When helm was refused or stopped, the pending record is put back as it was, and the call can be repeated.
 //! - Then what helm leaves otherwise than the native engine is mended: Helm 3 owns fields by an update instead of an apply, which the
 //!   next repair would take for a change, and no Helm removes objects of revisions that were never in force.
-//! - `roll_back` is `helm rollback` between the same two looks at the records. A StatefulSet that it cannot change back is made anew by
-//!   the native code, then helm goes on.
+//! - `roll_back` is `helm rollback` between the same two looks at the records.
+//! - A StatefulSet that helm cannot change, or change back, is made anew by the native code, then helm goes on.
 //! - `uninstall` is `helm uninstall`, then the native one removes what is left: what carries the release's annotations, the
 //!   certificate, records. Helm deletes by name, so it is not asked when an object of the manifest is somebody else's, or is kept.
 //! - `repair` is native: helm mends by new revisions only. Reading, `begin`, `commit` and `fail` are native, too.
@@ -61,7 +61,7 @@ use dbt_controller_kube_access::Fault;
 
 pub use self::program::{Helm, HelmAccess, HelmError};
 use crate::NativeInstaller;
-use crate::engine::Entrusted;
+use crate::engine::{Anew, Entrusted};
 
 words! {
     /// What writes releases.
@@ -116,6 +116,17 @@ impl CommandInstaller {
         ended.and(taken_back)
     }
 
+    /// The same; a StatefulSet that helm cannot change is made anew, then helm goes on.
+    async fn write_or_make_way(&self, handle: &RevisionHandle, task: Task, anew: Anew, fence: &Fence) -> Result<(), InstallerError> {
+        match self.write(handle, task, fence).await {
+            Err(error) if NativeInstaller::is_in_the_way(&error) => {
+                self.native.make_way(handle, anew, fence).await?;
+                self.write(handle, task, fence).await
+            }
+            other => other,
+        }
+    }
+
     async fn catch_up(&self, handle: &RevisionHandle, fence: &Fence) -> Result<(), InstallerError> {
         let mended = self.native.catch_up(handle, fence).await?;
         if !mended.is_empty() {
@@ -168,7 +179,7 @@ impl ChartInstaller for CommandInstaller {
     }
 
     async fn apply(&self, revision: &RevisionHandle, fence: &Fence) -> Result<(), InstallerError> {
-        self.write(revision, Task::Upgrade, fence).await?;
+        self.write_or_make_way(revision, Task::Upgrade, Anew::AroundPods, fence).await?;
         self.catch_up(revision, fence).await
     }
 
@@ -189,13 +200,7 @@ impl ChartInstaller for CommandInstaller {
     ) -> Result<RevisionHandle, InstallerError> {
         self.native.pick_up_rollback(failed, to, fence).await?;
         let back = self.native.begin_rollback(failed, to, description, fence).await?;
-        match self.write(&back, Task::RollBack { to }, fence).await {
-            Err(error) if NativeInstaller::is_in_the_way(&error) => {
-                self.native.make_way(&back, fence).await?;
-                self.write(&back, Task::RollBack { to }, fence).await?;
-            }
-            other => other?,
-        }
+        self.write_or_make_way(&back, Task::RollBack { to }, Anew::OrWithPods, fence).await?;
         self.catch_up(&back, fence).await?;
         Ok(back)
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dbt_controller_domain::model::{Redactor, RevisionHandle, RevisionNumber};
 use dbt_controller_domain::ports::InstallerError;
-use kube::api::PropagationPolicy;
 
 use super::NativeInstaller;
 use super::claim::Claim;
@@ -15,18 +14,19 @@ use super::revision::Revision;
 use crate::manifest::ManifestObject;
 use crate::record::RecordKey;
 
-/// What is done when a field of the StatefulSet would have to change that cannot.
+/// How a StatefulSet is made anew of which a field would have to change that cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fixed {
-    /// Nothing: the cluster refuses it.
-    Refuse,
-    /// It is made anew around its pods.
-    MakeAnew,
+pub(crate) enum Anew {
+    /// Around its pods only. With another selector it would not find them, and they would keep their names from its own: then it stays
+    /// as it is, and the cluster's refusal stands.
+    AroundPods,
+    /// Around its pods, or with them where it would not find them.
+    OrWithPods,
 }
 
 impl NativeInstaller {
     /// Writes what a revision has, then removes what it no longer has.
-    pub(super) async fn apply_revision(&self, handle: &RevisionHandle, fixed: Fixed, leave: Leave<'_>) -> Result<(), InstallerError> {
+    pub(super) async fn apply_revision(&self, handle: &RevisionHandle, anew: Anew, leave: Leave<'_>) -> Result<(), InstallerError> {
         let claim = Claim::of(handle);
         self.await_claimed(&claim, leave).await?;
         self.check_claim(&claim, leave).await?;
@@ -37,10 +37,7 @@ impl NativeInstaller {
         let mut hand = Hand::new(self, &handle.key, leave, secrets_of(&revision));
         hand.check_owners(objects).await?;
         for object in objects {
-            match fixed {
-                Fixed::Refuse => hand.apply(object, &claim).await.map(drop)?,
-                Fixed::MakeAnew => hand.apply_or_make_anew(object, &claim).await?,
-            }
+            hand.apply_or_make_anew(object, anew, &claim).await?;
         }
         self.prune(&mut hand, objects, &claim, leave).await?;
         hand.finish().await
@@ -60,7 +57,7 @@ impl NativeInstaller {
         surplus.reverse();
         for (target, live) in surplus {
             self.check_claim(claim, leave).await?;
-            hand.delete(&target, &live.uid, PropagationPolicy::Background).await?;
+            hand.remove(&target, live).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use dbt_controller_domain::ports::{Fence, InstallerError};
 use dbt_controller_kube_access::READ_LIMIT;
 
 use super::NativeInstaller;
-use super::apply::secrets_of;
+use super::apply::{Anew, secrets_of};
 use super::claim::{Claim, changed};
 use super::hand::{Hand, Target};
 use super::leave::Leave;
@@ -65,14 +65,14 @@ impl NativeInstaller {
         hand.finish().await
     }
 
-    /// Makes the StatefulSet of a rollback anew when a field of it cannot be changed back, which helm's rollback does not do.
-    pub(crate) async fn make_way(&self, back: &RevisionHandle, fence: &Fence) -> Result<(), InstallerError> {
-        let (claim, leave) = (Claim::of(back), Leave::Write(fence));
+    /// Makes the StatefulSet of a revision anew when a field of it cannot be changed, which helm does not do.
+    pub(crate) async fn make_way(&self, handle: &RevisionHandle, anew: Anew, fence: &Fence) -> Result<(), InstallerError> {
+        let (claim, leave) = (Claim::of(handle), Leave::Write(fence));
         let Some(revision) = self.records.load_shown(&claim.key, leave).await? else { return claim.check_own(None).map(drop) };
-        let mut hand = Hand::new(self, &back.key, leave, secrets_of(&revision));
-        let is_set = |object: &&ManifestObject| Target::of(object, &back.key).kind().is_stateful_set();
+        let mut hand = Hand::new(self, &handle.key, leave, secrets_of(&revision));
+        let is_set = |object: &&ManifestObject| Target::of(object, &handle.key).kind().is_stateful_set();
         for object in revision.manifest.objects().iter().filter(is_set) {
-            hand.apply_or_make_anew(object, &claim).await?;
+            hand.apply_or_make_anew(object, anew, &claim).await?;
         }
         hand.finish().await
     }
@@ -88,7 +88,7 @@ impl NativeInstaller {
         self.begin_rollback_revision(failed, to, description, Leave::Write(fence)).await
     }
 
-    /// Whether that is what helm's rollback was refused for.
+    /// Whether that is what helm was refused for.
     pub(crate) fn is_in_the_way(error: &InstallerError) -> bool {
         matches!(error, InstallerError::Refused { message, .. } if message.contains(FIXED_FIELD))
     }

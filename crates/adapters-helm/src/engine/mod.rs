@@ -45,6 +45,7 @@ use dbt_controller_domain::ports::{ChartInstaller, Clock, Fence, InstallerError}
 use dbt_controller_kube_access::{Barrier, Fault};
 use kube::Client;
 
+pub(crate) use self::apply::Anew;
 pub(crate) use self::entrust::Entrusted;
 use self::leave::Leave;
 use self::objects::Objects;
@@ -123,7 +124,7 @@ impl ChartInstaller for NativeInstaller {
     }
 
     async fn apply(&self, revision: &RevisionHandle, fence: &Fence) -> Result<(), InstallerError> {
-        self.apply_revision(revision, apply::Fixed::Refuse, Leave::Write(fence)).await
+        self.apply_revision(revision, Anew::AroundPods, Leave::Write(fence)).await
     }
 
     async fn commit(&self, revision: &RevisionHandle, fence: &Fence) -> Result<(), InstallerError> {
@@ -143,7 +144,7 @@ impl ChartInstaller for NativeInstaller {
     ) -> Result<RevisionHandle, InstallerError> {
         let leave = Leave::Write(fence);
         let revision = self.begin_rollback_revision(failed, to, description, leave).await?;
-        self.apply_revision(&revision, apply::Fixed::MakeAnew, leave).await?;
+        self.apply_revision(&revision, Anew::OrWithPods, leave).await?;
         Ok(revision)
     }
 

@@ -7,13 +7,16 @@ use dbt_controller_domain::ports::InstallerError;
 use dbt_controller_kube_access::{Denied, Fault};
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PropagationPolicy};
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::NativeInstaller;
+use super::apply::Anew;
 use super::begin::{ATTEMPTS, next_number};
 use super::claim::{Claim, changed};
 use super::hand::{Hand, Refusal, Target, bare};
 use super::leave::{Leave, failed};
+use super::objects::Live;
 use super::records::{Creation, Rewrite};
 use super::revision::Revision;
 use crate::controller::Operation;
@@ -27,6 +30,9 @@ pub(super) const FIXED_FIELD: &str = "updates to statefulset spec for fields oth
 const ORPHANING_LIMIT: Duration = Duration::from_secs(30);
 /// Until one is gone that goes with its pods: they have a minute to end by default.
 const DRAINING_LIMIT: Duration = Duration::from_secs(150);
+/// Fields of a StatefulSet.
+const SELECTOR: &str = "/spec/selector";
+const REPLICAS: &str = "/spec/replicas";
 /// Who owns `spec.replicas`; no manifest has it.
 const REPLICAS_MANAGER: &str = "dbt-controller";
 
@@ -112,17 +118,28 @@ impl NativeInstaller {
 }
 
 impl Hand<'_> {
-    /// Writes an object. A StatefulSet of which a field would have to change that cannot is made anew: around its pods if they are
-    /// still its own by the old selector, otherwise with them. Its claims stay as they are; only their template goes back.
-    pub(super) async fn apply_or_make_anew(&mut self, object: &ManifestObject, claim: &Claim) -> Result<(), InstallerError> {
+    /// Writes an object. A StatefulSet of which a field would have to change that cannot is made anew. Its claims stay as they are; only
+    /// their template changes.
+    pub(super) async fn apply_or_make_anew(&mut self, object: &ManifestObject, anew: Anew, claim: &Claim) -> Result<(), InstallerError> {
         let target = Target::of(object, self.release);
         let mut value = object.owned(self.release);
-        match self.apply_as(&target, &value, claim).await {
+        let refusal = match self.apply_as(&target, &value, claim).await {
             Ok(_) => return Ok(()),
-            Err(refusal) if target.kind().is_stateful_set() && is_fixed_field(&refusal) => {}
+            Err(refusal) if target.kind().is_stateful_set() && is_fixed_field(&refusal) => refusal,
             Err(refusal) => return Err(self.error(&target, refusal)),
-        }
-        let replicas = self.remove_stateful_set(&target, &value).await?;
+        };
+        let replicas = match self.stateful_set(&target).await? {
+            None => None,
+            Some(old) => {
+                let keeps_pods = old.data.pointer(SELECTOR) == value.pointer(SELECTOR);
+                if !keeps_pods && anew == Anew::AroundPods {
+                    return Err(self.error(&target, refusal));
+                }
+                self.make_way(&target, &old.metadata, keeps_pods).await?;
+                // One is what a new one has by itself.
+                old.data.pointer(REPLICAS).filter(|replicas| **replicas != json!(1)).cloned()
+            }
+        };
         if let Some(replicas) = &replicas {
             value["spec"]["replicas"] = replicas.clone();
         }
@@ -135,24 +152,26 @@ impl Hand<'_> {
         }
     }
 
-    /// Removes the StatefulSet that is in the way. Returns its replicas unless they are what a new one has by itself.
-    async fn remove_stateful_set(&mut self, target: &Target, wanted: &Value) -> Result<Option<Value>, InstallerError> {
+    /// The release's StatefulSet as it stands, whole.
+    async fn stateful_set(&self, target: &Target) -> Result<Option<DynamicObject>, InstallerError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.installer.client.clone(), &target.key.namespace, &target.resource);
-        let old = match self.leave.call(api.get(&target.key.name)).await {
-            Ok(old) => old,
+        let found = match self.leave.call(api.get(&target.key.name)).await {
+            Ok(found) => found,
             Err(Denied::Fault(Fault::NotFound(_))) => return Ok(None),
             Err(denied) => return Err(failed(&target.title(), denied)),
         };
-        let spec = |field: &str| old.data.get("spec").and_then(|spec| spec.get(field)).cloned();
-        let uid = old.metadata.uid.unwrap_or_default();
-        // Pods that the new one does not select would keep their names from it.
-        let keeps_pods = spec("selector").as_ref() == wanted.get("spec").and_then(|spec| spec.get("selector"));
+        self.check_owner(target, &Live::of(&found.metadata))?;
+        Ok(Some(found))
+    }
+
+    /// Removes the StatefulSet that is in the way, and waits until it is gone.
+    async fn make_way(&mut self, target: &Target, old: &ObjectMeta, keeps_pods: bool) -> Result<(), InstallerError> {
+        let uid = old.uid.as_deref().unwrap_or_default();
         let (propagation, limit) =
             if keeps_pods { (PropagationPolicy::Orphan, ORPHANING_LIMIT) } else { (PropagationPolicy::Foreground, DRAINING_LIMIT) };
         tracing::info!(release.name = %self.release.name, object = target.title(), keeps_pods, "the StatefulSet is made anew");
-        self.delete(target, &uid, propagation).await?;
-        self.await_gone(target, &uid, limit).await?;
-        Ok(spec("replicas").filter(|replicas| *replicas != json!(1)))
+        self.delete(target, uid, propagation).await?;
+        self.await_gone(target, uid, limit).await
     }
 
     /// Makes the controller an owner of the replicas, so that the next apply, whose manifest has none, does not wake a sleeping server.
