@@ -149,11 +149,14 @@ async fn a_delete_that_surely_did_nothing_is_tried_again() {
     let line = format!("DELETE /api/v2/connections/{}", wanted.id);
     airflow.instead(&line, false, Play::json(429, "{}").header("retry-after", 1));
     assert_eq!(store.delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Deleted);
-    // The login that it needs first.
+    // The login that it needs first, and the question which Airflow it is.
     store.put(&wanted, None, &fence()).await.unwrap();
     airflow.state().tokens.clear();
     airflow.instead("POST /auth/token", false, Play::Close);
     assert_eq!(store.delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Deleted);
+    store.put(&wanted, None, &fence()).await.unwrap();
+    airflow.instead("GET /api/v2/version", false, Play::Close);
+    assert_eq!(adapter_of(&airflow).delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Deleted);
     assert_eq!(store.delete(&wanted.id, &fence()).await.unwrap(), DeleteOutcome::Absent);
 }
 
@@ -167,7 +170,7 @@ async fn a_put_of_which_nothing_can_have_been_written_says_so() {
 
     let (list, one) = ("/api/v2/connections", format!("/api/v2/connections/{}", wanted.id));
     let cases = [
-        // The look before a change, the login, the question which Airflow it is.
+        // The look before a change, and before a create the login and the question which Airflow it is.
         (format!("GET {one}"), Play::Close, true),
         ("POST /auth/token".to_owned(), Play::Close, true),
         ("POST /auth/token".to_owned(), Play::html(502), true),
@@ -188,11 +191,11 @@ async fn a_put_of_which_nothing_can_have_been_written_says_so() {
     for (line, play, nothing) in cases {
         let airflow = Airflow::start(3).await;
         let store = adapter_of(&airflow);
-        let known = if line.starts_with("POST /api") {
-            None
-        } else {
+        let known = if line.ends_with(&one) {
             adapter_of(&airflow).put(&wanted, None, &fence()).await.unwrap();
             adapter_of(&airflow).get(&wanted.id).await.unwrap()
+        } else {
+            None
         };
         airflow.state().stuck = Some((line.clone(), play.clone()));
         let short = Fence::new(Duration::from_secs(3), Instant::now());
