@@ -1,7 +1,7 @@
 //! What can keep a server from coming up: the answer says what it is, in time, and everything is as it was before.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dbt_controller_adapters_helm::{Security, ServerSettings};
 use dbt_controller_domain::model::*;
@@ -291,6 +291,89 @@ async fn an_admission_that_refuses_the_pod_is_named() {
     stage.namespace.apply(&range).await;
     assert_eq!(revision(stage.deploy(stage.request("shop").with(cpu("500m"))).await), 1);
     assert_change_is_refused(&stage, FailureCode::AdmissionRefused, &["maximum cpu usage per Container is 1"]).await;
+}
+
+/// Puts a webhook before this resource that refuses it when it does not answer, and answers never. It goes with the namespace.
+async fn set_dead_webhook(namespace: &Namespace, resource: &str) {
+    let owner = namespace.get("namespace", namespace.name()).await;
+    let metadata = json!({
+        "name": format!("{}-{resource}", namespace.name()),
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Namespace", "name": namespace.name(), "uid": uid(&owner)}],
+    });
+    let webhook = json!({
+        "name": format!("{resource}.nobody.example.com"),
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name()}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": [resource], "operations": ["CREATE"]}],
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+    });
+    let kind = "ValidatingWebhookConfiguration";
+    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "webhooks": [webhook]});
+    namespace.apply(&configuration).await;
+    let probe: &[&str] = match resource {
+        "pods" => &["run", "probe", "--image=probe", "--dry-run=server"],
+        _ => &["create", "service", "clusterip", "probe", "--tcp=80", "--dry-run=server"],
+    };
+    let is_asked = async || namespace.run(probe).await.is_err_and(|refusal| refusal.message.contains("failed calling webhook"));
+    until("the webhook is asked", async || is_asked().await.then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_does_not_answer_is_named() {
+    let stage = Stage::new().await;
+    set_dead_webhook(&stage.namespace, "pods").await;
+    let begun = Instant::now();
+    let words = ["the cluster refuses the pod", "failed calling webhook", "pods.nobody.example.com"];
+    let failure = failure(stage.deploy(stage.request("shop")).await, FailureCode::AdmissionRefused, &words);
+    assert!(begun.elapsed() < SLACK, "{:?}", begun.elapsed());
+    assert_eq!((failure.phase, failure.undo), (Some(Phase::Ready), UndoOutcome::Undone), "{failure}");
+    stage.assert_nothing_left().await;
+}
+
+/// It may only be restarting, so it is worth some tries.
+#[tokio::test]
+async fn a_webhook_that_does_not_answer_for_an_object_is_named() {
+    let stage = Stage::new().await;
+    set_dead_webhook(&stage.namespace, "services").await;
+    let words = ["Service/dbt-server-shop-main", "the API server answers, but not a webhook", "services.nobody.example.com"];
+    let failure = failure(stage.deploy(stage.request("shop")).await, FailureCode::ClusterUnavailable, &words);
+    assert_eq!((failure.phase, failure.undo), (Some(Phase::Apply), UndoOutcome::Undone), "{failure}");
+    stage.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn an_old_server_that_does_not_come_back_is_told_after_a_while() {
+    let pool = format!("pool-{}", uuid::Uuid::new_v4().simple());
+    let undo_timeout = Duration::from_secs(8);
+    let stage = Stage::with(Setup { undo_timeout, ..Setup::overlaid(&in_pool(&pool)) }).await;
+    let server = name("shop");
+    add_node(&stage.namespace, &pool).await;
+    assert_eq!(revision(stage.deploy(stage.request("shop")).await), 1);
+
+    let ticket = stage.controller.deploy(stage.request("shop").tag("missing-1").build(), fixtures::caller()).await.unwrap();
+    until("the new pod has got its node", async || {
+        let pod = stage.namespace.find("pod", &format!("{server}-0")).await?;
+        (image(&pod).ends_with(":missing-1") && pod["spec"]["nodeName"] == pool).then_some(())
+    })
+    .await;
+    // From now on no pod gets one, and the old server's needs one.
+    stage.namespace.run(&["cordon", &pool]).await.unwrap();
+    let operation = stage.controller.wait(&ticket).await.unwrap();
+    let words = ["cannot be pulled", "the undo was incomplete: the server of revision 1 does not come up again", "no node takes pod"];
+    let failure = failure(operation.outcome.clone(), FailureCode::RollbackFailed, &words);
+    assert_eq!(failure.undo, UndoOutcome::Failed, "{failure}");
+    let undo = operation.events.iter().find(|event| event.begins_phase && event.phase == Phase::Undo).unwrap().at;
+    let waited = Duration::try_from(operation.finished_at.duration_since(undo)).unwrap();
+    // Its time begins a moment before it is told.
+    assert!(waited >= undo_timeout / 2 && waited < undo_timeout + SLACK, "{waited:?}");
+    let lines = stage.history(&server).await;
+    let statuses: Vec<_> = lines.iter().map(|(revision, status, _)| (*revision, status.as_str())).collect();
+    assert_eq!(statuses, [(1, "deployed"), (2, "failed"), (3, "failed")], "{lines:?}");
+    assert!(lines[1].2.contains("cannot be pulled") && lines[2].2.contains("was not ready in time"), "{lines:?}");
+
+    // A POST goes on from there.
+    stage.namespace.run(&["uncordon", &pool]).await.unwrap();
+    assert_eq!(revision(stage.deploy(stage.request("shop").tag("2.0.0")).await), 4);
 }
 
 fn of_class(class: &str) -> Setup {

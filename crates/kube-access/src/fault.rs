@@ -3,9 +3,18 @@
 use dbt_controller_domain::ports::{BoxError, ClusterError, InstallerError, RefusalKind};
 use kube::core::Status;
 
+/// How the API server begins to tell that a webhook did not answer it. Its code is 500 and its reason `InternalError`, as for any mishap.
+/// <https://github.com/kubernetes/apiserver/blob/v0.36.3/pkg/admission/plugin/webhook/errors/statuserror.go>
+const CALLING_WEBHOOK: &str = "failed calling webhook";
+/// Said before those words.
+const WEBHOOK_DOWN: &str = "the API server answers, but not a webhook that it has to ask first";
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
+    /// A webhook that has to be asked first does not answer the API server; nothing was written.
+    #[error("{WEBHOOK_DOWN}: {0}")]
+    Webhook(String),
     /// No answer, or one that says "later" (429, 5xx). Whether a write happened is unknown.
     #[error("{0}")]
     Unavailable(#[source] BoxError),
@@ -78,6 +87,7 @@ impl Fault {
             (403, _) if is_authorizers(&message) => Self::Forbidden(message),
             (400 | 403 | 422, _) if is_too_large(&message) => Self::TooLarge(message),
             (400 | 403 | 405 | 415 | 422, _) => Self::Refused(message),
+            (500.., _) if message.contains(CALLING_WEBHOOK) => Self::Webhook(message),
             (408 | 429, _) | (500.., _) => Self::Unavailable(message.into()),
             _ => Self::Unexpected(message.into()),
         }
@@ -88,6 +98,8 @@ impl Fault {
         let refused = |kind, message| InstallerError::Refused { object: object.to_owned(), kind, message };
         match self {
             Self::Unavailable(source) => InstallerError::Unavailable(source),
+            // Worth another try: it may only be restarting.
+            Self::Webhook(message) => InstallerError::Unavailable(format!("{object}: {WEBHOOK_DOWN}: {message}").into()),
             Self::Unauthorized(message) => InstallerError::Unavailable(message.into()),
             Self::NamespaceMissing(message) => InstallerError::NamespaceMissing(message),
             Self::Forbidden(message) => InstallerError::Forbidden(message),
@@ -104,6 +116,7 @@ impl Fault {
     pub fn of_cluster(self) -> ClusterError {
         match self {
             Self::Unavailable(source) => ClusterError::Unavailable(source),
+            Self::Webhook(message) => ClusterError::Unavailable(format!("{WEBHOOK_DOWN}: {message}").into()),
             Self::Unauthorized(message) => ClusterError::Unavailable(message.into()),
             Self::NotFound(message) | Self::NamespaceMissing(message) => ClusterError::NotFound(message),
             Self::Forbidden(message) => ClusterError::Forbidden(message),
@@ -164,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_that_is_down_is_worth_another_try_and_named() {
+        let words = "Internal error occurred: failed calling webhook \"w.example.com\": connection refused";
+        let down = || Fault::from_status(status(500, "InternalError", words, "", ""));
+        let (installer, cluster) = (down().of_installer("Service/a"), down().of_cluster());
+        assert!(matches!(installer, InstallerError::Unavailable(_)) && matches!(cluster, ClusterError::Unavailable(_)));
+        let told = format!("the API server answers, but not a webhook that it has to ask first: {words}");
+        assert!(installer.to_string().ends_with(&format!(": Service/a: {told}")), "{installer}");
+        assert!(cluster.to_string().ends_with(&format!(": {told}")), "{cluster}");
+    }
+
+    #[test]
     fn a_status_is_told_by_what_can_be_done_about_it() {
         let fault = |code, reason, message, kind, cause| format!("{:?}", Fault::from_status(status(code, reason, message, kind, cause)));
         let cases = [
@@ -192,6 +216,8 @@ mod tests {
             (fault(409, "Conflict", "Operation cannot be fulfilled", "secrets", ""), "Conflict"),
             (fault(429, "TooManyRequests", "slow down", "", ""), "Unavailable"),
             (fault(503, "ServiceUnavailable", "", "", ""), "Unavailable"),
+            (fault(500, "InternalError", "Internal error occurred: failed calling webhook \"w\": connection refused", "", ""), "Webhook"),
+            (fault(500, "InternalError", "Internal error occurred: etcd", "", ""), "Unavailable"),
             (fault(401, "Unauthorized", "Unauthorized", "", ""), "Unauthorized"),
         ];
         for (seen, wanted) in cases {

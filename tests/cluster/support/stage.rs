@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) server: ServerSettings,
     /// How long a deploy may take.
     pub(crate) deploy_timeout: Duration,
+    /// How long an undo may wait for the old server.
+    pub(crate) undo_timeout: Duration,
     /// The helm program that writes releases; none for the native engine.
     pub(crate) helm: Option<HelmProgram>,
 }
@@ -52,7 +54,12 @@ pub(crate) type Line = (u64, String, String);
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { server: ServerSettings::default(), deploy_timeout: Duration::from_secs(90), helm: None }
+        Self {
+            server: ServerSettings::default(),
+            deploy_timeout: Duration::from_secs(90),
+            undo_timeout: Duration::from_secs(30),
+            helm: None,
+        }
     }
 }
 
@@ -82,7 +89,7 @@ impl Stage {
         let world = MemoryWorld::new(WorldOptions::default());
         let settings = Settings {
             deploy_timeout: setup.deploy_timeout,
-            undo_timeout: Duration::from_secs(30),
+            undo_timeout: setup.undo_timeout,
             patience: Patience { pull_error_window: PULL_ERROR_WINDOW, no_pod_window: Duration::from_secs(1), ..Patience::default() },
             ..Settings::new(names[0].clone())
         };

@@ -13,7 +13,7 @@ const OTHERS: [&str; 4] = [
     "has no deployed releases",
 ];
 /// What passes: the way to the API server, or the server itself.
-const PASSING: [&str; 17] = [
+const PASSING: [&str; 18] = [
     "Kubernetes cluster unreachable",
     "connection refused",
     "connection reset by peer",
@@ -31,6 +31,7 @@ const PASSING: [&str; 17] = [
     "too many requests",
     "the object has been modified",
     "Unauthorized",
+    "failed calling webhook",
 ];
 /// What an object is refused for.
 const ADMISSION: [&str; 6] = [

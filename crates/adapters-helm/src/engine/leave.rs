@@ -40,6 +40,7 @@ pub(super) fn refused(object: &str, denied: Denied, redactor: &Redactor) -> Inst
     };
     let fault = match fault {
         Fault::Refused(message) => Fault::Refused(clean(message)),
+        Fault::Webhook(message) => Fault::Webhook(clean(message)),
         Fault::Quota(message) => Fault::Quota(clean(message)),
         Fault::TooLarge(message) => Fault::TooLarge(clean(message)),
         Fault::Conflict(message) => Fault::Conflict(clean(message)),

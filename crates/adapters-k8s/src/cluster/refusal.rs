@@ -28,7 +28,8 @@ pub(super) async fn why_no_pod(cluster: &KubeCluster, key: &ServerKey) -> Result
         // It was made in the meantime.
         Err(Fault::AlreadyExists(_)) => return Ok(None),
         Err(Fault::Quota(message)) => Some(PodRefusal { by_quota: true, message }),
-        Err(Fault::Refused(message) | Fault::TooLarge(message) | Fault::NamespaceMissing(message)) => {
+        // A webhook that does not answer refuses the controller's pod, too.
+        Err(Fault::Refused(message) | Fault::Webhook(message) | Fault::TooLarge(message) | Fault::NamespaceMissing(message)) => {
             Some(PodRefusal { by_quota: false, message })
         }
         Err(fault) => return Err(fault.of_cluster()),

@@ -76,6 +76,11 @@ fn rights_namespaces_and_the_network_are_told_apart() {
         "create: failed to create: Secret \"sh.helm.release.v1.a.v1\" is invalid: data: Too long: may not be more than 1048576 bytes",
         "TooLarge(",
     );
+    begins(
+        "UPGRADE FAILED: cannot patch \"a\" with kind Service: Internal error occurred: failed calling webhook \"w.example.com\": failed to \
+         call webhook: Post \"https://w.ns.svc:443/?timeout=10s\": no endpoints available for service \"w\"",
+        "Unavailable(",
+    );
     begins("what nobody knows", "Unexpected(");
     begins("", "Unexpected(\"helm: it ended with an error and said nothing\")");
 }
