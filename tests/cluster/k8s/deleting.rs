@@ -1,13 +1,17 @@
-//! Deleting a StatefulSet that somebody makes anew at that moment.
+//! Deleting a StatefulSet: one that somebody makes anew at that moment, and one that was not read yet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_domain::ports::{Cluster as _, Fence};
+use dbt_controller_adapters_k8s::KubeCluster;
+use dbt_controller_domain::ports::{Cluster as _, ClusterError, Fence};
 use dbt_controller_port_contracts::{ClusterHarness as _, FarSide, fixtures};
 use dbt_controller_tests::until;
 use tokio::time::{Instant, timeout};
 
+use super::Site;
 use super::cluster::Kubernetes;
+use crate::client::WallClock;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_took_its_place_meanwhile_is_left_alone() {
@@ -39,4 +43,20 @@ async fn what_took_its_place_meanwhile_is_left_alone() {
     assert_eq!(uid().await, after);
     let is_shown = async || harness.cluster.server(&key).await.unwrap().stateful_set.is_some().then_some(());
     until("the new one is shown", is_shown).await;
+}
+
+#[tokio::test]
+async fn what_was_not_read_yet_does_not_count_as_deleted() {
+    let site = Site::new().await;
+    let key = fixtures::request("deleting", None).namespace(site.namespace.name()).desired().server_key();
+    site.set_far_side(FarSide::Down);
+    let cluster = KubeCluster::start(site.client.clone(), &[site.name()], Arc::new(WallClock));
+    let fence = Fence::new(Duration::from_secs(60), Instant::now());
+    for keep_pods in [true, false] {
+        let deleted = cluster.delete_stateful_set(&key, keep_pods, &fence).await;
+        assert!(matches!(deleted, Err(ClusterError::Unavailable(_))), "{deleted:?}");
+    }
+    site.set_far_side(FarSide::Answers);
+    until("everything was read once", async || cluster.synced().ok()).await;
+    cluster.delete_stateful_set(&key, true, &fence).await.unwrap();
 }

@@ -16,6 +16,9 @@ pub(super) async fn delete_stateful_set(
     keep_pods: bool,
     fence: &Fence,
 ) -> Result<(), ClusterError> {
+    fence.check()?;
+    // What was not read yet is not absent.
+    cluster.readable(&key.namespace)?;
     let api = cluster.api::<StatefulSet>(&key.namespace);
     // What is shown before the request is what has to go; something newer was made by somebody else.
     let shown = cluster.servers.look(key, |server| server.set.as_ref().map(|set| set.uid.clone()));
