@@ -31,13 +31,33 @@ async fn live_workers(stage: &Stage, server: &str) -> Option<String> {
     workers["value"].as_str().map(str::to_owned)
 }
 
+/// What the cluster has of a release, as `kind/name`: what carries its label, without its pod, which ends by itself.
+async fn objects(stage: &Stage, server: &str) -> Vec<String> {
+    const KINDS: &str = "serviceaccounts,secrets,configmaps,services,statefulsets,ingresses,persistentvolumeclaims";
+    let label = format!("app.kubernetes.io/instance={server}");
+    let shown = stage.namespace.run(&["get", KINDS, "--selector", &label, "--output", "name"]).await.unwrap();
+    shown.lines().map(str::to_owned).collect()
+}
+
+fn claim(server: &str) -> String {
+    format!("persistentvolumeclaim/{server}-{server}-0")
+}
+
+/// The password in the server's Secret.
+async fn password(stage: &Stage, server: &str) -> Option<String> {
+    let secret = stage.namespace.find("secret", &format!("dbt-server-secret-{server}")).await?;
+    secret["data"]["BASIC_AUTH_PASSWORD"].as_str().map(str::to_owned)
+}
+
 /// A human acts before a step of a changed POST.
 async fn check(stage: &Stage, interloper: &Interloper, helm: HelmVersion, step: Step, act: Act) {
     let case = format!("{act:?} by {} before {step:?}", helm.as_str());
     let project = format!("{act:?}-{step:?}-{}", helm.as_str()).to_lowercase();
     let server = name(&project);
-    let wished = |workers| stage.request(&project).worker_num(workers);
+    let wished = |workers| stage.request(&project).https().worker_num(workers);
     assert_eq!(revision(stage.deploy(wished(1)).await), 1, "{case}");
+    assert_eq!(objects(stage, &server).await.len(), 7, "{case}: one of each kind");
+    let old_password = password(stage, &server).await;
     let id = wished(1).build().identity.connection_ids()[0].clone();
     let login = stage.airflow.login(&id);
 
@@ -59,11 +79,12 @@ async fn check(stage: &Stage, interloper: &Interloper, helm: HelmVersion, step: 
             assert_eq!((status.as_str(), description.as_str()), ("deployed", "Rollback to 1"), "{case}: {lines:?}");
             assert_eq!(*revision, if step == Step::Record { 2 } else { 3 }, "{case}: {lines:?}");
             assert_eq!(live_workers(stage, &server).await.as_deref(), Some("1"), "{case}");
+            assert!(old_password.is_some() && password(stage, &server).await == old_password, "{case}");
             stage.namespace.until_ready(&server).await;
             u32::try_from(*revision).unwrap() + 1
         }
         Act::Uninstall => {
-            assert_eq!(live_workers(stage, &server).await, None, "{case}");
+            assert_eq!(objects(stage, &server).await, [claim(&server)], "{case}");
             let records = format!("owner=helm,name={server}");
             assert_eq!(stage.namespace.list("secrets", &records).await.len(), 0, "{case}");
             1
@@ -93,9 +114,12 @@ async fn check_first(stage: &Stage, interloper: &Interloper, helm: HelmVersion, 
     let project = format!("first-{step:?}-{}", helm.as_str()).to_lowercase();
     let server = name(&project);
     interloper.plan(&server, step, helm, Act::Uninstall);
-    let failure = failure(stage.deploy(stage.request(&project)).await, FailureCode::ReleaseChanged, &["changed by somebody else"]);
+    let wished = stage.request(&project).https();
+    let failure = failure(stage.deploy(wished).await, FailureCode::ReleaseChanged, &["changed by somebody else"]);
     assert_eq!(failure.undo, UndoOutcome::LeftAsIs, "{case}: {failure}");
-    assert_eq!(live_workers(stage, &server).await, None, "{case}");
+    // Before the apply there was nothing yet.
+    let left = if step == Step::Apply { vec![] } else { vec![claim(&server)] };
+    assert_eq!(objects(stage, &server).await, left, "{case}");
     let records = format!("owner=helm,name={server}");
     assert_eq!(stage.namespace.list("secrets", &records).await.len(), 0, "{case}");
     let id = stage.request(&project).build().identity.connection_ids()[0].clone();

@@ -1,6 +1,7 @@
 //! The life of a deployment, with the people who work on its release by helm and kubectl.
 
 use dbt_controller_tests::{Helm, HelmVersion, Namespace, until};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::site::{Site, body, body_with, chart, deploy, inventory, path, until_nothing_is_left};
@@ -36,6 +37,49 @@ async fn values_with_tag(helm: &Helm, tag: &str) -> tempfile::NamedTempFile {
     file
 }
 
+/// The places at which ours shows `***`; at all others it says what Helm says.
+#[track_caller]
+fn assert_equal_but_for_secrets(ours: &Value, theirs: &Value, place: &str) -> Vec<String> {
+    let places = |parts: Vec<(String, &Value, &Value)>| {
+        parts.into_iter().flat_map(|(place, ours, theirs)| assert_equal_but_for_secrets(ours, theirs, &place)).collect()
+    };
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>(), "{place}");
+            places(ours.iter().map(|(key, ours)| (format!("{place}/{key}"), ours, &theirs[key])).collect())
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            assert_eq!(ours.len(), theirs.len(), "{place}");
+            places(ours.iter().zip(theirs).enumerate().map(|(at, (ours, theirs))| (format!("{place}/{at}"), ours, theirs)).collect())
+        }
+        _ if ours == "***" => {
+            assert!(theirs.is_string(), "{place}");
+            vec![place.to_owned()]
+        }
+        _ => {
+            assert_eq!(ours, theirs, "{place}");
+            vec![]
+        }
+    }
+}
+
+/// What `GET /api/v1/projects` shows of a release is what `helm get values` and `helm status` show, its secrets masked.
+#[track_caller]
+fn assert_projects_tell_the_same(listed: &Value, mut values: Value, status: &Value) {
+    // The operation of a revision is for the service itself.
+    values["controller"].as_object_mut().unwrap().remove("operation").unwrap();
+    let masked = assert_equal_but_for_secrets(&listed["values"], &values, "");
+    let objects = values["manifests"].as_array().unwrap();
+    let at = objects.iter().position(|object| object["kind"] == "Secret").unwrap();
+    let secrets = objects[at]["data"].as_object().unwrap();
+    let wanted: Vec<_> = secrets.keys().map(|key| format!("/manifests/{at}/data/{key}")).collect();
+    assert_eq!(masked, wanted, "nothing but the data of the Secret is masked, and all of it");
+    let moment = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert_eq!(moment(&listed["last_deployed"]), moment(&status["info"]["last_deployed"]));
+    let kinds: Vec<_> = objects.iter().map(|object| object["kind"].clone()).collect();
+    assert_eq!(listed["dependencies"], json!(kinds));
+}
+
 #[tokio::test]
 async fn both_helms_tell_the_same_as_get() {
     let site = Site::open().await;
@@ -63,6 +107,8 @@ async fn both_helms_tell_the_same_as_get() {
         assert_eq!((history.len(), &history[0]["revision"], &history[0]["status"]), (1, &json!(1), &json!("deployed")), "{history:?}");
 
         let values = helm.values(RELEASE).await;
+        let projects = site.service.get("/api/v1/projects").await.expect(200).json();
+        assert_projects_tell_the_same(&projects[0], values.clone(), &status);
         assert_eq!((&values["controller"]["project"], &values["controller"]["branch"]), (&json!(PROJECT), &json!("main")));
         let objects = values["manifests"].as_array().unwrap();
         let manifest = helm.manifest(RELEASE).await;

@@ -181,6 +181,31 @@ async fn a_broken_watch_is_told_and_begun_anew_without_losing_what_is_known() {
     assert_eq!(*folded.lock().unwrap(), ["a", "b", "c"], "one fold per version");
 }
 
+/// The API server has forgotten the version at which the watch stood: what happened since then is never told.
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_version_is_too_old_is_begun_anew_with_a_list() {
+    let (source, events) = played(2);
+    let (cache, _) = start(source);
+    list(&events[0], &[("a", 1), ("b", 2)]);
+    cache.until(LIMIT, || cache.stands("ns")).await.unwrap();
+    let expired = kube::core::Status::failure("too old resource version: 2 (9)", "Expired").with_code(410);
+    events[0].send(Err(watcher::Error::WatchError(expired.boxed()))).unwrap();
+    cache.until(LIMIT, || cache.behind().is_some()).await.unwrap();
+    assert_eq!(cache.behind().unwrap().1, "too old resource version: 2 (9)");
+    assert!(!cache.stands("ns") && cache.get(&key("a")).is_some());
+    // Whatever the watch that broke would say is nobody's any more.
+    let _ = events[0].send(Ok(Event::Apply(object("late", 3))));
+
+    list(&events[1], &[("b", 8)]);
+    cache.until(LIMIT, || cache.stands("ns")).await.unwrap();
+    assert!(cache.get(&key("a")).is_none(), "it was deleted meanwhile");
+    assert_eq!(cache.get(&key("b")).as_deref().map(String::as_str), Some("8"));
+    assert!(cache.get(&key("late")).is_none() && cache.behind().is_none());
+    events[1].send(Ok(Event::Apply(object("c", 9)))).unwrap();
+    cache.seen(&key("c"), "9", LIMIT).await.unwrap();
+    assert!(cache.get(&key("c")).is_some(), "and it goes on");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_that_never_comes_is_given_up() {
     let (source, events) = played(1);
