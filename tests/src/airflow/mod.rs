@@ -1,5 +1,6 @@
 //! The Airflows of a run, and further ones.
 
+pub mod api;
 pub mod tables;
 
 use std::path::PathBuf;
@@ -45,6 +46,16 @@ pub fn admin() -> (String, String) {
 #[must_use]
 pub fn viewer() -> (String, String) {
     login("AIRFLOW_TIER_VIEWER")
+}
+
+/// User and password of somebody whose role is the lowest that the service can work with.
+///
+/// # Panics
+///
+/// Outside of such a run.
+#[must_use]
+pub fn op() -> (String, String) {
+    login("AIRFLOW_TIER_OP")
 }
 
 fn login(name: &str) -> (String, String) {
