@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::fault::Fault;
 
-/// How long a call that only reads may take, its repetitions included. Of a list that is one page.
+/// How long a call that only reads may take, its repetitions included. Of a list this is one page; all of them together have a limit of
+/// their own, in `pages`.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Leave to make the calls of one step, or to read one page of a list.
@@ -26,7 +27,7 @@ impl<'a> Leave<'a> {
         Self { fence: None, deadline: Instant::now() + READ_LIMIT }
     }
 
-    /// To read something of many parts, all of them by this moment.
+    /// To read one page of a list, which has to be read to its end by this moment.
     pub(crate) fn to_read_by(end: Instant) -> Self {
         let Self { fence, deadline } = Self::to_read();
         Self { fence, deadline: deadline.min(end) }
