@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use dbt_controller_domain::model::Warehouse;
 use dbt_controller_tests::{Account, Audit, Namespace, Request, Service};
 use serde_json::json;
 
@@ -12,6 +13,9 @@ use crate::support::site::{body, body_with, deploy, path, serve};
 const RELEASE: &str = "dbt-server-test-project-main";
 /// The most requests of a first deploy, the lock's own included.
 const FIRST_POST: usize = 14;
+
+/// The same of one for a warehouse and with https: a look at the warehouse's Secret and one object more.
+const FIRST_POST_OF_ALL: usize = FIRST_POST + 2;
 
 /// What one operation asked for.
 struct Count {
@@ -103,6 +107,13 @@ async fn the_api_server_is_asked_for_no_more_than_is_needed() {
     let counter = Counter::open().await;
     let first = counter.count("first POST", async |service| drop(deploy(service, &body("test-project")).await)).await;
     assert!(first.all() <= FIRST_POST, "{first}");
+
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": Warehouse::Bigquery.secret_name()}});
+    counter.namespace.apply(&secret).await;
+    let all = json!({"https_enabled": true, "data_warehouse_platform": "bigquery"});
+    let all = async |service: &Service| drop(deploy(service, &body_with("of-all", &all)).await);
+    let all = counter.count("first POST for a warehouse and with https", all).await;
+    assert!(all.all() <= FIRST_POST_OF_ALL, "{all}");
 
     let equal = counter.count("equal POST", async |service| drop(deploy(service, &body("test-project")).await)).await;
     assert_eq!(equal.writes(), 0, "{equal}");

@@ -16,6 +16,14 @@ pub(crate) struct Airflow {
     login: std::sync::Arc<OnceCell<Login>>,
 }
 
+/// What it tells of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) description: String,
+    pub(crate) host: String,
+    pub(crate) user: String,
+}
+
 /// How it lets us in, and where its API is.
 enum Login {
     /// Airflow 2: with each request.
@@ -36,8 +44,8 @@ impl Airflow {
         Some(Self { url, user: user.to_owned(), password: password.to_owned(), client, login: std::sync::Arc::default() })
     }
 
-    /// A connection by its description and its host, if it is there.
-    pub(crate) async fn connection(&self, id: &str) -> Result<Option<(String, String)>, String> {
+    /// A connection, if it is there.
+    pub(crate) async fn connection(&self, id: &str) -> Result<Option<Connection>, String> {
         let request = match self.login.get_or_try_init(|| self.log_in()).await? {
             Login::Basic => self.client.get(format!("{}/api/v1/connections/{id}", self.url)).basic_auth(&self.user, Some(&self.password)),
             Login::Token(token) => self.client.get(format!("{}/api/v2/connections/{id}", self.url)).bearer_auth(token),
@@ -48,7 +56,7 @@ impl Airflow {
         }
         let connection: Value = answer.error_for_status().map_err(said)?.json().await.map_err(said)?;
         let text = |field: &str| connection[field].as_str().unwrap_or_default().to_owned();
-        Ok(Some((text("description"), text("host"))))
+        Ok(Some(Connection { description: text("description"), host: text("host"), user: text("login") }))
     }
 
     async fn log_in(&self) -> Result<Login, String> {

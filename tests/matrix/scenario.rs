@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Post(&'static str),
     /// The same with a larger volume, for which the StatefulSet is made anew.
     PostLarger(&'static str),
+    /// The same with another login, which the connection has to have too.
+    PostLogin(&'static str),
     /// DELETE.
     Delete,
 }
@@ -47,6 +49,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("post-first", Expected::Nothing, Request::Post("1.0.0"), 200, OLD),
     scenario("post-changed", OLD, Request::Post("2.0.0"), 200, NEW),
     scenario("post-larger", OLD, Request::PostLarger("2.0.0"), 200, NEW),
+    scenario("post-login", OLD, Request::PostLogin("2.0.0"), 200, NEW),
     scenario("post-equal", OLD, Request::Post("1.0.0"), 200, OLD),
     scenario("post-failing-first", Expected::Nothing, Request::Post("invalid-1"), 500, Expected::Nothing),
     scenario("post-failing", OLD, Request::Post("invalid-1"), 500, OLD),
@@ -62,7 +65,7 @@ impl Scenario {
     pub(crate) fn next(&self, tag: &'static str) -> Request {
         match self.request {
             Request::PostLarger(_) => Request::PostLarger(tag),
-            Request::Post(_) | Request::Delete => Request::Post(tag),
+            Request::Post(_) | Request::PostLogin(_) | Request::Delete => Request::Post(tag),
         }
     }
 }
@@ -78,6 +81,9 @@ impl Request {
         match self {
             Self::Post(tag) => post(json!({"tag": tag})),
             Self::PostLarger(tag) => post(json!({"tag": tag, "storage_size": "30Gi"})),
+            Self::PostLogin(tag) => {
+                post(json!({"tag": tag, "basic_auth_user": "somebody-else", "basic_auth_password": "another-password"}))
+            }
             Self::Delete => service.request(Method::DELETE, &format!("/api/v1/deployments/dbt-server-{project}-main")),
         }
     }

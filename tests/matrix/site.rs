@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dbt_controller_tests::airflow::{Server, tables};
 use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Proxy, Script, Service, Upstream};
 use reqwest::Method;
 use serde_json::json;
@@ -147,7 +148,11 @@ impl Site {
             let world = self.observe().await?;
             let mut odd = Vec::new();
             for expected in allowed {
-                match world.agrees_with(*expected, &self.whole) {
+                let mut agrees = world.agrees_with(*expected, &self.whole);
+                if agrees.is_ok() {
+                    agrees = self.password_agrees(&world).await;
+                }
+                match agrees {
                     Ok(()) => return Ok(*expected),
                     Err(reason) => odd.push(format!("not {expected:?}: {reason}")),
                 }
@@ -157,6 +162,13 @@ impl Site {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Whether the connection has the server's password, which no API tells.
+    async fn password_agrees(&self, world: &World) -> Result<(), String> {
+        let (Some(_), Some((_, password))) = (&self.plane.airflow, &world.login) else { return Ok(()) };
+        let stored = tables::password(&Server::shared(), &self.names.connection()).await;
+        if stored.as_ref() == Some(password) { Ok(()) } else { Err("the connection has another password than the server".to_owned()) }
     }
 
     pub(crate) async fn observe(&self) -> Result<World, String> {

@@ -10,7 +10,7 @@ use dbt_controller_tests::ApiServer;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-use crate::airflow::Airflow;
+use crate::airflow::{Airflow, Connection};
 use crate::scenario::Expected;
 use crate::site::Names;
 
@@ -42,12 +42,11 @@ pub(crate) struct World {
     server: Option<(String, bool)>,
     /// The running and the waiting operations.
     operations: Vec<String>,
-    /// What the connection says of itself; none without an Airflow.
-    connection: Option<Connection>,
+    /// User and password of the server, by its Secret.
+    pub(crate) login: Option<(String, String)>,
+    /// The connection, if it is there; none without an Airflow.
+    connection: Option<Option<Connection>>,
 }
-
-/// A connection, if it is there, by its description and its host.
-type Connection = Option<(String, String)>;
 
 /// A record of Helm.
 #[derive(Debug, Clone)]
@@ -62,7 +61,8 @@ struct Record {
 impl World {
     /// Looks at all of it.
     pub(crate) async fn observe(api: &ApiServer, airflow: Option<&Airflow>, names: &Names) -> Result<Self, String> {
-        let mut world = Self { records: Vec::new(), objects: BTreeSet::new(), server: None, operations: Vec::new(), connection: None };
+        let mut world =
+            Self { records: Vec::new(), objects: BTreeSet::new(), server: None, operations: Vec::new(), login: None, connection: None };
         for (group, plural) in LISTS {
             let path = format!("{group}/namespaces/{}/{plural}", names.namespace);
             for object in api.list(&path).await.map_err(|error| error.to_string())? {
@@ -85,6 +85,10 @@ impl World {
         if plural == "secrets" && name.starts_with(OPERATIONS) {
             self.operations = unfinished(object).ok_or_else(|| format!("{name} cannot be read"))?;
             return Ok(());
+        }
+        if plural == "secrets" {
+            let text = |key: &str| String::from_utf8(BASE64.decode(object["data"][key].as_str()?).ok()?).ok();
+            self.login = text("BASIC_AUTH_USER").zip(text("BASIC_AUTH_PASSWORD")).or(self.login.take());
         }
         if plural == "statefulsets" && name == names.release() {
             self.server = Some((tag(&object["spec"]["template"]["spec"]), is_ready(object)));
@@ -125,9 +129,13 @@ impl World {
 
     fn connection_agrees(&self, expected: Expected) -> Result<(), String> {
         match (&self.connection, expected) {
-            (None, _) | (Some(None), Expected::Nothing) | (Some(Some(_)), Expected::Server(_)) => Ok(()),
+            (None, _) | (Some(None), Expected::Nothing) => Ok(()),
             (Some(None), Expected::Server(_)) => Err("there is no connection".to_owned()),
-            (Some(Some((description, _))), Expected::Nothing) => Err(format!("a connection is left: {description}")),
+            (Some(Some(left)), Expected::Nothing) => Err(format!("a connection is left: {}", left.description)),
+            (Some(Some(found)), Expected::Server(_)) => match &self.login {
+                Some((user, _)) if found.user == *user => Ok(()),
+                login => Err(format!("the connection's user is {}, the server's {:?}", found.user, login.as_ref().map(|(user, _)| user))),
+            },
         }
     }
 
@@ -162,6 +170,7 @@ impl World {
         }
         let _ = writeln!(text, "  server: {:?}", self.server);
         let _ = writeln!(text, "  operations: {:?}", self.operations);
+        let _ = writeln!(text, "  user: {:?}", self.login.as_ref().map(|(user, _)| user));
         let _ = writeln!(text, "  connection: {:?}", self.connection);
         let _ = write!(text, "  objects: {:?}", self.objects);
         text
