@@ -1,6 +1,7 @@
 //! What cannot be brought about on a real control plane: another's object that appears between the look at it and the apply, a look while
-//! nothing is known yet, and one at what was made anew since.
+//! nothing is known yet, one at what was made anew since, and one at what is somebody else's by now.
 
+mod anew;
 mod removal;
 
 use std::sync::Mutex;
@@ -38,16 +39,7 @@ impl FakeApi {
         Self { metadata, never_lists: false, patched: Arc::default() }
     }
 
-    fn client(&self) -> Client {
-        let fake = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let fake = fake.clone();
-            async move { fake.answer(request).await }
-        });
-        Client::new(service, "ns")
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+    async fn answer(self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
         let answer = match *request.method() {
             Method::GET if request.uri().query().is_some_and(|query| query.contains("watch=true")) => std::future::pending().await,
             Method::GET if request.uri().path() == SERVICE => self.metadata(),
@@ -113,9 +105,21 @@ fn pending(handle: &RevisionHandle) -> (RecordKey, Secret) {
     (key, secret)
 }
 
-fn start(fake: &FakeApi) -> NativeInstaller {
-    let settings = ServerSettings::default();
-    NativeInstaller::start(fake.client(), &["ns".parse().unwrap()], settings, Arc::new(NoReads), Arc::new(Epoch))
+/// A client whose requests are answered so.
+fn client<A>(answer: impl Fn(Request<Body>) -> A + Clone + Send + 'static) -> Client
+where
+    A: Future<Output = Result<Response<Body>, tower::BoxError>> + Send + 'static,
+{
+    Client::new(tower::service_fn(answer), "ns")
+}
+
+fn start(client: Client) -> NativeInstaller {
+    NativeInstaller::start(client, &["ns".parse().unwrap()], ServerSettings::default(), Arc::new(NoReads), Arc::new(Epoch))
+}
+
+fn start_on(fake: &FakeApi) -> NativeInstaller {
+    let fake = fake.clone();
+    start(client(move |request| fake.clone().answer(request)))
 }
 
 fn service() -> ManifestObject {
@@ -125,7 +129,7 @@ fn service() -> ManifestObject {
 
 /// An apply of a Service that no watch has shown.
 async fn apply_to(fake: &FakeApi) -> Result<(), InstallerError> {
-    let installer = start(fake);
+    let installer = start_on(fake);
     while installer.synced().is_err() {
         tokio::task::yield_now().await;
     }
@@ -163,7 +167,7 @@ async fn anothers_object_that_just_appeared_is_given_up_again() {
 #[tokio::test]
 async fn an_object_is_asked_for_as_long_as_nothing_is_known_of_its_kind() {
     let fake = FakeApi { never_lists: true, ..FakeApi::new(json!({ "name": "a", "uid": "of-the-cluster", "resourceVersion": "2" })) };
-    let installer = start(&fake);
+    let installer = start_on(&fake);
     let key = handle().key;
     let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
     let hand = Hand::new(&installer, &key, Leave::Write(&fence), Redactor::default());

@@ -19,16 +19,7 @@ impl MadeAnew {
         Self { owner, deletes: Arc::default(), is_deleted: Arc::default() }
     }
 
-    fn client(&self) -> Client {
-        let fake = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let fake = fake.clone();
-            async move { fake.answer(request).await }
-        });
-        Client::new(service, "ns")
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+    async fn answer(self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let (status, answer) = match (request.method(), request.uri().path()) {
             (&Method::GET, "/apis/apps/v1/namespaces/ns/statefulsets") if is_watch => {
@@ -68,8 +59,8 @@ fn list(items: &[Value]) -> Value {
 
 /// Removes the release. Returns what it says that it has removed.
 async fn uninstall(fake: &MadeAnew) -> Vec<String> {
-    let installer =
-        NativeInstaller::start(fake.client(), &["ns".parse().unwrap()], ServerSettings::default(), Arc::new(NoReads), Arc::new(Epoch));
+    let api = fake.clone();
+    let installer = start(client(move |request| api.clone().answer(request)));
     while installer.synced().is_err() {
         tokio::task::yield_now().await;
     }
