@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dbt_controller_tests::airflow::{Server, admin as login, tables};
+use dbt_controller_tests::airflow::{Server, admin as login, api, tables};
 use dbt_controller_tests::{Namespace, Service, until, until_within};
 use rustix::process::Signal;
 use serde_json::json;
@@ -87,7 +87,7 @@ async fn a_server_follows_its_dags_over_restarts_of_the_service() {
     let pause = async |paused| tables::set_dag(&airflow, "sleeper", &format!("Release: {RELEASE}"), paused).await;
     let all_paused = async |paused| {
         for dag in ["daily_test_project_main", "weekly_test_project_main"] {
-            tables::pause(&airflow, dag, true).await;
+            api::pause(&airflow, dag, true).await;
         }
         pause(paused).await;
     };

@@ -227,7 +227,8 @@ async fn a_connection_that_appeared_since_is_not_changed(harness: &dyn Connectio
 }
 
 async fn content_that_cannot_be_stored_is_rejected(harness: &dyn ConnectionHarness) -> Outcome {
-    let changes: [(&str, fn(&mut Connection)); 5] = [
+    type Change = fn(&mut Connection);
+    let changes: [(&str, Change); 5] = [
         // The column of a host has 500 characters. Airflow 3 on SQLite takes more, and another database would not.
         ("a long host", |connection| connection.url = format!("https://{}.example.com/invocations", "x".repeat(600))),
         // PostgreSQL does not store one.

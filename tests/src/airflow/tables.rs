@@ -23,13 +23,6 @@ row = table.execute("SELECT * FROM connection WHERE conn_id = ?", sys.argv[1:]).
 print(json.dumps(dict(row) if row else None))
 "#;
 
-const PAUSE: &str = r#"
-import os, sqlite3, sys
-table = sqlite3.connect(f"{os.environ['AIRFLOW_HOME']}/airflow.db", timeout=30)
-table.execute("UPDATE dag SET is_paused = ? WHERE dag_id = ?", (sys.argv[2] == "true", sys.argv[1]))
-table.commit()
-"#;
-
 const CONNECTION: &str = r#"
 import json, os, sqlite3, sys
 table = sqlite3.connect(f"{os.environ['AIRFLOW_HOME']}/airflow.db", timeout=30)
@@ -86,13 +79,4 @@ pub async fn set_dag(server: &Server, id: &str, description: &str, paused: bool)
 /// When the database cannot be read.
 pub async fn row(server: &Server, id: &str) -> Option<Value> {
     serde_json::from_str(&server.python(ROW, &[id]).await).unwrap()
-}
-
-/// Pauses or unpauses a DAG.
-///
-/// # Panics
-///
-/// When the database cannot be written.
-pub async fn pause(server: &Server, dag: &str, paused: bool) {
-    server.python(PAUSE, &[dag, if paused { "true" } else { "false" }]).await;
 }
