@@ -7,7 +7,6 @@ use dbt_controller_domain::model::{DesiredRelease, ReleaseStatus, RevisionHandle
 use dbt_controller_domain::ports::{ChartInstaller, Fence, InstallerError};
 use dbt_controller_port_contracts::fixtures::{self, fence};
 use dbt_controller_tests::{Helm, HelmVersion, Namespace, until};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::engine;
@@ -151,7 +150,8 @@ async fn a_refusal_of_the_cluster_is_told_and_undone() {
         let scene = Scene::new(version).await;
         let release = scene.desired.key.name.as_str();
         let mut desired = DesiredRelease { after: Some(RevisionNumber(2)), ..next(&scene.desired, 12) };
-        desired.request.resources.storage_size = fixtures::request("p", None).storage("7Gi").build().resources.storage_size;
+        // Less than what it asks for at least.
+        desired.request.resources.cpu_limit = "1".parse().unwrap();
         scene.installer.fail(&scene.begun, "why", &fence()).await.unwrap();
         let third = scene.installer.begin(&desired, &fence()).await.unwrap();
         let refused = scene.installer.apply(&third, &fence()).await.unwrap_err();
@@ -161,8 +161,11 @@ async fn a_refusal_of_the_cluster_is_told_and_undone() {
         let back = scene.installer.roll_back(&third, ONE, "why", &fence()).await.unwrap();
         scene.installer.commit(&back, &fence()).await.unwrap();
         assert_eq!(scene.statuses().await[3], (4, ReleaseStatus::Deployed));
-        let map = scene.namespace.get("statefulset", release).await;
-        assert_eq!(map["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], json!("1Gi"));
+        let set = scene.namespace.get("statefulset", release).await;
+        let limit = &set["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"];
+        let first = scene.desired.request.resources.cpu_limit.as_str();
+        assert_eq!(limit, first);
+        assert_ne!(limit, "1");
     }
 }
 
