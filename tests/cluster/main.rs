@@ -16,6 +16,7 @@ mod native_helm;
 mod nginx;
 mod overlay;
 mod records;
+mod refused;
 mod requests;
 mod rights;
 mod side_by_side;
