@@ -250,7 +250,12 @@ async fn an_old_server_that_does_not_come_back_is_told_after_a_while() {
     // From now on no pod gets one, and the old server's needs one.
     stage.namespace.run(&["cordon", &pool]).await.unwrap();
     let operation = stage.controller.wait(&ticket).await.unwrap();
-    let words = ["cannot be pulled", "the undo was incomplete: the server of revision 1 does not come up again", "no node takes pod"];
+    let words = [
+        "cannot be pulled",
+        "the undo was incomplete: the server of revision 1 does not come up again",
+        "no node takes pod",
+        "raise `UNDO_TIMEOUT`",
+    ];
     let failure = failure(operation.outcome.clone(), FailureCode::RollbackFailed, &words);
     assert_eq!(failure.undo, UndoOutcome::Failed, "{failure}");
     let undo = operation.events.iter().find(|event| event.begins_phase && event.phase == Phase::Undo).unwrap().at;

@@ -51,7 +51,8 @@ pub trait ChartInstaller: Send + Sync {
     async fn begin(&self, desired: &DesiredRelease, fence: &Fence) -> Result<RevisionHandle, InstallerError>;
 
     /// Writes the revision's objects and removes those that it no longer has. Before each object it looks whether the revision
-    /// exists, is the highest and is unchanged.
+    /// exists, is the highest and is unchanged. It may make a StatefulSet anew around its pods where a field of it cannot be changed; where
+    /// it does not, it is `Refused`.
     ///
     /// # Errors
     /// `Changed`; `ForeignObject` before anything is changed, when an object exists and is not of this release; `Refused`.
@@ -70,8 +71,8 @@ pub trait ChartInstaller: Send + Sync {
     async fn fail(&self, revision: &RevisionHandle, description: &str, fence: &Fence) -> Result<(), InstallerError>;
 
     /// Marks `failed` as failed, records the next revision as `pending-rollback` with the content of `to` (`Rollback to <to>`) and
-    /// applies it. MUST return the same handle when it is repeated. It crosses what an `apply` cannot: a claim size that was grown
-    /// in between stays, and the StatefulSet is made anew around its pods with the replicas that it had.
+    /// applies it. MUST return the same handle when it is repeated. A claim size that was grown in between stays, and the
+    /// StatefulSet is made anew where a field of it cannot be changed back, with the replicas that it had.
     ///
     /// # Errors
     /// `Changed`, `Refused`.
@@ -117,7 +118,7 @@ pub enum RefusalKind {
 #[derive(Debug, thiserror::Error)]
 pub enum InstallerError {
     /// The cluster did not answer; whether a write happened is unknown.
-    #[error("the cluster does not answer: {0}")]
+    #[error("the cluster cannot do it now: {0}")]
     Unavailable(#[source] BoxError),
     /// The operation's lock may be lost.
     #[error(transparent)]

@@ -102,7 +102,7 @@ pub trait Cluster: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The cluster did not answer; whether a write happened is unknown.
-    #[error("the cluster does not answer: {0}")]
+    #[error("the cluster cannot do it now: {0}")]
     Unavailable(#[source] BoxError),
     /// The operation's lock may be lost.
     #[error(transparent)]

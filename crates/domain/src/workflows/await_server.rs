@@ -36,6 +36,22 @@ pub(super) enum Awaited<'a> {
     Newest,
 }
 
+/// Which setting a wait takes its time from, for who has to give it more.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Limit {
+    Deploy,
+    Undo,
+}
+
+impl Limit {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Deploy => "DEPLOY_TIMEOUT",
+            Self::Undo => "UNDO_TIMEOUT",
+        }
+    }
+}
+
 /// How often the release is looked at during a wait, in memory; a change of the server is an occasion too.
 const LOOK_AT_RELEASE: Duration = Duration::from_secs(1);
 
@@ -72,7 +88,14 @@ pub(super) fn overtaken(awaited: Awaited<'_>, release: Option<&ReleaseSummary>) 
 
 impl Workflows {
     /// Waits until the server is ready. A broken pod of an older revision is deleted on the way.
-    pub(super) async fn await_ready(&self, run: &Run, server: &ServerKey, awaited: Awaited<'_>, deadline: Instant) -> Result<Awake, Halt> {
+    pub(super) async fn await_ready(
+        &self,
+        run: &Run,
+        server: &ServerKey,
+        awaited: Awaited<'_>,
+        deadline: Instant,
+        limit: Limit,
+    ) -> Result<Awake, Halt> {
         // A StatefulSet may be old and its pod only just deleted, with the quota that it used.
         let mut without_pod = None;
         loop {
@@ -104,7 +127,7 @@ impl Workflows {
                     break;
                 }
                 if Instant::now() >= deadline {
-                    return Err(not_ready_in_time(&waiting).into());
+                    return Err(not_ready_in_time(&waiting, limit).into());
                 }
             }
         }
@@ -216,12 +239,13 @@ impl Workflows {
     }
 }
 
-fn not_ready_in_time(waiting: &Waiting) -> Failure {
+fn not_ready_in_time(waiting: &Waiting, limit: Limit) -> Failure {
     Failure::new(
         FailureCode::DeployTimeout,
         format!(
-            "the server was not ready in time, last: {}; see the autopsy, and raise `DEPLOY_TIMEOUT` if it only needs longer",
-            waiting.message
+            "the server was not ready in time, last: {}; see the autopsy, and raise `{}` if it only needs longer",
+            waiting.message,
+            limit.setting()
         ),
     )
     .at(Phase::Ready)

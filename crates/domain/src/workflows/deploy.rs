@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
-use super::await_server::{Awaited, Awake, overtaken};
+use super::await_server::{Awaited, Awake, Limit, overtaken};
 use super::call::{Broken, Halt, call, insist};
 use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
@@ -308,7 +308,7 @@ impl<'a> Deploy<'a> {
 
     async fn ready(&self, awaited: Awaited<'_>) -> Result<Awake, Halt> {
         self.run.phase(Phase::Ready, "waiting for the server to be ready");
-        match self.workflows.await_ready(self.run, &self.server, awaited, self.deadline).await {
+        match self.workflows.await_ready(self.run, &self.server, awaited, self.deadline, Limit::Deploy).await {
             Err(Halt::Failed(failure)) => Err(Halt::Failed(Box::new(failure.at(Phase::Ready)))),
             other => other,
         }

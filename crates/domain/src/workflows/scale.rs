@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::await_server::{Awaited, Awake};
+use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Halt, call};
 use super::{Workflows, faults, server_of};
 use crate::model::{DagsReading, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
@@ -44,7 +44,7 @@ async fn resume_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
 /// Waits until a server that was scaled up is ready.
 async fn wait_until_awake(workflows: &Workflows, run: &Run, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Ready, "waiting for the server to be ready");
-    match workflows.await_ready(run, server, Awaited::Newest, deadline).await {
+    match workflows.await_ready(run, server, Awaited::Newest, deadline, Limit::Deploy).await {
         Ok(Awake::Ready) => Ok(()),
         Ok(Awake::PutToSleep) => {
             Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())

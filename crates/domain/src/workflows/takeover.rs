@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::await_server::Awaited;
+use super::await_server::{Awaited, Limit};
 use super::call::{Broken, Halt, insist};
 use super::deploy::{Deploy, stop_of};
 use crate::model::{
@@ -43,7 +43,7 @@ impl Deploy<'_> {
             self.wake().await?;
         }
         let patience = Instant::now() + self.workflows.settings.lock_stale_after;
-        match self.workflows.await_ready(self.run, &self.server, Awaited::Own(&revision), patience).await {
+        match self.workflows.await_ready(self.run, &self.server, Awaited::Own(&revision), patience, Limit::Deploy).await {
             Ok(awake) => self.finish(&revision, &credentials, ledger.connection, false, awake).await,
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::await_server::{Awaited, Awake};
+use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Broken, Halt, insist};
 use super::delete::ConnectionRemoval;
 use super::deploy::{Deploy, stop_of};
@@ -206,7 +206,7 @@ impl Deploy<'_> {
             let slept = insist(self.run, deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 0, &self.run.fence)).await;
             return slept.map_err(|broken| broken.or_fail(|error| super::faults::of_cluster(&error)));
         }
-        match self.workflows.await_ready(self.run, &self.server, Awaited::Own(back), deadline).await? {
+        match self.workflows.await_ready(self.run, &self.server, Awaited::Own(back), deadline, Limit::Undo).await? {
             Awake::Ready | Awake::PutToSleep => Ok(()),
         }
     }
