@@ -14,7 +14,7 @@ use crate::model::*;
 use crate::naming::{Identity, ReleaseName};
 use crate::operations::{Limits, Operations, Submission, Submitted, store_failure};
 use crate::ports::{ChartInstaller, Clock, Cluster, ConnectionStore, EventRecorder, OperationStore, Random};
-use crate::workflows::inspect::{Readings, inspect};
+use crate::workflows::inspect::inspect;
 use crate::workflows::{Workflows, faults, list::Found};
 
 /// The adapters a controller works with.
@@ -40,7 +40,6 @@ pub struct Ports {
 pub struct Controller {
     workflows: Arc<Workflows>,
     operations: Arc<Operations>,
-    readings: Arc<Readings>,
     health: tokio::sync::Mutex<Option<(Instant, ControllerHealth)>>,
 }
 
@@ -56,7 +55,7 @@ impl Controller {
         let (store, clock, random) = (Arc::clone(&ports.operations), Arc::clone(&ports.clock), Arc::clone(&ports.random));
         let workflows = Arc::new(Workflows::new(ports, settings));
         let operations = Operations::new(store, clock, random, Arc::clone(&workflows) as _, limits);
-        Arc::new(Self { workflows, operations, readings: Arc::default(), health: tokio::sync::Mutex::default() })
+        Arc::new(Self { workflows, operations, health: tokio::sync::Mutex::default() })
     }
 
     /// The settings it was made with.
@@ -81,7 +80,7 @@ impl Controller {
             };
             match self.operations.submit(submission).await? {
                 Submitted::Accepted(ticket) => {
-                    self.readings.forget(&ticket.key);
+                    self.workflows.readings.forget(&ticket.key);
                     return Ok(ticket);
                 }
                 Submitted::Held => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -146,7 +145,7 @@ impl Controller {
     pub async fn inspect(self: &Arc<Self>, target: &Target) -> Result<Deployment, Failure> {
         let found = self.locate(target).await?;
         let operation = self.operations.current(&found.key.name).await;
-        match inspect(&self.workflows, &self.readings, found, operation).await? {
+        match inspect(&self.workflows, found, operation).await? {
             Some(deployment) => Ok(deployment),
             None => Err(self.workflows.not_found(target).await),
         }
@@ -323,7 +322,7 @@ impl Controller {
             Some(release) => release.identity().cloned(),
             None => None,
         };
-        self.readings.forget(&found.key);
+        self.workflows.readings.forget(&found.key);
         let submission = Submission { key: found.key, identity, task, caller, rivals: Vec::new() };
         match self.operations.submit(submission).await? {
             Submitted::Accepted(ticket) => Ok(ticket),

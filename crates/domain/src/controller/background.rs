@@ -14,7 +14,7 @@ use crate::workflows::list::Found;
 /// How often the background work looks around, when `LOCK_STALE_AFTER` does not ask for more.
 const BACKGROUND_PERIOD: Duration = Duration::from_secs(10);
 
-/// How many servers are told at a time that their DAGs changed: most operations only note something, and all take a place from people.
+/// How many servers are told at a time that their DAGs changed: each is an operation, with some calls to the cluster and to Airflow.
 const FOLLOWING_AT_ONCE: usize = 10;
 
 impl Controller {

@@ -297,17 +297,17 @@ impl Operations {
         QueuedOperation { info, task }
     }
 
-    /// Whether an operation of the same identity is under way with another of its names.
-    ///
-    /// Two replicas may see different names free when a stranger's operation ends at that moment. Each writes first and looks
-    /// at the other names then, so at least one of them sees the other and steps back. A record on which no stranger was cannot
-    /// have changed hands; the first choice is then safe without a look.
     /// Writes the line of the audit, and lets the executor tell of it.
     pub(super) fn tell_end(&self, finished: &FinishedOperation) {
         audit::ended(finished);
         self.executor.ended(finished);
     }
 
+    /// Whether an operation of the same identity is under way with another of its names.
+    ///
+    /// Two replicas may see different names free when a stranger's operation ends at that moment. Each writes first and looks
+    /// at the other names then, so at least one of them sees the other and steps back. A record on which no stranger was cannot
+    /// have changed hands; the first choice is then safe without a look.
     async fn is_elsewhere(&self, record: &OperationRecord, info: &OperationInfo, rivals: &[ReleaseName]) -> Result<bool, Failure> {
         let changed_hands = record.finished.iter().any(|finished| finished.info.identity != info.identity);
         let first_choice = info.identity.as_ref().is_none_or(|identity| identity.release_names().first() == Some(&info.key.name));

@@ -29,6 +29,7 @@ use async_trait::async_trait;
 pub use audit::AUDIT_TARGET;
 pub use engine::{Limits, Operations, Submission};
 pub(crate) use engine::{Submitted, store_failure};
+pub(crate) use placement::cancelled;
 pub use run::{Run, Stop};
 
 use crate::model::{Debt, Failure, FinishedOperation, ReleaseKey, Success, Task};

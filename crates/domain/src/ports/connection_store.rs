@@ -67,7 +67,7 @@ pub enum ConnectionError {
     /// Airflow did not answer (or not as Airflow does); whether a write happened is unknown.
     #[error("Airflow does not answer: {0}")]
     Unavailable(#[source] BoxError),
-    /// Airflow was not reached: no write can have happened.
+    /// Airflow did not do it, and nothing that was sent can have changed anything: it was not reached, or turned us away before the write.
     #[error("Airflow does not answer: {0}")]
     Unreachable(#[source] BoxError),
     /// The operation's lock may be lost.

@@ -116,7 +116,7 @@ impl<'a> Deploy<'a> {
             // Also when the time runs out before the answer.
             let sent_before = self.may_be_connected.swap(true, Ordering::Relaxed);
             let put = store.put(&connection, known.as_ref(), &self.run.fence).await;
-            if matches!(put, Err(ConnectionError::Unreachable(_))) {
+            if matches!(put, Ok(_) | Err(ConnectionError::Unreachable(_))) {
                 self.may_be_connected.store(sent_before, Ordering::Relaxed);
             }
             put
@@ -124,7 +124,7 @@ impl<'a> Deploy<'a> {
         let put = match put.await {
             Err(Broken::Error(error)) => {
                 if !self.may_be_connected.load(Ordering::Relaxed) && !meant_before {
-                    // Airflow was never reached, so there is nothing to take back.
+                    // Nothing can have been written, so there is nothing to take back.
                     self.run.note(|ledger| ledger.connecting = false);
                 }
                 return Err(cannot_connect(&error, &intent.id).into());
@@ -132,7 +132,6 @@ impl<'a> Deploy<'a> {
             Err(Broken::Stop(stop)) => return Err(stop.into()),
             Ok(put) => put,
         };
-        self.may_be_connected.store(false, Ordering::Relaxed);
         let status = match put {
             PutOutcome::Created => ConnectionOutcome::Created,
             PutOutcome::Updated => ConnectionOutcome::Updated,

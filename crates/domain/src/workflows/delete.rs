@@ -97,8 +97,8 @@ async fn disconnect(
     let facts = release.and_then(|release| release.summary.deployment.as_ref());
     let recorded = facts.and_then(|facts| facts.connection_id.clone());
     let Some(store) = &workflows.ports.connections else {
-        // It was made when the service had an Airflow, which it may have again.
-        debts.extend(recorded.map(Debt::Connection));
+        // It was made when the service had an Airflow, which it may have again. What is told of another's release is only guessed.
+        debts.extend(recorded.filter(|_| facts.is_some_and(|facts| facts.ours)).map(Debt::Connection));
         return Ok(ConnectionReport::not_configured());
     };
     run.phase(Phase::Disconnect, "removing the Airflow connection");

@@ -2,7 +2,7 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
@@ -15,7 +15,8 @@ use crate::model::{
     ByteQuantity, Claim, ConnectionIntent, ConnectionReport, Credentials, Debt, DeployRequest, DesiredRelease, Failure, FailureCode,
     OperationKind, Phase, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
 };
-use crate::operations::{Ending, Run, Stop};
+use crate::naming::ConnectionId;
+use crate::operations::{Ending, Run, Stop, cancelled};
 
 /// A deploy in progress.
 pub(super) struct Deploy<'a> {
@@ -51,12 +52,22 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
         Ok(success) => deploy.retire_replaced(success).await,
-        Err(Halt::Stop(stop)) => Ending::Stopped(stop),
+        Err(Halt::Stop(stop)) => deploy.stopped(stop),
         Err(Halt::Failed(failure)) => deploy.undo(*failure).await,
     }
 }
 
 impl<'a> Deploy<'a> {
+    /// The delete that cancelled it looks for the connection, and may find none that is made after that.
+    fn stopped(&self, stop: Stop) -> Ending {
+        match (&stop, self.run.ledger().connection) {
+            (Stop::Cancelled(by), Some(intent)) if self.may_be_connected.load(Ordering::Relaxed) => {
+                Ending::Done { outcome: Err(cancelled(by)), debts: vec![Debt::Connection(intent.id)], paid: Vec::new() }
+            }
+            _ => Ending::Stopped(stop),
+        }
+    }
+
     async fn forward(&self) -> Result<Success, Halt> {
         self.validate().await?;
         self.check_alone().await?;
@@ -140,7 +151,7 @@ impl<'a> Deploy<'a> {
             server: self.server.name.clone(),
             request: self.request.clone(),
             credentials,
-            connection_id: intent.map(|intent| intent.id.clone()),
+            connection_id: intent.map(|intent| intent.id.clone()).or_else(|| self.kept_connection(newest)),
             after: newest.map(|release| release.summary.revision),
             operation: self.run.info.id.clone(),
         };
@@ -164,6 +175,12 @@ impl<'a> Deploy<'a> {
         };
         let plan = decide(&observed, self.request);
         Ok(Prepared { desired, plan, keeps_login, doubts_login })
+    }
+
+    /// A service that works without Airflow now leaves the connection of when it had one on record: whoever deletes the deployment owes it.
+    fn kept_connection(&self, newest: Option<&Release>) -> Option<ConnectionId> {
+        let facts = newest.filter(|newest| newest.summary.is_present())?.summary.deployment.as_ref()?;
+        facts.connection_id.clone().filter(|_| facts.ours && self.workflows.ports.connections.is_none())
     }
 
     /// Whether an earlier operation could not put the login back, so that the connection may have another one than is on record.
@@ -279,14 +296,9 @@ impl<'a> Deploy<'a> {
     /// Somebody's Helm may have been at work since the revision was recorded. The apply looks too, but by then the claim has grown for good
     /// and the StatefulSet of their revision is gone.
     async fn still_own(&self, revision: &RevisionHandle) -> Result<(), Halt> {
-        let overtaken = if self.workflows.ports.installer.behind().is_some() {
-            // What is known may be out of date, and there is no way back from what comes next.
-            let newest = self.newest().await?;
-            overtaken(Awaited::Own(revision), newest.as_ref().map(|release| &release.summary))
-        } else {
-            self.workflows.look_at_release(self.run, Awaited::Own(revision)).await
-        };
-        match overtaken {
+        // Also when the watch is behind: there is no way back from what comes next.
+        let newest = self.newest().await?;
+        match overtaken(Awaited::Own(revision), newest.as_ref().map(|release| &release.summary)) {
             Some(overtaken) => Err(overtaken.at(Phase::Apply).into()),
             None => Ok(()),
         }

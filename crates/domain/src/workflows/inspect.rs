@@ -102,7 +102,6 @@ impl Drop for InProgress<'_> {
 /// Reads one deployment, whole.
 pub(crate) async fn inspect(
     workflows: &Arc<Workflows>,
-    readings: &Arc<Readings>,
     found: Found,
     operation: Option<Arc<OperationView>>,
 ) -> Result<Option<Deployment>, Failure> {
@@ -112,8 +111,8 @@ pub(crate) async fn inspect(
     let state = cluster.server(&server).await.map_err(|error| faults::of_cluster(&error))?;
     let claims = cluster.claims(&server).await.map_err(|error| faults::of_cluster(&error))?;
     let server_report = report(&state, &workflows.settings.patience, workflows.ports.clock.now());
-    refresh(workflows, readings, &release, &server, server_report.phase).await;
-    let reading = readings.get(&release.key);
+    refresh(workflows, &release, &server, server_report.phase).await;
+    let reading = workflows.readings.get(&release.key);
     Ok(Some(Deployment {
         connection: connection(workflows, &release, &reading),
         health: reading.health.filter(|_| server_report.phase != ServerPhase::Sleeping),
@@ -126,18 +125,12 @@ pub(crate) async fn inspect(
 }
 
 /// Makes a new reading when the last is old: awaited when there was none yet, behind the answer otherwise.
-async fn refresh(
-    workflows: &Arc<Workflows>,
-    readings: &Arc<Readings>,
-    release: &Arc<ReleaseSummary>,
-    server: &ServerKey,
-    phase: ServerPhase,
-) {
-    let Some(claim) = readings.claim(&release.key) else { return };
-    let first = readings.get(&release.key).made_at.is_none();
-    let (workflows, readings, release, server) = (Arc::clone(workflows), Arc::clone(readings), Arc::clone(release), server.clone());
+async fn refresh(workflows: &Arc<Workflows>, release: &Arc<ReleaseSummary>, server: &ServerKey, phase: ServerPhase) {
+    let Some(claim) = workflows.readings.claim(&release.key) else { return };
+    let first = workflows.readings.get(&release.key).made_at.is_none();
+    let (workflows, release, server) = (Arc::clone(workflows), Arc::clone(release), server.clone());
     let reading = tokio::spawn(async move {
-        let in_progress = InProgress { readings: &readings, key: &release.key, claim };
+        let in_progress = InProgress { readings: &workflows.readings, key: &release.key, claim };
         read(&workflows, &in_progress, &release, &server, phase).await;
     });
     if first && tokio::time::timeout(FIRST_READING, reading).await.is_err() {

@@ -28,6 +28,7 @@ use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor, Run};
 use async_trait::async_trait;
 use dags::RecentDags;
+use inspect::Readings;
 
 /// Runs the tasks of operations over the ports.
 pub struct Workflows {
@@ -36,12 +37,14 @@ pub struct Workflows {
     /// Connection ids that running deploys of this replica have chosen and not yet written.
     chosen: Mutex<HashMap<ConnectionId, ReleaseKey>>,
     recent_dags: RecentDags,
+    /// What was read of the outside for those who look at a deployment.
+    pub(crate) readings: Readings,
 }
 
 impl Workflows {
     /// Workflows over these adapters.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, chosen: Mutex::default(), recent_dags: RecentDags::default() }
+        Self { ports, settings, chosen: Mutex::default(), recent_dags: RecentDags::default(), readings: Readings::default() }
     }
 
     /// The server that a deploy writes: the one that its ledger names, else the one that the release's record tells of.
@@ -99,6 +102,8 @@ impl Executor for Workflows {
     }
 
     fn ended(&self, finished: &FinishedOperation) {
+        // Whoever looks next is shown what it has become.
+        self.readings.forget(&finished.info.key);
         if let Some(events) = &self.ports.events {
             events.record(&server_of(&finished.info.key, None), finished);
         }

@@ -87,6 +87,13 @@ pub(super) async fn find_server(workflows: &Workflows, run: &Run, deadline: Inst
     let release = release.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
     if let Some(release) = &release {
         run.keep_secret(&release.redactor);
+        // The server that runs may be that of an older revision, whose secrets its logs tell.
+        let newest = release.summary.revision;
+        if let Some(running) = release.summary.standing.to_go_back_to().filter(|running| *running != newest) {
+            let running = call(run, deadline, || workflows.ports.installer.get(key, Some(running))).await;
+            let running = running.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
+            running.iter().for_each(|release| run.keep_secret(&release.redactor));
+        }
     }
     let summary = release.filter(|release| release.summary.is_present()).map(|release| std::sync::Arc::new(release.summary));
     if summary.is_none() {

@@ -5,7 +5,7 @@ use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_port_contracts::fixtures;
 
-use crate::stage::{NAME, Stage, code, key, main_request, request, revision, target};
+use crate::stage::{NAME, Stage, code, deploy, key, main_request, replica_with, request, revision, settings, target};
 
 fn old_name(request: &DeployRequest) -> ReleaseName {
     request.identity.replaced_release_name().unwrap()
@@ -172,4 +172,13 @@ async fn beside_a_deployment_of_the_replaced_service_that_cannot_be_read_no_seco
     assert!(stage.world.releases().break_record(&old_key(&wished), "broken on purpose"));
     assert_eq!(code(stage.deploy(wished).await), FailureCode::ReleaseUnreadable);
     assert_eq!((stage.world.releases().count(), stage.world.servers().count()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_airflow_a_replaced_release_is_removed_whole() {
+    let stage = stage_with(&long_request("v1")).await;
+    let without = replica_with(&stage.world, stage.world.operations(), None, settings());
+    let Ok(Success::Deployed { notes, .. }) = deploy(&without, long_request("v1")).await else { panic!("not deployed") };
+    assert!(notes.iter().any(|note| note.contains("was removed")), "{notes:?}");
+    assert!(stage.world.operation_records().all().iter().all(|record| record.debts().next().is_none()));
 }

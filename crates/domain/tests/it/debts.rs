@@ -233,3 +233,118 @@ async fn a_delete_without_airflow_remembers_the_connection_of_when_there_was_one
     background.abort();
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }
+
+/// Lets the write of the connection go without an answer, and the next try be refused.
+fn loses_the_answer(stage: &Stage) {
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail));
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+}
+
+fn with_password(tag: &str, password: &str) -> DeployRequest {
+    let mut request = main_request(tag);
+    request.credentials.password = Some(password.to_owned().into());
+    request
+}
+
+fn password(stage: &Stage) -> String {
+    stage.world.airflow().login(&connection()).unwrap().1
+}
+
+/// Airflow does now what it was asked for long ago.
+fn late_write(stage: &Stage, password: &str) {
+    let url = stage.world.releases().get(&key(NAME)).map_or_else(String::new, |release| release.summary.deployment.unwrap().url);
+    let login = Some(stage.world.airflow().login(&connection()).map_or_else(|| "late".to_owned(), |(user, _)| user));
+    stage.world.airflow().plant(ForeignConnection {
+        conn_type: CONNECTION_TYPE.to_owned(),
+        url,
+        login,
+        password: Some(password.to_owned().into()),
+        description: Some(description_of_owner(&key(NAME))),
+        has_foreign_fields: false,
+        ..ForeignConnection::new(connection())
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_written_after_the_undo_has_restored_it_is_restored_again() {
+    let stage = Stage::new();
+    revision(stage.deploy(with_password("v1", "password-one")).await);
+    loses_the_answer(&stage);
+    let failure = stage.deploy(with_password("v1", "password-two")).await.unwrap_err();
+    assert_eq!((failure.undo, password(&stage)), (UndoOutcome::Undone, "password-one".to_owned()), "{failure}");
+    late_write(&stage, "password-two");
+    work(&stage, Duration::from_secs(90)).await;
+    assert_eq!(password(&stage), "password-one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_without_an_answer_is_not_forgotten_when_the_next_one_succeeds() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail));
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    assert_eq!(stage.deploy(main_request("v1")).await.unwrap_err().undo, UndoOutcome::Undone);
+    late_write(&stage, "late");
+    work(&stage, Duration::from_secs(90)).await;
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_an_undo_owes_is_that_of_the_next_deployment() {
+    let stage = Stage::new();
+    loses_the_answer(&stage);
+    assert_eq!(stage.deploy(main_request("v1")).await.unwrap_err().undo, UndoOutcome::Undone);
+    late_write(&stage, "late");
+    revision(stage.deploy(with_password("v1", "password-one")).await);
+    work(&stage, Duration::from_secs(90)).await;
+    assert_eq!((stage.world.airflow().count(), password(&stage)), (1, "password-one".to_owned()));
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_that_a_delete_cancels_owes_the_connection_that_may_still_be_made() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
+    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
+    while stage.world.calls().count(Call::ConnectionsPut) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(stage.delete(NAME).await.is_ok());
+    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    late_write(&stage, "late");
+    work(&stage, Duration::from_secs(90)).await;
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_a_human_brought_back_is_owed_also_when_airflow_was_never_reached() {
+    let stage = Stage::new();
+    revision(stage.deploy(with_password("v1", "password-one")).await);
+    revision(stage.deploy(with_password("v1", "password-two")).await);
+    stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
+    let applied = stage.world.calls().count(Call::InstallerApply);
+    let goes_down = async {
+        while stage.world.calls().count(Call::InstallerApply) == applied {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stage.world.set_airflow_link(AirflowLink::Down);
+    };
+    assert_eq!(tokio::join!(stage.deploy(main_request("v2")), goes_down).0.unwrap_err().undo, UndoOutcome::Failed);
+    stage.world.set_airflow_link(AirflowLink::Up);
+    work(&stage, Duration::from_secs(90)).await;
+    assert_eq!(password(&stage), "password-one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_without_airflow_keeps_the_connection_on_record() {
+    let world = world();
+    revision(deploy(&replica(&world, world.operations(), settings()), main_request("v1")).await);
+    let without = replica_with(&world, world.operations(), None, settings());
+    revision(deploy(&without, main_request("v2")).await);
+    let ticket = without.delete(&target(NAME), crate::stage::caller()).await.unwrap();
+    assert!(without.wait(&ticket).await.unwrap().outcome.is_ok());
+    let with = replica(&world, world.operations(), settings());
+    let background = tokio::spawn(async move { with.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    background.abort();
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}

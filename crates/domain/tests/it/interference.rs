@@ -148,3 +148,16 @@ async fn secrets_of_the_server_that_runs_over_a_refused_rollback_are_not_told() 
     let failure = stage.deploy(wished).await.unwrap_err();
     assert_tells_no_secret(&failure);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_does_not_tell_secrets_of_the_server_that_runs_over_a_refused_rollback() {
+    let stage = deployed().await;
+    let mut larger = main_request("v2");
+    larger.resources.storage_size = "30Gi".parse().unwrap();
+    assert_eq!(revision(stage.deploy(larger).await), 2);
+    crashing(&stage.world, "30Gi").await;
+    assert!(stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).is_err(), "a claim cannot become smaller");
+    let ticket = stage.controller.resume(&target(NAME), crate::stage::caller()).await.unwrap();
+    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_tells_no_secret(&failure);
+}

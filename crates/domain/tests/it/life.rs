@@ -412,3 +412,15 @@ async fn an_undo_waits_for_the_claims_that_it_has_to_delete() {
     assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{failure}");
     stage.assert_nothing_left();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_get_after_a_deploy_shows_what_it_has_made_whatever_was_read_before() {
+    let stage = Stage::new();
+    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
+    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    let presence = async || stage.controller.inspect(&target(NAME)).await.unwrap().connection.unwrap().presence;
+    assert_eq!(presence().await, ConnectionPresence::Missing, "it is connected last");
+    assert!(stage.controller.wait(&ticket).await.unwrap().outcome.is_ok());
+    assert_eq!(presence().await, ConnectionPresence::Registered);
+}
