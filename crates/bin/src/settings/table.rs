@@ -117,7 +117,7 @@ table! {
     UNDO_TIMEOUT: Duration = "5m";
         "How long the undo of a deployment waits for the old server."
     PULL_ERROR_WINDOW: Duration = "60s";
-        "How long an image may fail to be pulled before the deployment is given up."
+        "How long an image may fail to be pulled, or a node not find a Secret that was just made, before the deployment is given up."
     CRASH_LOOP_RESTARTS: Number = "3";
         "Restarts of a container after which the deployment is given up."
     NO_POD_WINDOW: Duration = "10s";
