@@ -8,6 +8,18 @@ use dbt_controller_domain::naming::ConnectionId;
 
 use crate::stage::{NAME, Stage, code, deploy, key, main_request, replica, replica_with, revision, server, settings, target, world};
 
+fn connection() -> ConnectionId {
+    "test_project_main".parse().unwrap()
+}
+
+/// The background work of the service, for some time.
+async fn work(stage: &Stage, time: Duration) {
+    let controller = stage.controller.clone();
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(time).await;
+    background.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_airflow_could_not_remove_is_removed_when_it_is_back() {
     let stage = Stage::new();
@@ -36,13 +48,10 @@ async fn a_debt_is_void_when_the_deployment_is_back() {
     assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::AirflowUnavailable);
     stage.world.set_airflow_link(AirflowLink::Up);
     revision(stage.deploy(main_request("v1")).await);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    work(&stage, Duration::from_secs(60)).await;
     assert!(stage.world.releases().get(&key(NAME)).is_some());
     assert_eq!(stage.world.airflow().count(), 1, "the new deployment keeps its connection");
     assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
-    background.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,11 +62,8 @@ async fn a_delete_without_a_record_owes_the_connections_that_name_the_release() 
     stage.world.set_airflow_link(AirflowLink::Down);
     assert!(stage.delete(NAME).await.is_ok());
     stage.world.set_airflow_link(AirflowLink::Up);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    work(&stage, Duration::from_secs(600)).await;
     assert_eq!(stage.world.leftovers(), Vec::<String>::new());
-    background.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,12 +73,9 @@ async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
     stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
     assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
     revision(stage.deploy(DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") }).await);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    work(&stage, Duration::from_secs(600)).await;
     assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
     assert!(stage.world.claims().of(&server(NAME)).is_empty());
-    background.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,20 +91,8 @@ async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
     let controller = stage.controller.clone();
     let background = tokio::spawn(async move { controller.run_background().await });
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let (user, password) = stage.world.airflow().login(&"test_project_main".parse().unwrap()).unwrap();
+    let (user, password) = stage.world.airflow().login(&connection()).unwrap();
     assert_eq!(Credentials { user, password: password.into() }, old);
-    background.abort();
-}
-
-fn connection() -> ConnectionId {
-    "test_project_main".parse().unwrap()
-}
-
-/// The background work of the service, for some time.
-async fn work(stage: &Stage, time: Duration) {
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(time).await;
     background.abort();
 }
 
