@@ -82,6 +82,8 @@ async fn insist(
                 Ok(()) if unknown.create => return Ok(PutOutcome::Created),
                 Ok(()) => return Ok(PutOutcome::Updated),
                 Err(Fault::Absent) => Ok(View::None),
+                // No answer to a change that Airflow is known to give: something was written at the same moment.
+                Err(Fault::Exists) => Ok(View::Unknown),
                 Err(fault) => {
                     unknown.change |= fault.may_be_done();
                     Err(fault)

@@ -28,14 +28,17 @@ impl Token {
     }
 }
 
-/// Says where the service is and how to call it.
+/// Says where the service is and how to call it. `has_airflow`: whether its connections are those of a real Airflow.
 ///
 /// # Errors
 /// If nobody reads the output.
-pub(crate) fn announce(listener: SocketAddr, token: &Token, output: &mut impl Write) -> io::Result<()> {
+pub(crate) fn announce(listener: SocketAddr, token: &Token, has_airflow: bool, output: &mut impl Write) -> io::Result<()> {
     let address = reachable(listener);
     let shown = token.shown();
     writeln!(output, "Everything is kept in memory: nothing is deployed anywhere, and all of it is gone when the service stops.")?;
+    if has_airflow {
+        writeln!(output, "But for the connections: they are made in the Airflow of AIRFLOW_URL, and stay there.")?;
+    }
     writeln!(output, "Address:  http://{address}")?;
     writeln!(output, "Token:    {shown}")?;
     writeln!(

@@ -91,7 +91,7 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         && wished.bytes() < held.bytes()
     {
         let message = format!(
-            "the claim has {held} and cannot become smaller (`storage_size` {wished}); ask for at least {held}, or delete the deployment first"
+            "the claim has {held} and cannot become smaller (`storage_size` is {wished}, as asked for or by default); ask for at least {held}, or delete the deployment first"
         );
         return refuse(FailureCode::ClaimCannotShrink, message);
     }

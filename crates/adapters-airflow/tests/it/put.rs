@@ -230,3 +230,21 @@ async fn a_put_whose_time_runs_out_before_it_writes_has_written_nothing() {
     let (put, ()) = tokio::join!(put, end);
     assert!(matches!(put, Err(ConnectionError::Unavailable(_))), "{put:?}");
 }
+
+#[tokio::test]
+async fn a_change_that_meets_a_conflict_is_made_after_another_look() {
+    for (generation, api) in [(2, "v1"), (3, "v2")] {
+        let airflow = Airflow::start(generation).await;
+        let (store, mut wanted) = (adapter_of(&airflow), connection());
+        store.put(&wanted, None, &fence()).await.unwrap();
+        let known = store.get(&wanted.id).await.unwrap();
+        wanted.credentials.password = "another-password".into();
+        let one = format!("/api/{api}/connections/{}", wanted.id);
+        airflow.stub.drain();
+        airflow.instead(&format!("PATCH {one}"), false, Play::json(409, json!({ "detail": "conflict" })));
+        assert_eq!(store.put(&wanted, known.as_ref(), &fence()).await.unwrap(), PutOutcome::Updated);
+        let (get, patch) = (format!("GET {one}"), format!("PATCH {one}"));
+        assert_eq!(airflow.stub.drain(), [&get, &patch, &get, &patch].map(String::as_str));
+        assert_eq!(password_of(&airflow, &wanted).as_deref(), Some("another-password"));
+    }
+}

@@ -53,6 +53,7 @@ impl Service {
         let address = listener.local_addr().context("cannot tell the address that the service listens on")?;
         let token = Token::new(settings.http.token.as_ref());
         let connections = settings.airflow.take().map(airflow::connected).transpose()?;
+        let has_airflow = connections.is_some();
         let (ports, operations) = if embedded {
             (wiring::embedded_ports(&settings, connections), None)
         } else {
@@ -77,7 +78,7 @@ impl Service {
         };
         tokio::spawn(tell_of_other_services(Arc::clone(&service.controller)));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), embedded, "the service listens");
-        if embedded && let Err(error) = embedded::announce(address, &token, &mut io::stdout().lock()) {
+        if embedded && let Err(error) = embedded::announce(address, &token, has_airflow, &mut io::stdout().lock()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "nobody reads the greeting on standard output");
         }
         Ok(service)

@@ -117,6 +117,7 @@ async fn disconnect(
         Err(error) => {
             debts.push(owed);
             run.progress(format!("the Airflow connection is removed later: {error}"));
+            let error = format!("{error}; the connection is removed by itself when Airflow is back");
             ConnectionReport { id: recorded, url: None, status: ConnectionOutcome::Error, error: Some(error) }
         }
     })
