@@ -1,4 +1,4 @@
-//! The engine: takes operations in, runs their lines, lets callers wait and follow, takes over what others left.
+//! The engine: what one process keeps of the operations that it runs, the background work on all of them, and the end of both.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,19 +9,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::Executor;
 use super::audit;
 use super::line::{run_line, take_over};
-use super::placement::{Claim, Placement, Scene, cancelled, is_stale, place, promote, prune};
-use super::records::{Change, Known, update};
+use super::placement::{Claim, is_stale, prune};
+use super::records::Known;
 use super::run::{Run, Stop};
-use crate::model::{
-    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey,
-    Task, Ticket,
-};
-use crate::naming::{Identity, ReleaseName};
+use super::submission::Submission;
+use crate::model::{Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationRecord, Task};
 use crate::ports::{Clock, OperationStore, Random, RefusalKind, StoreError};
 
 /// The engine's limits, from the settings.
@@ -37,30 +33,6 @@ pub struct Limits {
     pub lock_stale_after: Duration,
 }
 
-/// What `submit` needs to know of an operation.
-#[derive(Debug, Clone)]
-pub struct Submission {
-    /// The release.
-    pub key: ReleaseKey,
-    /// Whose server it is, where that is known.
-    pub identity: Option<Identity>,
-    /// What to do.
-    pub task: Task,
-    /// Who asked.
-    pub caller: Caller,
-    /// Other names that an operation of this identity may be under way with at this moment; empty when the release exists.
-    pub rivals: Vec<ReleaseName>,
-}
-
-/// What became of a submission.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Submitted {
-    /// It runs, waits or joined.
-    Accepted(Ticket),
-    /// The name is in use by an unfinished operation of another identity.
-    Held,
-}
-
 /// Takes operations in and runs them.
 pub struct Operations {
     pub(super) store: Arc<dyn OperationStore>,
@@ -69,9 +41,9 @@ pub struct Operations {
     process: OperationId,
     claims: AtomicU64,
     pub(super) limits: Limits,
-    random: Arc<dyn Random>,
+    pub(super) random: Arc<dyn Random>,
     slots: Semaphore,
-    queued: Arc<AtomicUsize>,
+    pub(super) queued: Arc<AtomicUsize>,
     runs: Mutex<HashMap<OperationId, Arc<Run>>>,
     lines: Arc<AtomicUsize>,
     /// Where lines run. A caller's own runtime may end before them: a web server's workers have one each.
@@ -84,10 +56,10 @@ pub struct Operations {
 }
 
 /// Counts something while it lives.
-struct Counted(Arc<AtomicUsize>);
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(counter: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(counter: &Arc<AtomicUsize>) -> Self {
         counter.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(counter))
     }
@@ -126,76 +98,6 @@ impl Operations {
             closed: watch::Sender::new(false),
             this: this.clone(),
         })
-    }
-
-    /// Puts an operation on its release's record. Once begun it goes on to its end, also when the caller is dropped in the middle:
-    /// otherwise an operation could be on record that nobody runs.
-    pub(crate) async fn submit(&self, submission: Submission) -> Result<Submitted, Failure> {
-        let Some(engine) = self.this.upgrade() else {
-            return Err(Failure::new(FailureCode::ShuttingDown, "the service is stopping"));
-        };
-        let submitting = self.spawn(async move { engine.place(submission).await }.in_current_span());
-        submitting.await.unwrap_or_else(|panic| {
-            tracing::error!(%panic, "a submission panicked");
-            Err(Failure::new(FailureCode::Internal, "the service met a bug of its own while it took the operation in"))
-        })
-    }
-
-    async fn place(&self, submission: Submission) -> Result<Submitted, Failure> {
-        if self.is_closing() {
-            return Err(Failure::new(
-                FailureCode::ShuttingDown,
-                "the service is stopping and takes no new operations; try again in a few seconds",
-            ));
-        }
-        let full = self.queued.load(Ordering::SeqCst) >= self.limits.max_queued;
-        let holder = self.new_holder();
-        let waiting = Counted::new(&self.queued);
-        let rivals = submission.rivals.clone();
-        let operation = self.operation(submission);
-        let changed = update(&*self.store, &operation.info.key, None, |record, lock_age| {
-            let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
-            let scene = Scene { now: self.clock.now(), holder: &holder, stale, full };
-            match place(record, &operation, &scene) {
-                placed @ Placement::Placed(_) => {
-                    prune(record, scene.now, self.limits.retention);
-                    Change::Write(placed)
-                }
-                other => Change::Leave(other),
-            }
-        })
-        .await
-        .map_err(|error| submit_failure(&error))?;
-        let ticket = |id: OperationId, joined| Ticket { id, key: operation.info.key.clone(), joined };
-        match changed.value {
-            Placement::Joined(id) => Ok(Submitted::Accepted(ticket(id, true))),
-            Placement::Held => Ok(Submitted::Held),
-            Placement::Full if full => Err(too_many(format!("{} operations wait already", self.limits.max_queued))),
-            Placement::Full => Err(too_many(format!("{} operations wait for this deployment already", OperationRecord::MAX_WAITING))),
-            Placement::Placed(claim) => {
-                match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        let withdrawn = self.withdraw(&operation.info, &holder).await?;
-                        return Ok(if withdrawn { Submitted::Held } else { Submitted::Accepted(ticket(operation.info.id, false)) });
-                    }
-                    Err(failure) => {
-                        let withdrawn = self.withdraw(&operation.info, &holder).await?;
-                        return if withdrawn { Err(failure) } else { Ok(Submitted::Accepted(ticket(operation.info.id, false))) };
-                    }
-                }
-                audit::accepted(&operation.info);
-                let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.outcome == Err(cancelled(&operation.info.id));
-                for stopped in changed.known.record.finished.iter().filter(is_stopped) {
-                    self.tell_end(stopped);
-                }
-                match claim {
-                    Some(how) => self.spawn_line(changed.known, changed.sent, how),
-                    None => self.count_until_promoted(&operation.info, waiting),
-                }
-                Ok(Submitted::Accepted(ticket(operation.info.id, false)))
-            }
-        }
     }
 
     /// One round of the background work: takes over stale lines, pays debts, drops what is past its retention.
@@ -268,7 +170,7 @@ impl Operations {
         drop(self.spawn(line));
     }
 
-    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    pub(super) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         match &self.runtime {
             Some(runtime) => runtime.spawn(task),
             None => tokio::spawn(task),
@@ -283,80 +185,10 @@ impl Operations {
         self.live_runs().remove(&run.info.id);
     }
 
-    fn operation(&self, submission: Submission) -> QueuedOperation {
-        let Submission { key, identity, task, caller, rivals: _ } = submission;
-        let info = OperationInfo {
-            id: self.random.operation_id(),
-            kind: task.kind(),
-            key,
-            identity,
-            task_hash: task.hash(),
-            caller,
-            submitted_at: self.clock.now(),
-        };
-        QueuedOperation { info, task }
-    }
-
     /// Writes the line of the audit, and lets the executor tell of it.
     pub(super) fn tell_end(&self, finished: &FinishedOperation) {
         audit::ended(finished);
         self.executor.ended(finished);
-    }
-
-    /// Whether an operation of the same identity is under way with another of its names.
-    ///
-    /// Two replicas may see different names free when a stranger's operation ends at that moment. Each writes first and looks
-    /// at the other names then, so at least one of them sees the other and steps back. A record on which no stranger was cannot
-    /// have changed hands; the first choice is then safe without a look.
-    async fn is_elsewhere(&self, record: &OperationRecord, info: &OperationInfo, rivals: &[ReleaseName]) -> Result<bool, Failure> {
-        let changed_hands = record.finished.iter().any(|finished| finished.info.identity != info.identity);
-        let first_choice = info.identity.as_ref().is_none_or(|identity| identity.release_names().first() == Some(&info.key.name));
-        if first_choice && !changed_hands {
-            return Ok(false);
-        }
-        for rival in rivals {
-            let record = self.read(rival).await.map_err(|error| store_failure(&error))?;
-            let same = |other: &OperationInfo| other.identity.is_some() && other.identity == info.identity;
-            if record.is_some_and(|record| record.unfinished().any(|(other, _)| same(other))) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Takes back an operation that was placed and has not begun. False when somebody else has taken it over: the look at the other names
-    /// can last longer than the lock.
-    async fn withdraw(&self, info: &OperationInfo, holder: &HolderId) -> Result<bool, Failure> {
-        let withdrawn = update(&*self.store, &info.key, None, |record, _| {
-            record.waiting.retain(|queued| queued.info.id != info.id);
-            if record.running.as_ref().is_some_and(|running| running.info.id == info.id && running.holder == *holder) {
-                record.running = None;
-                promote(record, &Scene { now: self.clock.now(), holder, stale: false, full: false });
-            }
-            // Whatever else was claimed on the way is given back at once.
-            if let Some(running) = record.running.as_mut().filter(|running| running.holder == *holder) {
-                running.released = true;
-            }
-            Change::Write(!record.holds(&info.id))
-        });
-        withdrawn.await.map(|changed| changed.value).map_err(|error| store_failure(&error))
-    }
-
-    /// Keeps an operation that waits in a release's line in the count of those that wait.
-    fn count_until_promoted(&self, info: &OperationInfo, counted: Counted) {
-        let (store, name, id) = (Arc::clone(&self.store), info.key.name.clone(), info.id.clone());
-        let mut closed = self.closed.subscribe();
-        tokio::spawn(async move {
-            let mut record = store.watch(&name).await;
-            let waits = |record: &Option<Arc<OperationRecord>>| {
-                record.as_ref().is_some_and(|record| record.waiting.iter().any(|queued| queued.info.id == id))
-            };
-            tokio::select! {
-                _ = record.wait_for(|record| !waits(record)) => {}
-                _ = closed.wait_for(|closed| *closed) => {}
-            }
-            drop(counted);
-        });
     }
 
     async fn settle(&self, record: &OperationRecord) {
@@ -414,23 +246,6 @@ impl Operations {
     }
 }
 
-fn too_many(what: String) -> Failure {
-    Failure::new(FailureCode::TooManyOperations, format!("{what}; try again later"))
-}
-
-/// Whether the operation was accepted is not known when the answer to its writing was lost.
-fn submit_failure(error: &StoreError) -> Failure {
-    let mut failure = store_failure(error);
-    match error {
-        StoreError::Forbidden(_) | StoreError::NamespaceMissing(_) | StoreError::Refused { .. } => {}
-        StoreError::Conflict | StoreError::Unavailable(_) | StoreError::TooLarge(_) | StoreError::Unexpected(_) => {
-            failure.message =
-                format!("{error}; it is not known whether the operation was accepted; send the same request again, it then joins");
-        }
-    }
-    failure
-}
-
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
     tracing::warn!(%error, "the operation store could not be used");
     let (code, remedy) = match error {
@@ -442,29 +257,4 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         StoreError::TooLarge(_) | StoreError::Unexpected(_) => (FailureCode::Internal, "try again later"),
     };
     Failure::new(code, format!("{error}; {remedy}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_that_refuses_is_told_by_its_cause_and_one_that_does_not_answer_by_what_is_unknown() {
-        let refused = |kind| StoreError::Refused { kind, message: "words".to_owned() };
-        let unknown = "it is not known whether the operation was accepted";
-        let cases = [
-            (StoreError::Forbidden("words".to_owned()), FailureCode::Forbidden, "words"),
-            (StoreError::NamespaceMissing("words".to_owned()), FailureCode::NamespaceMissing, "words"),
-            (refused(RefusalKind::Quota), FailureCode::QuotaExceeded, "words"),
-            (refused(RefusalKind::Admission), FailureCode::AdmissionRefused, "words"),
-            (StoreError::Unavailable("no answer".into()), FailureCode::ClusterUnavailable, unknown),
-            (StoreError::Unexpected("odd".into()), FailureCode::Internal, unknown),
-        ];
-        for (error, code, words) in cases {
-            let failure = submit_failure(&error);
-            assert_eq!(failure.code, code);
-            assert!(failure.message.contains(words), "{failure}");
-            assert_eq!(failure.message.contains(unknown), words == unknown, "{failure}");
-        }
-    }
 }

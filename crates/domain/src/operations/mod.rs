@@ -18,6 +18,7 @@ mod placement;
 mod reading;
 mod records;
 mod run;
+mod submission;
 
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -27,10 +28,12 @@ mod tests;
 use async_trait::async_trait;
 
 pub use audit::AUDIT_TARGET;
-pub use engine::{Limits, Operations, Submission};
-pub(crate) use engine::{Submitted, store_failure};
+pub(crate) use engine::store_failure;
+pub use engine::{Limits, Operations};
 pub(crate) use placement::cancelled;
 pub use run::{Run, Stop};
+pub use submission::Submission;
+pub(crate) use submission::Submitted;
 
 use crate::model::{Debt, Failure, FinishedOperation, ReleaseKey, Success, Task};
 

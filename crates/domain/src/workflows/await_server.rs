@@ -174,7 +174,7 @@ impl Workflows {
     }
 
     /// What happened to the release that makes going on wrong, as far as memory knows.
-    pub(super) async fn look_at_release(&self, run: &Run, awaited: Awaited<'_>) -> Option<Failure> {
+    async fn look_at_release(&self, run: &Run, awaited: Awaited<'_>) -> Option<Failure> {
         if self.ports.installer.behind().is_some() {
             return None;
         }

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake, Limit, overtaken};
 use super::call::{Broken, Halt, call, insist};
+use super::prepare::Prepared;
 use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
-use crate::decide::{Observed, Plan, decide, is_in_force};
+use crate::decide::Plan;
 use crate::model::{
-    ByteQuantity, Claim, ConnectionIntent, ConnectionReport, Credentials, Debt, DeployRequest, DesiredRelease, Failure, FailureCode,
-    OperationKind, Phase, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
+    Claim, ConnectionIntent, ConnectionReport, Credentials, Debt, DeployRequest, DesiredRelease, Failure, FailureCode, OperationKind,
+    Phase, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
 };
-use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run, Stop, cancelled};
 
 /// A deploy in progress.
@@ -27,17 +27,6 @@ pub(super) struct Deploy<'a> {
     pub(super) deadline: Instant,
     /// Whether a write of the connection is without an answer: it may be done, also later than anybody looks.
     pub(super) may_be_connected: AtomicBool,
-}
-
-/// What the decision was made on.
-struct Prepared {
-    desired: DesiredRelease,
-    plan: Plan,
-    /// Whether the connection has the login already: it is that of the newest revision, which is in force and which one of our operations
-    /// wrote. A human may have brought back a revision with another password.
-    keeps_login: bool,
-    /// Whether a human brought the revision in force back, so that the connection may have another login than its server.
-    doubts_login: bool,
 }
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
@@ -125,82 +114,6 @@ impl<'a> Deploy<'a> {
         let key = &self.run.info.key;
         let newest = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await;
         newest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
-    }
-
-    /// Fills in the login, computes the manifest and decides.
-    async fn prepare(&self, newest: Option<&Release>, intent: Option<&ConnectionIntent>) -> Result<Prepared, Halt> {
-        let recorded = newest.filter(|release| release.summary.is_present()).and_then(|release| release.credentials.clone());
-        let wished = &self.request.credentials;
-        let credentials = match (recorded, &wished.user, &wished.password) {
-            (_, Some(user), Some(password)) => Credentials { user: user.clone(), password: password.clone() },
-            (recorded, user, password) => {
-                let base = recorded.unwrap_or_else(|| self.workflows.ports.random.credentials());
-                Credentials { user: user.clone().unwrap_or(base.user), password: password.clone().unwrap_or(base.password) }
-            }
-        };
-        self.run.keep_secret(&self.request.redactor(Some(&credentials)));
-        // The old server may still run with the secrets of the revision before, and say them in its logs.
-        newest.iter().for_each(|release| self.run.keep_secret(&release.redactor));
-        let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
-        let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
-        let recorded_login = in_force.and_then(|release| release.credentials.as_ref());
-        let keeps_login = recorded_login == Some(&credentials) && !self.owes_a_login(intent).await;
-        let desired = DesiredRelease {
-            key: self.run.info.key.clone(),
-            home: self.workflows.settings.home().clone(),
-            server: self.server.name.clone(),
-            request: self.request.clone(),
-            credentials,
-            connection_id: intent.map(|intent| intent.id.clone()).or_else(|| self.kept_connection(newest)),
-            after: newest.map(|release| release.summary.revision),
-            operation: self.run.info.id.clone(),
-        };
-        let manifest = call(self.run, self.deadline, || self.workflows.ports.installer.manifest_hash(&desired)).await;
-        let manifest = manifest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
-        let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
-        let running = if newest_in_force { None } else { self.to_go_back_to(newest).await? };
-        running.iter().for_each(|release| self.run.keep_secret(&release.redactor));
-        let in_force = running.filter(|release| release.summary.status == ReleaseStatus::Deployed);
-        let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
-        let running = if newest_in_force { newest } else { in_force.as_ref() };
-        let facts = running.and_then(|release| release.summary.deployment.as_ref());
-        let doubts_login = facts.is_some_and(|facts| facts.ours && facts.operation.is_none());
-        let observed = Observed {
-            newest,
-            in_force: in_force.as_ref(),
-            claim: claim.as_ref(),
-            manifest: &manifest,
-            now: self.workflows.ports.clock.now(),
-            pending_is_dead_after: self.workflows.settings.deploy_timeout,
-        };
-        let plan = decide(&observed, self.request);
-        Ok(Prepared { desired, plan, keeps_login, doubts_login })
-    }
-
-    /// A service that works without Airflow now leaves the connection of when it had one on record: whoever deletes the deployment owes it.
-    fn kept_connection(&self, newest: Option<&Release>) -> Option<ConnectionId> {
-        let facts = newest.filter(|newest| newest.summary.is_present())?.summary.deployment.as_ref()?;
-        facts.connection_id.clone().filter(|_| facts.ours && self.workflows.ports.connections.is_none())
-    }
-
-    /// Whether an earlier operation could not put the login back, so that the connection may have another one than is on record.
-    async fn owes_a_login(&self, intent: Option<&ConnectionIntent>) -> bool {
-        let Some(intent) = intent else { return false };
-        self.run.debts().await.iter().any(|(_, debt)| matches!(debt, Debt::Login(id) | Debt::Connection(id) if *id == intent.id))
-    }
-
-    /// The revision that an undo goes back to: the one in force, or that was so last.
-    async fn to_go_back_to(&self, newest: Option<&Release>) -> Result<Option<Release>, Halt> {
-        let Some(revision) = newest.and_then(|newest| newest.summary.standing.to_go_back_to()) else { return Ok(None) };
-        let key = &self.run.info.key;
-        let found = call(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(revision))).await;
-        found.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))
-    }
-
-    async fn largest_claim(&self) -> Result<Option<ByteQuantity>, Halt> {
-        let claims = call(self.run, self.deadline, || self.workflows.ports.cluster.claims(&self.server)).await;
-        let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-        Ok(claims.into_iter().filter_map(|claim| claim.size).max_by_key(ByteQuantity::bytes))
     }
 
     /// A new revision, from record to commit.

@@ -10,6 +10,7 @@ mod deploy;
 pub(crate) mod faults;
 pub(crate) mod inspect;
 pub(crate) mod list;
+mod prepare;
 mod replaced;
 mod scale;
 mod settle;
