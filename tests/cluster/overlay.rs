@@ -1,6 +1,6 @@
 //! Fields of a StatefulSet that cannot be changed: an overlay over them comes and goes between two runs of the service.
 
-use dbt_controller_tests::{HelmVersion, Namespace};
+use dbt_controller_tests::{HelmVersion, Namespace, as_new};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -122,11 +122,7 @@ async fn with_helm_4_an_overlay_of_the_claim_template_comes_and_goes() {
 async fn a_stateful_set_with_another_selector_is_left_to_its_pods() {
     let site = Site::open().await;
     drop(site.deploy(&body(PROJECT)).await);
-    let mut other = site.namespace.get("statefulset", RELEASE).await;
-    for of_the_old_one in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
-        other["metadata"].as_object_mut().unwrap().remove(of_the_old_one);
-    }
-    other.as_object_mut().unwrap().remove("status");
+    let mut other = as_new(site.namespace.get("statefulset", RELEASE).await);
     other["spec"]["selector"]["matchLabels"]["app"] = json!("fastbi-dbt-project-runner");
     site.namespace.run(&["delete", "statefulset", RELEASE, "--cascade=foreground"]).await.unwrap();
     site.namespace.apply(&other).await;

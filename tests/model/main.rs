@@ -15,7 +15,7 @@ mod real;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dbt_controller_port_contracts::model::{Told, run, stories};
+use dbt_controller_port_contracts::model::{Told, on_a_large_stack, run, stories};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
 use tokio::runtime::Runtime;
@@ -25,15 +25,9 @@ use crate::real::Real;
 /// Long enough for what one step leaves to meet the next.
 const LONGEST_STORY: usize = 8;
 
-/// A test's own stack has 2 MiB. Without optimisation the making of a story, and its play on the same thread, need more.
-const STACK: usize = 16 << 20;
-
 #[test]
 fn every_story_keeps_the_three_worlds_together() {
-    let stories = std::thread::Builder::new().stack_size(STACK).spawn(play_stories).unwrap();
-    if let Err(panic) = stories.join() {
-        std::panic::resume_unwind(panic);
-    }
+    on_a_large_stack(play_stories);
 }
 
 fn play_stories() {

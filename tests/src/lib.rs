@@ -45,7 +45,7 @@ pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use link::{Link, Mode};
 pub use namespace::Namespace;
-pub use objects::{claim, condition, container_status, stateful_set};
+pub use objects::{as_new, claim, condition, container_status, stateful_set};
 pub use proxy::{Action, Call, Fault, Kind, Moment, Plan, Proxy, Script, Seen, Step};
 pub use random::Random;
 pub use service::{Answer, Service, TOKEN};

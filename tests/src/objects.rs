@@ -55,3 +55,17 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
     let conditions = object["status"]["conditions"].as_array()?;
     conditions.iter().find(|condition| condition["type"] == kind)?["status"].as_str()
 }
+
+/// An object that there is or was, as one that is to be made: without what the cluster has written into it.
+///
+/// # Panics
+///
+/// When it is no object.
+#[must_use]
+pub fn as_new(mut object: Value) -> Value {
+    for of_the_old_one in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
+        object["metadata"].as_object_mut().unwrap().remove(of_the_old_one);
+    }
+    object.as_object_mut().unwrap().remove("status");
+    object
+}

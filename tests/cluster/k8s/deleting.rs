@@ -6,7 +6,7 @@ use std::time::Duration;
 use dbt_controller_adapters_k8s::KubeCluster;
 use dbt_controller_domain::ports::{Cluster as _, ClusterError, Fence};
 use dbt_controller_port_contracts::{ClusterHarness as _, FarSide, fixtures};
-use dbt_controller_tests::until;
+use dbt_controller_tests::{as_new, until};
 use tokio::time::{Instant, timeout};
 
 use super::Site;
@@ -28,12 +28,8 @@ async fn what_took_its_place_meanwhile_is_left_alone() {
     let fence = Fence::new(Duration::from_secs(60), Instant::now());
     let mut deletion = Box::pin(harness.cluster.delete_stateful_set(&key, false, &fence));
     assert!(timeout(Duration::from_secs(1), &mut deletion).await.is_err(), "nobody can have answered");
-    let mut anew = namespace.get("statefulset", name).await;
+    let anew = as_new(namespace.get("statefulset", name).await);
     namespace.delete("statefulset", name).await;
-    for of_the_old_one in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
-        anew["metadata"].as_object_mut().unwrap().remove(of_the_old_one);
-    }
-    anew.as_object_mut().unwrap().remove("status");
     namespace.apply(&anew).await;
     let after = uid().await;
     assert_ne!(before, after);

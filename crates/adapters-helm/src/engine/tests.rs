@@ -127,15 +127,26 @@ fn service() -> ManifestObject {
     ManifestObject::new(service).unwrap()
 }
 
-/// An apply of a Service that no watch has shown.
-async fn apply_to(fake: &FakeApi) -> Result<(), InstallerError> {
-    let installer = start_on(fake);
+/// Waits until everything was read once.
+async fn synced(installer: &NativeInstaller) {
     while installer.synced().is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+/// A revision that an operation is writing, as the watch shows it.
+async fn claimed(installer: &NativeInstaller) -> RevisionHandle {
+    synced(installer).await;
     let handle = handle();
     let (key, secret) = pending(&handle);
     installer.records.show(&key, Entry::of(key.clone(), &secret));
+    handle
+}
+
+/// An apply of a Service that no watch has shown.
+async fn apply_to(fake: &FakeApi) -> Result<(), InstallerError> {
+    let installer = start_on(fake);
+    let handle = claimed(&installer).await;
     let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
     let mut hand = Hand::new(&installer, &handle.key, Leave::Write(&fence), Redactor::default());
     hand.apply(&service(), &Claim::of(&handle)).await.map(drop)

@@ -20,6 +20,33 @@ async fn work(stage: &Stage, time: Duration) {
     background.abort();
 }
 
+/// User and password of the connection in Airflow.
+fn login(stage: &Stage) -> Credentials {
+    let (user, password) = stage.world.airflow().login(&connection()).unwrap();
+    Credentials { user, password: password.into() }
+}
+
+fn password(stage: &Stage) -> String {
+    stage.world.airflow().login(&connection()).unwrap().1
+}
+
+fn with_password(tag: &str, password: &str) -> DeployRequest {
+    let mut request = main_request(tag);
+    request.credentials.password = Some(password.to_owned().into());
+    request
+}
+
+/// A deployment to which an undo could not give its old login back. Returns that.
+async fn owed_a_login(stage: &Stage) -> Credentials {
+    revision(stage.deploy(main_request("v1")).await);
+    let old = login(stage);
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
+    assert_eq!(stage.deploy(with_password("v1", "another-password")).await.unwrap_err().undo, UndoOutcome::Failed);
+    assert_eq!(password(stage), "another-password");
+    old
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_airflow_could_not_remove_is_removed_when_it_is_back() {
     let stage = Stage::new();
@@ -81,40 +108,21 @@ async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
 #[tokio::test(start_paused = true)]
 async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
     let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    let old = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
-    let mut wished = main_request("v1");
-    wished.credentials.password = Some("another-password".into());
-    assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let (user, password) = stage.world.airflow().login(&connection()).unwrap();
-    assert_eq!(Credentials { user, password: password.into() }, old);
-    background.abort();
+    let old = owed_a_login(&stage).await;
+    work(&stage, Duration::from_secs(60)).await;
+    assert_eq!(login(&stage), old);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_login_is_restored_to_that_of_the_server_that_runs_not_of_the_newest_revision() {
     let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    let runs = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
-    let faults = stage.world.faults();
-    faults.plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    faults.plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Forbid).times(100));
-    faults.plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
-    let mut wished = main_request("v1");
-    wished.credentials.password = Some("another-password".into());
-    assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
+    stage.world.faults().plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Forbid).times(100));
+    let runs = owed_a_login(&stage).await;
     let newest = stage.world.releases().get(&key(NAME)).unwrap().summary;
     assert_eq!((newest.revision, newest.standing.deployed), (RevisionNumber(2), Some(RevisionNumber(1))));
-    assert_eq!(stage.world.airflow().login(&connection()).unwrap().1, "another-password");
 
     work(&stage, Duration::from_secs(60)).await;
-    let (user, password) = stage.world.airflow().login(&connection()).unwrap();
-    assert_eq!(Credentials { user, password: password.into() }, runs);
+    assert_eq!(login(&stage), runs);
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,18 +149,10 @@ async fn connections_left_of_a_deployment_go_and_the_one_that_is_in_use_again_st
 async fn a_post_does_not_rely_on_a_login_that_is_still_owed() {
     for tag in ["v1", "v2"] {
         let stage = Stage::new();
-        revision(stage.deploy(main_request("v1")).await);
-        let old = stage.world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
-        stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-        stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
-        let mut wished = main_request("v1");
-        wished.credentials.password = Some("another-password".into());
-        assert_eq!(stage.deploy(wished).await.unwrap_err().undo, UndoOutcome::Failed);
-
+        let old = owed_a_login(&stage).await;
         // Nobody has paid the debt yet.
         revision(stage.deploy(main_request(tag)).await);
-        let (user, password) = stage.world.airflow().login(&connection()).unwrap();
-        assert_eq!(Credentials { user, password: password.into() }, old, "{tag}");
+        assert_eq!(login(&stage), old, "{tag}");
     }
 }
 
@@ -229,16 +229,6 @@ async fn a_delete_without_airflow_remembers_the_connection_of_when_there_was_one
 fn loses_the_answer(stage: &Stage) {
     stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail));
     stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Forbid));
-}
-
-fn with_password(tag: &str, password: &str) -> DeployRequest {
-    let mut request = main_request(tag);
-    request.credentials.password = Some(password.to_owned().into());
-    request
-}
-
-fn password(stage: &Stage) -> String {
-    stage.world.airflow().login(&connection()).unwrap().1
 }
 
 /// Airflow does now what it was asked for long ago.

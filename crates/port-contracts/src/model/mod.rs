@@ -34,7 +34,7 @@ mod strategy;
 mod world;
 
 pub use pace::Pace;
-pub use run::{Told, run};
+pub use run::{Told, on_a_large_stack, run};
 pub use sight::{Row, Seen, SeenConnection, SeenServer, Sight};
 pub use step::{Event, FaultKind, Form, Human, Login, Moment, Place, Request, Size, Step, Story, Tag, Trouble, Who};
 pub use strategy::stories;

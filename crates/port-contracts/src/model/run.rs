@@ -13,6 +13,8 @@ use super::sight::Sight;
 use super::step::{Event, Form, Human, Login, Place, Request, Size, Step, Story, Tag, Trouble, Who};
 use super::world::World;
 
+const STACK: usize = 16 << 20;
+
 /// What became of a story.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -40,6 +42,19 @@ pub async fn run(world: Arc<dyn World>, story: &Story) -> Told {
         stage.told.wrong = Some(format!("at the end: {wrong}"));
     }
     stage.told
+}
+
+/// Runs this on a thread whose stack is large enough to make stories and to play them: that of a test has 2 MiB, and without optimisation
+/// both need more.
+///
+/// # Panics
+/// When that panics, with what it panicked with.
+pub fn on_a_large_stack(play: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(play);
+    let thread = thread.unwrap_or_else(|error| panic!("no thread with a large stack: {error}"));
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 struct Stage {

@@ -46,12 +46,7 @@ async fn apply_over(owner: &'static str) -> (InstallerError, usize) {
     let fake = Fixed { owner, deletes: Arc::default() };
     let deletes = Arc::clone(&fake.deletes);
     let installer = start(client(move |request| fake.clone().answer(request)));
-    while installer.synced().is_err() {
-        tokio::task::yield_now().await;
-    }
-    let handle = handle();
-    let (key, secret) = pending(&handle);
-    installer.records.show(&key, Entry::of(key.clone(), &secret));
+    let handle = claimed(&installer).await;
     let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
     let mut hand = Hand::new(&installer, &handle.key, Leave::Write(&fence), Redactor::default());
     let metadata = json!({ "name": "dbt-server-a", "namespace": "ns" });

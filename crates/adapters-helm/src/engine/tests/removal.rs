@@ -61,9 +61,7 @@ fn list(items: &[Value]) -> Value {
 async fn uninstall(fake: &MadeAnew) -> Vec<String> {
     let api = fake.clone();
     let installer = start(client(move |request| api.clone().answer(request)));
-    while installer.synced().is_err() {
-        tokio::task::yield_now().await;
-    }
+    synced(&installer).await;
     let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
     installer.uninstall(&handle().key, &fence).await.unwrap().objects
 }

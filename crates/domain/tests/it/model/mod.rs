@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dbt_controller_port_contracts::model::{Story, Told, run, stories};
+use dbt_controller_port_contracts::model::{Story, Told, on_a_large_stack, run, stories};
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestCaseError, TestRunner};
 
 use self::memory::Memory;
@@ -45,15 +45,9 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not `{text}`")))
 }
 
-/// A test's own stack has 2 MiB. Without optimisation the making of a story, and its play on the same thread, need more.
-const STACK: usize = 16 << 20;
-
 #[test]
 fn every_story_keeps_the_three_worlds_together() {
-    let stories = std::thread::Builder::new().stack_size(STACK).spawn(play_stories).unwrap();
-    if let Err(panic) = stories.join() {
-        std::panic::resume_unwind(panic);
-    }
+    on_a_large_stack(play_stories);
 }
 
 #[expect(clippy::print_stdout, reason = "the figures of a long run")]
