@@ -44,7 +44,7 @@ const SHA256_OF_LARGE: &str = "0c77bc0a0795a93612d45256897456d0fcb24f151c44c150d
 
 const READY: &str = "http://127.0.0.1:8080/ready";
 const INVOCATIONS: &str = "http://127.0.0.1:8080/invocations";
-/// Past nginx: how many slow requests the dbt server is at work on.
+/// Past nginx: the seconds of the slow requests that the dbt server is at work on.
 const WAITING: &str = "http://127.0.0.1:8585/waiting";
 
 #[tokio::test]
@@ -200,7 +200,8 @@ async fn assert_ends_after_its_requests(pod: &mut Pod, (user, password): (&str, 
     let url = format!("{INVOCATIONS}?seconds=1");
     let arguments = ["--user", &login, &url];
     let (answer, ()) = tokio::join!(pod.curl(&arguments), async {
-        until("the request has arrived", async || (pod.curl(&[WAITING]).await.body == "1").then_some(())).await;
+        let at_work = async || parsed(&pod.curl(&[WAITING]).await.body);
+        until("the request has arrived", async || at_work().await.as_array().unwrap().contains(&json!(1)).then_some(())).await;
         pod.signal(signal);
     });
     assert_eq!(answer.status, 200);

@@ -95,7 +95,7 @@ impl Pod {
 
     /// What nginx answers to a request of curl.
     pub(super) async fn curl(&self, arguments: &[&str]) -> Answer {
-        self.try_curl(arguments).await.unwrap_or_else(|| panic!("nginx does not answer: {}", self.log()))
+        self.try_curl(arguments).await.unwrap_or_else(|| panic!("no answer to {arguments:?}: {}", self.log()))
     }
 
     /// The same; none if there is no answer.

@@ -1,7 +1,7 @@
 """Stands in for the dbt server of a pod.
 
 `POST /ready` is answered with `{}`, and `/invocations` with what arrived. `?seconds=2` makes that slow, `?padding=1000` makes it long.
-`/waiting` tells how many slow requests are at work.
+`/waiting` tells the seconds of the slow requests that are at work, also of those that nobody waits for any more.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 
-waiting = set()
+waiting = []
 
 
 class Server(BaseHTTPRequestHandler):
@@ -23,12 +23,12 @@ class Server(BaseHTTPRequestHandler):
         if url.path == "/ready":
             return self.send(200, {}) if self.command == "POST" else self.send(405, {"error": "POST only"})
         if url.path == "/waiting":
-            return self.send(200, len(waiting))
+            return self.send(200, waiting)
         options = {key: int(values[0]) for key, values in parse_qs(url.query).items()}
         if seconds := options.get("seconds"):
-            waiting.add(self)
+            waiting.append(seconds)
             time.sleep(seconds)
-            waiting.remove(self)
+            waiting.remove(seconds)
         self.send(
             200,
             {
