@@ -43,13 +43,9 @@ fn play_stories() {
         if let Some(wrong) = told.wrong {
             panic!("seed {seed}: {wrong}\n{story:?}\nThe answers were\n  {}", told.log.join("\n  "));
         }
-        sum.events += told.events;
-        sum.answered.0 += told.answered.0;
-        sum.answered.1 += told.answered.1;
+        sum.count(&told);
         if sum.answered.0 >= usize::try_from(operations).unwrap() {
-            let Told { events, answered: (answered, well), .. } = sum;
-            println!("{events} events, {answered} operations answered ({well} well), seeds {first} to {seed}, {:?}", begin.elapsed());
-            return;
+            return sum.report(first..=seed, begin.elapsed());
         }
     }
 }

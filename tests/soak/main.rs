@@ -1,7 +1,9 @@
 //! The soak: two replicas under mixed traffic, while whoever started this test starts the API server and Airflow again.
 //!
 //! Each project has a worker of its own, who knows what must be there and so what each answer must be. A 503 or a 429 is a right answer
-//! to send the request again; nothing else is. `cargo xtask prove soak` runs it; `SOAK_MINUTES` and `SOAK_SEED` are its settings.
+//! to send the request again; nothing else is. The traffic comes in rounds. After each everything is deleted, so that what a replica's
+//! memory holds then is comparable: it may not grow from round to round. `cargo xtask prove soak` runs it; `SOAK_MINUTES` and `SOAK_SEED` are
+//! its settings.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
 #![allow(clippy::print_stdout, reason = "the developer reads the figures")]
@@ -20,15 +22,17 @@ use dbt_controller_tests::{Namespace, Service, until_within};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, Memory};
 use crate::worker::Worker;
 
 /// How many projects there are.
 const PROJECTS: usize = 16;
-/// How often memory is looked at.
-const LOOK: Duration = Duration::from_secs(5);
-/// How much more memory a replica may have in the last fifth of the time than in the fifth in the middle.
-const GROWTH: f64 = 1.1;
+/// How often everything is deleted. The last restart is in the third.
+pub(crate) const ROUNDS: usize = 5;
+/// Until what the end of a round has left to do is done, and memory is looked at.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How much more a replica's own memory may be after the last round than after the third.
+const GROWTH: f64 = 1.05;
 /// The kinds of which a deployment has objects.
 const KINDS: &str = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,ingresses,persistentvolumeclaims";
 /// Until everything of the last deployments is gone.
@@ -44,33 +48,33 @@ async fn two_replicas_answer_mixed_traffic_rightly_and_leave_nothing() {
     let before = inventory(&namespace).await;
     let figures = Arc::new(Mutex::new(Figures::default()));
     let begin = Instant::now();
-    let end = begin + Duration::from_secs(60 * minutes);
-    let workers: Vec<_> = (0..PROJECTS)
-        .map(|number| {
-            let worker = Worker::new(number, seed, Arc::clone(&replicas), Arc::clone(&figures));
-            tokio::spawn(worker.work(end))
-        })
-        .collect();
+    let mut workers: Vec<_> = (0..PROJECTS).map(|number| Worker::new(number, seed, Arc::clone(&replicas), Arc::clone(&figures))).collect();
     let mut memory = Vec::new();
-    while Instant::now() < end {
-        tokio::time::sleep(LOOK).await;
-        memory.push([0, 1].map(|replica: usize| replicas[replica].resident_memory()));
+    for round in 1..=ROUNDS {
+        let end = begin + Duration::from_secs(60 * minutes).mul_f64(part(round));
+        let tasks: Vec<_> = workers.into_iter().map(|worker| tokio::spawn(worker.work(end))).collect();
+        workers = Vec::new();
+        for task in tasks {
+            workers.push(task.await.unwrap());
+        }
+        let left = async || (inventory(&namespace).await == before).then_some(());
+        until_within(END, "nothing is left", left).await;
+        until_within(END, "no connection is left", async || (connections().await == "0").then_some(())).await;
+        for replica in replicas.iter() {
+            let listed: Value = replica.get("/api/v1/deployments").await.expect(200).json();
+            assert_eq!(listed, serde_json::json!([]));
+        }
+        tokio::time::sleep(SETTLED).await;
+        memory.push([0, 1].map(|replica: usize| Memory::of(&replicas[replica])));
+        println!("after round {round} of {ROUNDS}: {:?}", memory[round - 1]);
     }
-    for worker in workers {
-        worker.await.unwrap();
-    }
-    let left = async || (inventory(&namespace).await == before).then_some(());
-    until_within(END, "nothing is left", left).await;
-    until_within(END, "no connection is left", async || (connections().await == "0").then_some(())).await;
-    let listed: Value = replicas[0].get("/api/v1/deployments").await.expect(200).json();
-    assert_eq!(listed, serde_json::json!([]));
 
     let text = figures.lock().unwrap().text(begin.elapsed(), seed, &memory);
     println!("{text}");
     report(&text);
     for replica in [0, 1] {
-        let [middle, last] = [2, 4].map(|fifth| mean(&memory, replica, fifth));
-        assert!(last <= middle * GROWTH, "replica {replica} has grown from {middle:.0} to {last:.0} bytes");
+        let [third, last] = [2, ROUNDS - 1].map(|round| memory[round][replica].own);
+        assert!(last <= third * GROWTH, "replica {} has grown from {third:.1} to {last:.1} MiB", replica + 1);
     }
     let wrong = figures.lock().unwrap().wrong();
     assert!(wrong.is_empty(), "SOAK_SEED={seed}: {} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
@@ -115,11 +119,9 @@ async fn inventory(namespace: &Namespace) -> BTreeSet<String> {
     titles.filter(|title| !title.starts_with("Secret/dbt-controller-op.")).collect()
 }
 
-/// The mean of a replica's memory in a fifth of the time, from 0.
-#[expect(clippy::cast_precision_loss, reason = "figures of memory are far below 2^52")]
-fn mean(memory: &[[u64; 2]], replica: usize, fifth: usize) -> f64 {
-    let part = &memory[memory.len() * fifth / 5..memory.len() * (fifth + 1) / 5];
-    part.iter().map(|looked| looked[replica]).sum::<u64>() as f64 / part.len().max(1) as f64
+/// Which part of the time is over with a round.
+fn part(round: usize) -> f64 {
+    f64::from(u32::try_from(round).unwrap()) / f64::from(u32::try_from(ROUNDS).unwrap())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the soak has no settings but these")]

@@ -53,13 +53,14 @@ impl Worker {
     }
 
     /// Works until this moment, then removes what there is.
-    pub(crate) async fn work(mut self, end: Instant) {
+    pub(crate) async fn work(mut self, end: Instant) -> Self {
         while Instant::now() < end {
             let kind = self.choose();
             self.ask(kind).await;
             tokio::time::sleep(BREATH).await;
         }
         self.ask(Kind::Delete).await;
+        self
     }
 
     fn choose(&mut self) -> Kind {

@@ -156,6 +156,16 @@ impl Service {
         self.memory("VmRSS:")
     }
 
+    /// The part of it that is not of a file, as the program is: heap and stacks, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no process any more.
+    #[must_use]
+    pub fn own_memory(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
     fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();

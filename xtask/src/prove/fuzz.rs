@@ -3,11 +3,13 @@
 //! The targets are in `fuzz/`, a workspace of its own, since everything in it is built with instrumentation. What is worth keeping of a
 //! run goes into `fuzz/corpus/<target>` by hand; `cargo test` replays every file there.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::project;
 
@@ -19,32 +21,60 @@ const TARGETS: [&str; 4] = ["names", "record", "manifest", "body"];
 
 /// How long, and what.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Options {
     /// How many seconds each target runs
     #[arg(long, default_value_t = 600)]
     seconds: u64,
     /// Only this one of names, record, manifest and body
     #[arg(long, value_parser = TARGETS)]
     target: Option<String>,
+    /// Writes the figures into docs/reliability.md
+    #[arg(long, conflicts_with = "target")]
+    record: bool,
 }
 
-/// Builds the targets and runs each. Fails when one crashed or hung.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// How one target's run ended.
+struct Run {
+    target: &'static str,
+    /// The names and values of AFL++'s `fuzzer_stats`.
+    stats: BTreeMap<String, String>,
+    /// The inputs that crash or hang.
+    found: Vec<PathBuf>,
+}
+
+/// Builds the targets and runs each, as many at a time as there are cores. Fails when one crashed or hung.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let afl = install()?;
     let folder = project::root().join("fuzz");
     // Not `--locked`: what a crate of ours needs anew is not in the lock file of this workspace, which keeps the rest as it is.
     project::run(afl.command(&folder).args(["afl", "build", "--release"]))?;
-    let mut found = Vec::new();
-    for target in TARGETS.iter().filter(|target| arguments.target.as_deref().is_none_or(|wanted| wanted == **target)) {
-        found.extend(fuzz(&afl, &folder, target, arguments.seconds)?);
+    let targets: Vec<_> = TARGETS.into_iter().filter(|target| options.target.as_deref().is_none_or(|wanted| wanted == *target)).collect();
+    let mut runs = Vec::new();
+    for targets in targets.chunks(std::thread::available_parallelism()?.get()) {
+        runs.extend(std::thread::scope(|scope| {
+            let (afl, folder) = (&afl, &folder);
+            let threads: Vec<_> = targets.iter().map(|target| scope.spawn(move || fuzz(afl, folder, target, options.seconds))).collect();
+            threads.into_iter().map(joined).collect::<anyhow::Result<Vec<_>>>()
+        })?);
     }
+    let table = table(&runs, options.seconds);
+    #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
+    let () = println!("{table}");
+    if options.record {
+        super::record("prove fuzz", &table)?;
+    }
+    let found: Vec<_> = runs.into_iter().flat_map(|run| run.found).collect();
     if !found.is_empty() {
         bail!("inputs that crash or hang:\n{}", found.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n"));
     }
     Ok(())
 }
 
-fn fuzz(afl: &Afl, folder: &Path, target: &str, seconds: u64) -> anyhow::Result<Vec<PathBuf>> {
+fn joined<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+    thread.join().map_err(|_| anyhow!("whoever ran a target has panicked"))?
+}
+
+fn fuzz(afl: &Afl, folder: &Path, target: &'static str, seconds: u64) -> anyhow::Result<Run> {
     let output = project::root().join(".tools/fuzz").join(target);
     if output.exists() {
         fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
@@ -56,8 +86,6 @@ fn fuzz(afl: &Afl, folder: &Path, target: &str, seconds: u64) -> anyhow::Result<
     command.args(["-V", &seconds.to_string(), "-G", "1048576", "-t", "2000"]);
     command.arg(folder.join("target/release").join(target));
     project::run(&mut command)?;
-    #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
-    let () = println!("{target}: {}", figures(&output.join("default/fuzzer_stats"))?);
     let mut found = Vec::new();
     for kind in ["crashes", "hangs"] {
         for entry in fs::read_dir(output.join("default").join(kind))? {
@@ -67,18 +95,28 @@ fn fuzz(afl: &Afl, folder: &Path, target: &str, seconds: u64) -> anyhow::Result<
             }
         }
     }
-    Ok(found)
+    Ok(Run { target, stats: stats(&output.join("default/fuzzer_stats"))?, found })
 }
 
-/// How far a run came, in AFL's words.
-fn figures(stats: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(stats).with_context(|| format!("cannot read {}", stats.display()))?;
-    let wanted = ["execs_done", "corpus_count", "edges_found", "saved_crashes", "saved_hangs"];
-    let figure = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        wanted.contains(&name.trim()).then(|| format!("{} {}", name.trim(), value.trim()))
-    };
-    Ok(text.lines().filter_map(figure).collect::<Vec<_>>().join(", "))
+/// What AFL++ writes of a run: a name, a colon and a value in each line.
+fn stats(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let stat = |(name, value): (&str, &str)| (name.trim().to_owned(), value.trim().to_owned());
+    Ok(text.lines().filter_map(|line| line.split_once(':')).map(stat).collect())
+}
+
+/// How far the runs came, in Markdown.
+fn table(runs: &[Run], seconds: u64) -> String {
+    let mut text = format!("{seconds} s each on one core, from `fuzz/corpus`.\n\n");
+    text.push_str(
+        "| Target | Inputs tried | Inputs kept | Edges reached | Crashes | Hangs |\n| --- | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    for Run { target, stats, .. } in runs {
+        let figure = |name: &str| stats.get(name).map_or("unknown", String::as_str);
+        let figures = ["execs_done", "corpus_count", "edges_found", "saved_crashes", "saved_hangs"].map(figure);
+        text.push_str(&format!("| {target} | {} |\n", figures.join(" | ")));
+    }
+    text
 }
 
 /// An installed `cargo afl`.

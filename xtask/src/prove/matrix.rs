@@ -2,18 +2,14 @@
 
 use std::fs;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::airflow;
-use crate::bench::machine::Machine;
 use crate::cluster::Plane;
 use crate::interrupt::Interrupt;
-use crate::page;
 use crate::project::{self, Profile};
 
 /// Which cases are run.
@@ -46,7 +42,7 @@ const MATRICES: [&str; 2] = ["crash", "fault"];
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::catch()?;
     let service = project::build_service(Profile::Dev)?;
-    let (reports, begin) = (TempDir::new()?, Instant::now());
+    let reports = TempDir::new()?;
     let plane = Plane::start("run-matrix", &interrupt)?;
     let mut cargo = project::cargo();
     // Of the whole workspace, so that dependencies have the features with which its tests have built them already.
@@ -60,20 +56,16 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     cargo.envs(airflow.iter().flat_map(airflow::Server::environment));
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
     if options.record {
-        record(&reports, begin)?;
+        super::record("prove matrix", &report(&reports)?)?;
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
-fn record(reports: &TempDir, begin: Instant) -> anyhow::Result<()> {
-    let (date, machine) = (Timestamp::now().strftime("%Y-%m-%d"), Machine::this());
-    let minutes = begin.elapsed().as_secs_f64() / 60.0;
-    let mut text = format!("Run on {date} in {minutes:.0} minutes, {machine}; the control plane and the services share them.\n");
-    for name in MATRICES {
+fn report(reports: &TempDir) -> anyhow::Result<String> {
+    let report = |name| {
         let report = fs::read_to_string(reports.path().join(format!("{name}.md")));
-        text.push_str(&format!("\n{}", report.with_context(|| format!("the {name} matrix has no report"))?));
-    }
-    page::write("reliability.md", "prove matrix", &text)
+        report.with_context(|| format!("the {name} matrix has no report"))
+    };
+    Ok(MATRICES.map(report).into_iter().collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
 }

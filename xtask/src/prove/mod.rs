@@ -8,14 +8,18 @@ mod soak;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use jiff::Timestamp;
+
+use crate::bench::machine::Machine;
+use crate::page;
 
 /// What can be proved.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Plays random stories of callers, humans, crashes and faults against the in-memory world, or a real control plane
-    Model(model::Arguments),
+    Model(model::Options),
     /// Feeds mutated bytes to everything that reads what others wrote
-    Fuzz(fuzz::Arguments),
+    Fuzz(fuzz::Options),
     /// Kills, stops and disturbs the service at every outgoing call, on a control plane of its own
     Matrix(matrix::Options),
     /// Two replicas under mixed traffic for ten minutes, while the API server and Airflow are started again
@@ -25,9 +29,16 @@ pub(crate) enum Command {
 /// Proves it.
 pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Model(arguments) => model::run(arguments),
-        Command::Fuzz(arguments) => fuzz::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Model(options) => model::run(options),
+        Command::Fuzz(options) => fuzz::run(options).map(|()| ExitCode::SUCCESS),
         Command::Matrix(options) => matrix::run(options),
         Command::Soak(options) => soak::run(options),
     }
+}
+
+/// Writes the figures of a run that has just ended into docs/reliability.md, between the markers of this name.
+#[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
+fn record(name: &str, figures: &str) -> anyhow::Result<()> {
+    let (date, machine) = (Timestamp::now().strftime("%Y-%m-%d"), Machine::this());
+    page::write("reliability.md", name, &format!("Run on {date}, {machine}.\n\n{figures}"))
 }

@@ -1,7 +1,10 @@
 //! `prove model`: the model test with new stories, in memory or on the real control plane.
 
+use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, UNIX_EPOCH};
+
+use tempfile::NamedTempFile;
 
 use crate::cluster::Plane;
 use crate::interrupt::Interrupt;
@@ -9,7 +12,7 @@ use crate::project;
 
 /// How long, and which stories.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Options {
     /// How many operations are answered before it ends; without it 10,000, on a control plane 100
     #[arg(long)]
     operations: Option<u64>,
@@ -19,18 +22,30 @@ pub(crate) struct Arguments {
     /// On a control plane of its own, in real time, with Helm and kubectl as the humans
     #[arg(long)]
     cluster: bool,
+    /// Writes the figures into docs/reliability.md
+    #[arg(long)]
+    record: bool,
 }
 
 /// Runs it. A story in memory that fails is kept in `crates/domain/proptest-regressions`; one on a control plane is printed.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let seed = arguments.seed.unwrap_or_else(new_seed);
-    let operations = arguments.operations.unwrap_or(if arguments.cluster { 100 } else { 10_000 });
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let seed = options.seed.unwrap_or_else(new_seed);
+    let operations = options.operations.unwrap_or(if options.cluster { 100 } else { 10_000 });
+    let report = NamedTempFile::new()?;
     let set = |cargo: &mut Command| {
-        cargo.env("MODEL_OPERATIONS", operations.to_string()).env("MODEL_SEED", seed.to_string());
+        cargo.env("MODEL_OPERATIONS", operations.to_string()).env("MODEL_SEED", seed.to_string()).env("MODEL_REPORT", report.path());
     };
-    if arguments.cluster {
-        return on_a_control_plane(set);
+    let (name, code) = match options.cluster {
+        false => ("prove model", in_memory(set)?),
+        true => ("prove model --cluster", on_a_control_plane(set)?),
+    };
+    if options.record {
+        super::record(name, &fs::read_to_string(report.path())?)?;
     }
+    Ok(code)
+}
+
+fn in_memory(set: impl FnOnce(&mut Command)) -> anyhow::Result<ExitCode> {
     let mut cargo = project::cargo();
     cargo.args(["test", "--locked", "--release", "--package", "dbt-controller-domain", "--test", "it", "model::", "--", "--nocapture"]);
     set(&mut cargo);

@@ -6,14 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::airflow;
-use crate::bench::machine::Machine;
 use crate::cluster::Plane;
 use crate::interrupt::Interrupt;
-use crate::page;
 use crate::project::{self, Profile};
 
 /// How long it is soaked.
@@ -60,7 +57,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         status
     })?;
     if options.record {
-        record(&reports)?;
+        let report = fs::read_to_string(reports.path().join("soak.md")).context("the soak has no report")?;
+        super::record("prove soak", &report)?;
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
@@ -91,15 +89,4 @@ fn restart(plane: &Plane, airflow: &airflow::Server, time: Duration, interrupt: 
         }
     }
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
-fn record(reports: &TempDir) -> anyhow::Result<()> {
-    let (date, machine) = (Timestamp::now().strftime("%Y-%m-%d"), Machine::this());
-    let report = fs::read_to_string(reports.path().join("soak.md")).context("the soak has no report")?;
-    page::write(
-        "reliability.md",
-        "prove soak",
-        &format!("Run on {date}, {machine}; the control plane and the services share them.\n\n{report}"),
-    )
 }

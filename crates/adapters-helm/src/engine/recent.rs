@@ -10,8 +10,10 @@ use crate::record::RecordKey;
 
 /// How many are kept: two for each of the deployments that run side by side, and some more.
 const LIMIT: usize = 64;
-/// How large the largest may be. Ours have some 50 KB; those of other charts, with megabytes, are seldom asked for.
+/// How large the largest may be, in bytes of text. Ours have some 50 KB; those of other charts, with megabytes, are seldom asked for.
 const LARGEST: usize = 256 << 10;
+/// How large all of them may be: as many as [`LIMIT`] of ours. The values and the manifest of each are parsed, and take several times as much.
+const ALL: usize = LIMIT * (64 << 10);
 
 /// Saves reading a record again that an operation has just read or written. It is found by its version only, so it is never stale.
 #[derive(Debug, Default)]
@@ -35,6 +37,11 @@ impl Recent {
             if revision.record.size() <= LARGEST {
                 kept.push_front(Arc::clone(revision));
                 kept.truncate(LIMIT);
+                let mut size = 0;
+                kept.retain(|kept| {
+                    size += kept.record.size();
+                    size <= ALL
+                });
             }
         });
     }

@@ -32,6 +32,8 @@ use self::watches::Watches;
 
 /// The most bytes of a record: a Secret may have 1 MiB.
 const SIZE_LIMIT: usize = 900 * 1024;
+/// How many records are kept beside the cache. One that is forgotten too early costs a request.
+const RECENT: usize = 64;
 
 /// How the store works.
 #[derive(Debug, Clone)]
@@ -136,6 +138,15 @@ impl KubeOperationStore {
             .map_err(|reason| StoreError::Unexpected(format!("the operation record in Secret `{name}` cannot be read: {reason}").into()))
     }
 
+    /// Keeps what was read until the watch has shown it. What was deleted meanwhile is never shown, so it has to go by itself.
+    fn remember(&self, release: &ReleaseName, kept: &Arc<Kept>) {
+        let mut recent = lock(&self.recent);
+        if recent.len() >= RECENT {
+            recent.clear();
+        }
+        recent.insert(release.clone(), Arc::clone(kept));
+    }
+
     /// The record of this version: what it was is needed to tell whether the lock changes.
     async fn before(&self, release: &ReleaseName, version: &Version, limit: Duration) -> Result<Arc<Kept>, StoreError> {
         let cached = self.cache.get(&self.key(release)).and_then(|content| content.as_ref().as_ref().ok().cloned());
@@ -161,7 +172,7 @@ impl KubeOperationStore {
 impl OperationStore for KubeOperationStore {
     async fn read(&self, release: &ReleaseName) -> Result<Option<StoredRecord>, StoreError> {
         let Some(kept) = self.get(release, self.limit).await? else { return Ok(None) };
-        lock(&self.recent).insert(release.clone(), Arc::clone(&kept));
+        self.remember(release, &kept);
         Ok(Some(self.stored(&kept)))
     }
 

@@ -12,6 +12,7 @@ use crate::model::{
     Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationKind, OperationRecord, OperationView, Phase, Success, UndoOutcome,
 };
 use crate::ports::{Fence, StoreError};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Runs the record's running operation, which this process has just claimed, and then each waiting one.
@@ -31,12 +32,12 @@ pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent
 }
 
 async fn run_one(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Option<(Known, Instant)> {
-    let keeper = tokio::spawn(keep(Arc::clone(engine), Arc::clone(run)));
+    // Whatever becomes of this task, the keeper ends with it: a lock that is renewed for ever could never be taken over.
+    let mut keeper = JoinSet::new();
+    keeper.spawn(keep(Arc::clone(engine), Arc::clone(run)));
     let ending = execute(engine, run, how).await;
-    // The keeper goes on until the end is written: the lock must not go stale under a slow store.
-    let next = close(engine, run, ending).await;
-    keeper.abort();
-    next
+    // It goes on until the end is written: the lock must not go stale under a slow store.
+    close(engine, run, ending).await
 }
 
 async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending {

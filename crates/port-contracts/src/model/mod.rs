@@ -31,11 +31,13 @@ mod run;
 mod sight;
 mod step;
 mod strategy;
+mod told;
 mod world;
 
 pub use pace::Pace;
-pub use run::{Told, on_a_large_stack, run};
+pub use run::{on_a_large_stack, run};
 pub use sight::{Row, Seen, SeenConnection, SeenServer, Sight};
 pub use step::{Event, FaultKind, Form, Human, Login, Moment, Place, Request, Size, Step, Story, Tag, Trouble, Who};
 pub use strategy::stories;
+pub use told::Told;
 pub use world::{Links, World};

@@ -11,22 +11,10 @@ use super::reference::Reference;
 use super::rig::Rig;
 use super::sight::Sight;
 use super::step::{Event, Form, Human, Login, Place, Request, Size, Step, Story, Tag, Trouble, Who};
+use super::told::Told;
 use super::world::World;
 
 const STACK: usize = 16 << 20;
-
-/// What became of a story.
-#[derive(Debug, Default)]
-pub struct Told {
-    /// How many things happened.
-    pub events: usize,
-    /// How many calls of the service were answered, and how many of them well.
-    pub answered: (usize, usize),
-    /// What is wrong, with the number of the step; none when all is well.
-    pub wrong: Option<String>,
-    /// What was answered.
-    pub log: Vec<String>,
-}
 
 /// Plays a story on a world that is empty, then makes everybody's deployment once more and removes it, in the world's own time.
 pub async fn run(world: Arc<dyn World>, story: &Story) -> Told {

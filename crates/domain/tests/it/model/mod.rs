@@ -29,10 +29,7 @@ fn told(story: &Story) -> Told {
 
 fn play(story: &Story, sum: &RefCell<Told>) -> Result<(), TestCaseError> {
     let told = told(story);
-    let mut sum = sum.borrow_mut();
-    sum.events += told.events;
-    sum.answered.0 += told.answered.0;
-    sum.answered.1 += told.answered.1;
+    sum.borrow_mut().count(&told);
     match told.wrong {
         None => Ok(()),
         Some(wrong) => Err(TestCaseError::fail(format!("{wrong}\nThe answers were\n  {}", told.log.join("\n  ")))),
@@ -50,7 +47,6 @@ fn every_story_keeps_the_three_worlds_together() {
     on_a_large_stack(play_stories);
 }
 
-#[expect(clippy::print_stdout, reason = "the figures of a long run")]
 fn play_stories() {
     let operations = setting("MODEL_OPERATIONS").map_or(OPERATIONS, |operations| operations as usize);
     let first = setting("MODEL_SEED").unwrap_or(SEED);
@@ -69,9 +65,7 @@ fn play_stories() {
             panic!("seed {seed}: {found}");
         }
         if sum.borrow().answered.0 >= operations {
-            let Told { events, answered: (answered, well), .. } = &*sum.borrow();
-            println!("{events} events, {answered} operations answered ({well} well), seeds {first} to {seed}, {:?}", began.elapsed());
-            return;
+            return sum.borrow().report(first..=seed, began.elapsed());
         }
     }
 }
