@@ -378,6 +378,11 @@ async fn events_tell_how_operations_ended() {
     // An equal POST does nothing.
     deploy(&site.service, &body("told")).await;
     drop(site.service.post("/api/v1/deployments", &body_with("told", &json!({"tag": "missing-1"}))).await.expect(500));
+    until("a human who looks at the server sees them", async || {
+        let described = site.namespace.run(&["describe", "statefulset", "dbt-server-told-main"]).await.unwrap();
+        ["DeploySucceeded", "DeployFailed"].iter().all(|reason| described.contains(reason)).then_some(())
+    })
+    .await;
     drop(site.service.delete(&path("dbt-server-told-main")).await.expect(200));
     let told = until("four operations, three Events", async || {
         let events = site.namespace.list("events.v1.events.k8s.io", "").await;

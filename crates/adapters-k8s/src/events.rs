@@ -14,6 +14,8 @@ use kube::api::{Api, PostParams};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::cluster::KubeCluster;
+
 /// Who reports, and as whom: what the API asks for in every Event.
 const CONTROLLER: &str = "dbt-controller.fast.bi/dbt-api-service-controller";
 /// How many may wait. A cluster that does not take them does not hold anything up.
@@ -26,6 +28,7 @@ const NOTE: usize = 1024;
 /// Writes Kubernetes Events, one at a time behind everything else. What the cluster does not take is only in the log.
 pub struct KubeEvents {
     instance: String,
+    cluster: Arc<KubeCluster>,
     clock: Arc<dyn Clock>,
     sender: mpsc::Sender<Event>,
     writer: JoinHandle<()>,
@@ -36,9 +39,9 @@ impl KubeEvents {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn start(client: Client, instance: String, clock: Arc<dyn Clock>) -> Self {
+    pub fn start(client: Client, cluster: Arc<KubeCluster>, instance: String, clock: Arc<dyn Clock>) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        Self { instance, clock, sender, writer: tokio::spawn(write(client, receiver)) }
+        Self { instance, cluster, clock, sender, writer: tokio::spawn(write(client, receiver)) }
     }
 
     fn event(&self, server: &ServerKey, finished: &FinishedOperation) -> Event {
@@ -57,12 +60,13 @@ impl KubeEvents {
             reason: Some(format!("{}{}", action(finished.info.kind), if finished.outcome.is_ok() { "Succeeded" } else { "Failed" })),
             type_: Some(if finished.outcome.is_ok() { "Normal" } else { "Warning" }.to_owned()),
             note: Some(note(finished)),
-            // By name: after a DELETE there is none, and its Events are found by the name all the same.
+            // After a DELETE there is no uid, and its Events are found by the name. `kubectl describe` looks for name and uid.
             regarding: Some(ObjectReference {
                 api_version: Some("apps/v1".to_owned()),
                 kind: Some("StatefulSet".to_owned()),
                 name: Some(server.name.to_string()),
                 namespace: Some(namespace),
+                uid: self.cluster.uid(server),
                 ..ObjectReference::default()
             }),
             ..Event::default()

@@ -114,6 +114,11 @@ impl KubeCluster {
         self.sets.synced().and_then(|()| self.pods.synced()).and_then(|()| self.claims.synced())
     }
 
+    /// The uid of a server's StatefulSet, as far as it was seen.
+    pub(crate) fn uid(&self, key: &ServerKey) -> Option<String> {
+        self.servers.look(key, |server| server.set.as_ref().map(|set| set.uid.clone()))
+    }
+
     fn api<K>(&self, namespace: &Namespace) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,

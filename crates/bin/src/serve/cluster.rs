@@ -44,7 +44,7 @@ pub(super) async fn connected(settings: &Settings, connections: Option<Arc<dyn C
     let installer = engine(settings, native).await?;
     let store = StoreSettings::new(settings.workflows.lock_stale_after);
     let operations = Arc::new(KubeOperationStore::start(client.clone(), settings.workflows.home(), store));
-    let events = Arc::new(KubeEvents::start(client.clone(), instance(), Arc::clone(&clock)));
+    let events = Arc::new(KubeEvents::start(client.clone(), Arc::clone(&cluster), instance(), Arc::clone(&clock)));
     tokio::spawn(tell_missing_rights(client, namespaces.clone(), gateway_rights));
     let ports = Ports {
         installer,

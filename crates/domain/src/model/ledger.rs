@@ -1,10 +1,10 @@
-//! What a deploy notes of itself, for its undo and for whoever takes it over.
+//! What an operation notes of itself, for its undo and for whoever takes it over.
 
 use dbt_controller_naming::ConnectionId;
 
-use super::{DagState, Failure, RevisionNumber, ServerName, StoredConnection};
+use super::{DagState, Debt, Failure, RevisionNumber, ServerName, StoredConnection};
 
-/// What a deploy did so far: all that an undo, by whichever replica, needs to know.
+/// What a deploy or a delete did so far: all that an undo or the rest of it, by whichever replica, needs to know.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     /// The connection id in use, and what was there before. None before the step `name`, or without Airflow.
@@ -23,6 +23,8 @@ pub struct Ledger {
     pub server: Option<ServerName>,
     /// Whether the StatefulSet of another maker may have been deleted with its pods: its fixed fields are not ours, on the way back too.
     pub adopting: bool,
+    /// Whether a server that slept may have been woken without a new revision.
+    pub waking: bool,
     /// Claims that existed before; the undo of a first deploy deletes only others.
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.
@@ -31,6 +33,8 @@ pub struct Ledger {
     pub dag_state_before: Option<DagState>,
     /// The failure that is being undone, once the undo has begun.
     pub undoing: Option<Box<Failure>>,
+    /// What a delete has to leave. It is stored before the release goes, whose record says what there is to owe.
+    pub owed: Vec<Debt>,
 }
 
 /// What has to be done to a StatefulSet before it can be applied: some of its fields cannot be changed.

@@ -283,8 +283,9 @@ pub struct OperationRecord {
 impl OperationRecord {
     /// How many operations may wait for one release.
     pub const MAX_WAITING: usize = 10;
-    /// How many ended operations are kept.
-    pub const MAX_FINISHED: usize = 10;
+    /// How many ended operations are kept. A delete ends all that wait at once, then come the running one and itself: whoever waits for one
+    /// of them must find its end.
+    pub const MAX_FINISHED: usize = Self::MAX_WAITING + 2;
 
     /// A record without operations.
     pub fn empty(key: ReleaseKey) -> Self {

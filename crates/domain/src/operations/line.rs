@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit;
 use super::engine::Operations;
 use super::placement::{Claim, Scene, cancelled, claim, promote, prune};
 use super::records::{Known, update};
 use super::run::{Run, Stop};
 use super::{Ending, records::Change};
 use crate::model::{
-    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationKind, OperationRecord, OperationView, Phase, Success, UndoOutcome,
+    Debt, Failure, FailureCode, FinishedOperation, HolderId, OperationKind, OperationRecord, OperationView, Success, UndoOutcome,
 };
 use crate::ports::{Fence, StoreError};
 use tokio::task::JoinSet;
@@ -22,6 +23,9 @@ pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent
         let fence = Fence::new(engine.limits.lock_stale_after, sent);
         let run = Arc::new(Run::new(Arc::clone(&engine.store), Arc::clone(&engine.clock), known, running, fence));
         engine.enter(&run);
+        if how == Claim::TakenOver {
+            audit::taken_over(&run.info, run.running().phase);
+        }
         let next = run_one(&engine, &run, how).await;
         engine.leave(&run);
         match next {
@@ -42,12 +46,14 @@ async fn run_one(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Option
 
 async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending {
     let task = run.running().task;
-    let slot = match run.info.kind {
-        OperationKind::Deploy | OperationKind::Resume => tokio::select! {
+    let slot = match (run.info.kind, how) {
+        // What is half done waits for nobody; nor for a place to learn that it is cancelled: what it may owe is its own to say.
+        (_, Claim::TakenOver) => None,
+        (OperationKind::Deploy | OperationKind::Resume, Claim::Fresh | Claim::Reclaimed) => tokio::select! {
             slot = engine.slot() => Some(slot),
             stop = run.stopped() => return stopped(stop),
         },
-        OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags => None,
+        (OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags, _) => None,
     };
     if how != Claim::TakenOver {
         run.begin();
@@ -58,15 +64,16 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         Claim::TakenOver => true,
     };
     for attempt in 0..2 {
-        let (engine, run, task) = (Arc::clone(engine), Arc::clone(run), task.clone());
-        let guarded = tokio::spawn(async move { engine.executor.execute(&run, &task, taken_over).await });
+        let (engine, own, task) = (Arc::clone(engine), Arc::clone(run), task.clone());
+        let guarded = tokio::spawn(async move { engine.executor.execute(&own, &task, taken_over).await });
         match guarded.await {
             Ok(ending) => return settle_stop(ending),
-            Err(panic) if attempt == 0 => {
-                tracing::error!(%panic, "the operation's task panicked; its work is taken over as if its process had died");
+            // Not what it panicked with: values are secrets at times. Where it did is in the log.
+            Err(_) if attempt == 0 => {
+                tracing::error!(operation.id = %run.info.id, "the operation's task panicked; its work is taken over as if its process had died");
                 taken_over = true;
             }
-            Err(panic) => tracing::error!(%panic, "the operation's task panicked again; it is ended as it is"),
+            Err(_) => tracing::error!(operation.id = %run.info.id, "the operation's task panicked again; it is ended as it is"),
         }
     }
     drop(slot);
@@ -258,14 +265,6 @@ pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord
     })
     .await?;
     let Some(how) = changed.value else { return Ok(false) };
-    if let Some(running) = &changed.known.record.running
-        && running.phase != Phase::Queued
-    {
-        tracing::warn!(
-            operation.id = %running.info.id, release.name = %running.info.key.name, kind = %running.info.kind, phase = %running.phase,
-            "taking over an operation whose holder is gone"
-        );
-    }
     engine.spawn_line(changed.known, changed.sent, how);
     Ok(true)
 }

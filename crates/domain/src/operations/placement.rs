@@ -13,8 +13,8 @@ use crate::model::{
 /// What became of a submitted operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// An equal one is under way; this is its id.
-    Joined(OperationId),
+    /// An equal one is under way; this is its id. The claim tells whether the caller has to run the line, whose holder was gone.
+    Joined(OperationId, Option<Claim>),
     /// It is on the record; the claim tells whether the caller has to run the line.
     Placed(Option<Claim>),
     /// The line is full.
@@ -57,7 +57,7 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
     let info = &operation.info;
     if record.finished(&info.id).is_some() {
         // An earlier try was written, its answer lost, and somebody else has run it to its end by now.
-        return Placement::Joined(info.id.clone());
+        return Placement::Joined(info.id.clone(), None);
     }
     if is_held_by_another(record, info) {
         return Placement::Held;
@@ -67,7 +67,8 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
         return Placement::Placed(own_claim(record, scene));
     }
     if let Some(equal) = joinable(record, scene).filter(|last| last.task_hash == info.task_hash) {
-        return Placement::Joined(equal.id.clone());
+        let id = equal.id.clone();
+        return Placement::Joined(id, claim(record, scene));
     }
     if info.kind == OperationKind::Delete {
         cancel_all(record, &info.id, scene.now);
@@ -136,7 +137,8 @@ pub(crate) fn prune(record: &mut OperationRecord, now: Timestamp, retention: Dur
         Duration::try_from(age).is_ok_and(|age| age >= retention)
     };
     record.finished.retain(|finished| !finished.debts.is_empty() || !is_old(finished));
-    let mut surplus = record.finished.len().saturating_sub(OperationRecord::MAX_FINISHED);
+    let without_debts = record.finished.iter().filter(|finished| finished.debts.is_empty()).count();
+    let mut surplus = without_debts.saturating_sub(OperationRecord::MAX_FINISHED);
     record.finished.retain(|finished| {
         let drop = surplus > 0 && finished.debts.is_empty();
         surplus -= usize::from(drop);
@@ -144,12 +146,16 @@ pub(crate) fn prune(record: &mut OperationRecord, now: Timestamp, retention: Dur
     });
 }
 
-/// The last operation in line, when a newcomer with the same task may share its outcome. One that is being cancelled or whose
-/// holder is gone is not: its outcome would not be what the newcomer asked for.
+/// The last operation in line, when a newcomer with the same task may share its outcome. One that is being cancelled is not, nor a deploy
+/// whose holder is gone: its outcome would not be what the newcomer asked for. The other kinds are run again by whoever takes over.
 fn joinable<'a>(record: &'a OperationRecord, scene: &Scene<'_>) -> Option<&'a OperationInfo> {
     match record.waiting.last() {
         Some(last) => Some(&last.info),
-        None => record.running.as_ref().filter(|running| running.cancelled_by.is_none() && !scene.stale).map(|running| &running.info),
+        None => {
+            let is_run_again = |kind| !scene.stale || kind != OperationKind::Deploy;
+            let running = record.running.as_ref().filter(|running| running.cancelled_by.is_none() && is_run_again(running.info.kind));
+            running.map(|running| &running.info)
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use super::engine::{Counted, Operations, store_failure};
 use super::placement::{Placement, Scene, cancelled, is_stale, place, promote, prune};
 use super::records::{Change, update};
 use crate::model::{
-    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey,
-    Task, Ticket,
+    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationKind, OperationRecord, QueuedOperation,
+    ReleaseKey, Task, Ticket,
 };
 use crate::naming::{Identity, ReleaseName};
 use crate::ports::StoreError;
@@ -48,8 +48,9 @@ impl Operations {
             return Err(Failure::new(FailureCode::ShuttingDown, "the service is stopping"));
         };
         let submitting = self.spawn(async move { engine.place(submission).await }.in_current_span());
-        submitting.await.unwrap_or_else(|panic| {
-            tracing::error!(%panic, "a submission panicked");
+        submitting.await.unwrap_or_else(|_| {
+            // Not what it panicked with: values are secrets at times. Where it did is in the log.
+            tracing::error!("a submission panicked");
             Err(Failure::new(FailureCode::Internal, "the service met a bug of its own while it took the operation in"))
         })
     }
@@ -70,7 +71,7 @@ impl Operations {
             let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
             let scene = Scene { now: self.clock.now(), holder: &holder, stale, full };
             match place(record, &operation, &scene) {
-                placed @ Placement::Placed(_) => {
+                placed @ (Placement::Placed(_) | Placement::Joined(_, Some(_))) => {
                     prune(record, scene.now, self.limits.retention);
                     Change::Write(placed)
                 }
@@ -81,7 +82,18 @@ impl Operations {
         .map_err(|error| submit_failure(&error))?;
         let ticket = |id: OperationId, joined| Ticket { id, key: operation.info.key.clone(), joined };
         match changed.value {
-            Placement::Joined(id) => Ok(Submitted::Accepted(ticket(id, true))),
+            Placement::Joined(id, claim) => {
+                // What was written without an answer, and has come to its end since, joins itself.
+                if id == operation.info.id {
+                    self.tell_accepted(&operation.info, &changed.known.record);
+                } else {
+                    audit::joined(&operation.info, &id);
+                }
+                if let Some(how) = claim {
+                    self.spawn_line(changed.known, changed.sent, how);
+                }
+                Ok(Submitted::Accepted(ticket(id, true)))
+            }
             Placement::Held => Ok(Submitted::Held),
             Placement::Full if full => Err(too_many(format!("{} operations wait already", self.limits.max_queued))),
             Placement::Full => Err(too_many(format!("{} operations wait for this deployment already", OperationRecord::MAX_WAITING))),
@@ -97,17 +109,24 @@ impl Operations {
                         return if withdrawn { Err(failure) } else { Ok(Submitted::Accepted(ticket(operation.info.id, false))) };
                     }
                 }
-                audit::accepted(&operation.info);
-                let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.outcome == Err(cancelled(&operation.info.id));
-                for stopped in changed.known.record.finished.iter().filter(is_stopped) {
-                    self.tell_end(stopped);
-                }
+                self.tell_accepted(&operation.info, &changed.known.record);
                 match claim {
                     Some(how) => self.spawn_line(changed.known, changed.sent, how),
                     None => self.count_until_promoted(&operation.info, waiting),
                 }
                 Ok(Submitted::Accepted(ticket(operation.info.id, false)))
             }
+        }
+    }
+
+    /// Writes the line of the audit, and those of the operations that it stopped. The background work tells of what it changes only.
+    fn tell_accepted(&self, info: &OperationInfo, record: &OperationRecord) {
+        if !matches!(info.kind, OperationKind::Settle | OperationKind::FollowDags) {
+            audit::accepted(info);
+        }
+        let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.outcome == Err(cancelled(&info.id));
+        for stopped in record.finished.iter().filter(is_stopped) {
+            self.tell_end(stopped);
         }
     }
 
@@ -161,7 +180,7 @@ impl Operations {
             }
             Change::Write(!record.holds(&info.id))
         });
-        withdrawn.await.map(|changed| changed.value).map_err(|error| store_failure(&error))
+        withdrawn.await.map(|changed| changed.value).map_err(|error| submit_failure(&error))
     }
 
     /// Keeps an operation that waits in a release's line in the count of those that wait.
@@ -190,8 +209,8 @@ fn too_many(what: String) -> Failure {
 fn submit_failure(error: &StoreError) -> Failure {
     let mut failure = store_failure(error);
     match error {
-        StoreError::Forbidden(_) | StoreError::NamespaceMissing(_) | StoreError::Refused { .. } => {}
-        StoreError::Conflict | StoreError::Unavailable(_) | StoreError::TooLarge(_) | StoreError::Unexpected(_) => {
+        StoreError::Forbidden(_) | StoreError::NamespaceMissing(_) | StoreError::Refused { .. } | StoreError::TooLarge(_) => {}
+        StoreError::Conflict | StoreError::Unavailable(_) | StoreError::Unexpected(_) => {
             failure.message =
                 format!("{error}; it is not known whether the operation was accepted; send the same request again, it then joins");
         }

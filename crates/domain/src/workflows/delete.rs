@@ -11,8 +11,8 @@ use super::deploy::stop_of;
 use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
 use crate::model::{
-    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ReleaseKey, ServerKey,
-    StoredConnection, Success, UndoOutcome, Uninstalled,
+    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Ledger, OperationKind, Phase, Release, ReleaseKey,
+    ServerKey, StoredConnection, Success, UndoOutcome, Uninstalled,
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
@@ -20,7 +20,7 @@ use crate::ports::{ConnectionError, ConnectionStore, Fence};
 
 pub(super) async fn delete(workflows: &Workflows, run: &Run, taken_over: bool) -> Ending {
     let deadline = Instant::now() + workflows.settings.deploy_timeout;
-    let mut debts = Vec::new();
+    let mut debts = run.ledger().owed;
     match steps(workflows, run, taken_over, deadline, &mut debts).await {
         Ok(success) => Ending::Done { outcome: Ok(success), debts, paid: Vec::new() },
         Err(Halt::Stop(stop)) => Ending::Stopped(stop),
@@ -76,8 +76,16 @@ pub(super) async fn remove(
     if summary.as_ref().is_some_and(|summary| is_somebody_elses(summary)) {
         return Ok(Removal::nothing());
     }
-    let server = server_of(key, summary.as_ref());
+    let noted = run.ledger().server.filter(|_| run.info.kind == OperationKind::Delete);
+    let server = noted.map_or_else(|| server_of(key, summary.as_ref()), |name| ServerKey { namespace: key.namespace.clone(), name });
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
+    if release.is_some() && run.info.kind == OperationKind::Delete {
+        // Only the record tells these, and it goes next.
+        let note = |ledger: &mut Ledger| (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
+        run.note(note);
+        let stored = call(run, deadline, || run.record(|_| ())).await;
+        stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))?;
+    }
     let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, key, &server).await?;
     let claims = delete_claims(workflows, run, key, &server, deadline, debts).await?;

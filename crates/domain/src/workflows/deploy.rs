@@ -42,7 +42,10 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     match result {
         Ok(success) => deploy.retire_replaced(success).await,
         Err(Halt::Stop(stop)) => deploy.stopped(stop),
-        Err(Halt::Failed(failure)) => deploy.undo(*failure).await,
+        Err(Halt::Failed(failure)) => match deploy.undo(*failure).await {
+            Ending::Stopped(stop) => deploy.stopped(stop),
+            done @ Ending::Done { .. } => done,
+        },
     }
 }
 
@@ -283,11 +286,13 @@ impl<'a> Deploy<'a> {
         if !mended.is_empty() {
             notes.push(format!("mended: {}", mended.join(", ")));
         }
-        if self.look_around(Some(revision)).await? {
+        let slept = self.look_around(Some(revision)).await?;
+        if slept {
+            self.store_intent(|ledger, meant| ledger.waking = meant).await?;
             self.wake().await?;
         }
         let awake = match self.ready(Awaited::InForce(revision)).await {
-            Err(Halt::Failed(failure)) => return Err(self.unchanged_but_broken(*failure).await),
+            Err(Halt::Failed(failure)) if !slept => return Err(self.unchanged_but_broken(*failure).await),
             other => other?,
         };
         self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;

@@ -28,7 +28,7 @@ impl Deploy<'_> {
             return Ending::failure(failure);
         }
         let ledger = self.run.ledger();
-        if !ledger.writing && !ledger.connecting {
+        if !ledger.writing && !ledger.connecting && !ledger.waking {
             return Ending::failure(failure);
         }
         match self.take_back(failure, &ledger).await {
@@ -41,7 +41,7 @@ impl Deploy<'_> {
         let deadline = Instant::now() + self.workflows.settings.undo_timeout;
         let mut left = Leftovers::default();
         let revision = match self.own_revision(ledger, deadline).await? {
-            Ok(None) if !ledger.connecting => return Ok(Ending::failure(failure)),
+            Ok(None) if !ledger.connecting && !ledger.waking => return Ok(Ending::failure(failure)),
             Ok(revision) => revision,
             Err(error) => {
                 left.sentences.push(format!("whether a revision was recorded cannot be read: {error}"));
@@ -61,6 +61,9 @@ impl Deploy<'_> {
             self.restore_connection(intent, ledger.previous, Instant::now() + share, &mut left).await?;
         }
         let hands_off = failure.code == FailureCode::ReleaseChanged;
+        if ledger.waking && !hands_off {
+            self.back_to_sleep(ledger, deadline, &mut left).await?;
+        }
         if let Some(revision) = revision.filter(|_| !hands_off) {
             match ledger.previous {
                 Some(previous) => self.back_to(&revision, previous, &failure, ledger, deadline, &mut left).await?,
@@ -152,6 +155,14 @@ impl Deploy<'_> {
             Err(Broken::Error(error)) => Ok(Err(error.to_string())),
             Err(Broken::Stop(stop)) => Err(stop),
         }
+    }
+
+    /// Puts a server to sleep again that an equal POST woke.
+    async fn back_to_sleep(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
+        let cluster = &self.workflows.ports.cluster;
+        let slept = stop_of(insist(self.run, deadline, || cluster.set_replicas(&self.server, 0, &self.run.fence)).await)?;
+        left.note(slept.map_err(|error| format!("the server is not put back to sleep: {error}")));
+        self.workflows.renote_dags(self.run, &self.server, ledger.dag_state_before, deadline).await
     }
 
     /// Goes back to the revision that was in force.

@@ -297,6 +297,22 @@ async fn a_deploy_that_a_delete_cancels_owes_the_connection_that_may_still_be_ma
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deploy_that_a_delete_cancels_in_its_undo_owes_the_connection_that_may_still_be_made() {
+    let stage = Stage::new();
+    loses_the_answer(&stage);
+    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Fail).times(3));
+    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
+    while stage.world.calls().count(Call::InstallerUninstall) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(stage.delete(NAME).await.is_ok());
+    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    late_write(&stage, "late");
+    work(&stage, Duration::from_secs(90)).await;
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_password_that_a_human_brought_back_is_owed_also_when_airflow_was_never_reached() {
     let stage = Stage::new();
     revision(stage.deploy(with_password("v1", "password-one")).await);

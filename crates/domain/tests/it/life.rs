@@ -112,6 +112,19 @@ async fn a_deploy_wakes_a_sleeping_server_changed_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_an_equal_deploy_woke_sleeps_again_when_it_fails() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.servers().scale(&server(NAME), 0));
+    // Somebody has deleted it, and it cannot be made again.
+    stage.world.airflow().delete(&"test_project_main".parse().unwrap());
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Forbid).times(100));
+    let failure = stage.deploy(main_request("v1")).await.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::AirflowRefused, UndoOutcome::Undone), "{failure}");
+    assert_eq!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_larger_claim_grows() {
     let stage = Stage::new();
     revision(stage.deploy(main_request("v1")).await);

@@ -9,8 +9,8 @@ use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
 use crate::stage::{
-    NAME, Stage, assert_tells_no_secret, caller, crashing, deploy, key, main_request, replica, replica_with, revision, server, settings,
-    target, world,
+    NAME, Stage, assert_tells_no_secret, caller, crashing, deploy, key, main_request, replica, replica_with, request, revision, server,
+    settings, target, world,
 };
 
 /// A replica that can be frozen, and one that survives.
@@ -23,10 +23,14 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with(&settings())
+    }
+
+    fn with(settings: &Settings) -> Self {
         let world = world();
         let store = Freezing::new(world.operations());
-        let frozen = replica(&world, store.clone(), settings());
-        let survivor = replica(&world, world.operations(), settings());
+        let frozen = replica(&world, store.clone(), settings.clone());
+        let survivor = replica(&world, world.operations(), settings.clone());
         Self { world, store, frozen, survivor }
     }
 
@@ -143,6 +147,81 @@ async fn a_delete_whose_holder_died_when_all_was_gone_is_told_as_done() {
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
     let _background = pair.survivor_works();
     assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_is_sent_again_takes_over_the_one_whose_holder_is_gone() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Drain).await;
+    tokio::time::sleep(Duration::from_secs(32)).await;
+    let again = pair.survivor.delete(&target(NAME), caller()).await.unwrap();
+    assert_eq!((&again.id, again.joined), (&ticket.id, true));
+    assert!(matches!(pair.survivor.wait(&again).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_half_done_waits_for_no_other_deploy() {
+    let busy = Settings { max_concurrent: 1, ..settings() };
+    let patient = Settings { patience: Patience { pull_error_window: Duration::from_secs(900), ..Patience::default() }, ..busy };
+    let pair = Pair::with(&patient);
+    pair.survivor.deploy(request("other", None, "missing-1"), caller()).await.unwrap();
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    let _background = pair.survivor_works();
+    let ended = tokio::time::timeout(Duration::from_secs(60), pair.survivor.wait(&ticket)).await.expect("within a minute").unwrap();
+    assert_eq!(revision(ended.outcome.clone()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_deploy_that_is_taken_over_owes_the_connection_that_may_still_be_made() {
+    let pair = Pair::with(&Settings { max_concurrent: 1, ..settings() });
+    // All that the survivor may do side by side.
+    pair.survivor.deploy(request("other", None, "missing-1"), caller()).await.unwrap();
+    pair.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    while pair.world.calls().count(Call::ConnectionsPut) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    pair.store.freeze(true);
+    let delete = pair.survivor.delete(&target(NAME), caller()).await.unwrap();
+    let background = pair.survivor_works();
+    assert!(pair.survivor.wait(&delete).await.unwrap().outcome.is_ok());
+    let deploy = pair.survivor.operation(&ticket.id).await.unwrap().unwrap();
+    assert_eq!(deploy.debts, [Debt::Connection("test_project_main".parse().unwrap())]);
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_woken_by_a_holder_that_is_gone_sleeps_again() {
+    let pair = Pair::new();
+    revision(deploy(&pair.frozen, main_request("v1")).await);
+    let ticket = pair.frozen.suspend(&target(NAME), false, caller()).await.unwrap();
+    assert!(pair.frozen.wait(&ticket).await.unwrap().outcome.is_ok());
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    let _background = pair.survivor_works();
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::Interrupted, UndoOutcome::Undone), "{failure}");
+    assert_eq!(pair.survivor.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_without_airflow_that_is_taken_over_remembers_the_connection() {
+    let pair = Pair::without_airflow();
+    let with = replica(&pair.world, pair.world.operations(), settings());
+    revision(deploy(&with, main_request("v1")).await);
+    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Drain).await;
+    let background = pair.survivor_works();
+    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_ok());
+    background.abort();
+    let background = tokio::spawn(async move { with.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    background.abort();
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,8 +423,9 @@ async fn an_undo_that_two_holders_left_behind_ends_with_nothing_left() {
 async fn a_delete_whose_holder_died_after_its_last_step_was_a_delete() {
     let pair = Pair::new();
     revision(deploy(&pair.frozen, main_request("v1")).await);
+    assert!(pair.world.releases().uninstall(&key(NAME), false));
     let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    // So soon that the record does not even say that it began.
+    // So soon that the record does not even say that it began: without a release there is nothing to note.
     pair.store.freeze(true);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());

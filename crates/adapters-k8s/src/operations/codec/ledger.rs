@@ -1,10 +1,10 @@
-//! What a deploy noted of itself.
+//! What an operation noted of itself.
 
 use dbt_controller_domain::model::{self, DagState, RevisionNumber, ServerName};
 use dbt_controller_domain::naming::ConnectionId;
 use serde::{Deserialize, Serialize};
 
-use super::operation::Key;
+use super::operation::{Debt, Key};
 use super::outcome::Failure;
 use super::text;
 
@@ -21,11 +21,15 @@ pub(super) struct Ledger {
     #[serde(with = "text::optional")]
     server: Option<ServerName>,
     adopting: bool,
+    #[serde(default)]
+    waking: bool,
     claims_before: Vec<String>,
     replicas_before: Option<u32>,
     #[serde(default, with = "text::optional")]
     dag_state_before: Option<DagState>,
     undoing: Option<Failure>,
+    #[serde(default)]
+    owed: Vec<Debt>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -69,10 +73,12 @@ impl From<&model::Ledger> for Ledger {
             rebuild,
             server,
             adopting,
+            waking,
             claims_before,
             replicas_before,
             dag_state_before,
             undoing,
+            owed,
         } = ledger;
         Self {
             connection: connection.as_ref().map(Intent::from),
@@ -83,10 +89,12 @@ impl From<&model::Ledger> for Ledger {
             rebuild: rebuild.into(),
             server: server.clone(),
             adopting: *adopting,
+            waking: *waking,
             claims_before: claims_before.clone(),
             replicas_before: *replicas_before,
             dag_state_before: *dag_state_before,
             undoing: undoing.as_deref().map(Failure::from),
+            owed: owed.iter().map(Debt::from).collect(),
         }
     }
 }
@@ -123,10 +131,12 @@ impl From<Ledger> for model::Ledger {
             rebuild,
             server,
             adopting,
+            waking,
             claims_before,
             replicas_before,
             dag_state_before,
             undoing,
+            owed,
         } = ledger;
         Self {
             connection: connection.map(model::ConnectionIntent::from),
@@ -137,10 +147,12 @@ impl From<Ledger> for model::Ledger {
             rebuild: rebuild.into(),
             server,
             adopting,
+            waking,
             claims_before,
             replicas_before,
             dag_state_before,
             undoing: undoing.map(|failure| Box::new(failure.into())),
+            owed: owed.into_iter().map(model::Debt::from).collect(),
         }
     }
 }

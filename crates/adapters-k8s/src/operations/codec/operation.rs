@@ -124,7 +124,7 @@ struct Event {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Debt {
+pub(super) enum Debt {
     Connection(#[serde(with = "text")] ConnectionId),
     OwnConnections,
     Login(#[serde(with = "text")] ConnectionId),

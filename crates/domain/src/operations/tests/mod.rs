@@ -44,9 +44,9 @@ fn waiting_ids(record: &OperationRecord) -> Vec<&str> {
 #[test]
 fn an_equal_operation_joins_and_a_different_one_waits() {
     let mut record = busy();
-    assert_eq!(put(&mut record, "op-2", deploy_task(), false), Placement::Joined(operation("op-1")));
+    assert_eq!(put(&mut record, "op-2", deploy_task(), false), Placement::Joined(operation("op-1"), None));
     assert_eq!(put(&mut record, "op-3", changed_task(), false), Placement::Placed(None));
-    assert_eq!(put(&mut record, "op-4", changed_task(), false), Placement::Joined(operation("op-3")));
+    assert_eq!(put(&mut record, "op-4", changed_task(), false), Placement::Joined(operation("op-3"), None));
     assert_eq!(put(&mut record, "op-5", deploy_task(), false), Placement::Placed(None), "what came last is what counts in the end");
     assert_eq!(waiting_ids(&record), ["op-3", "op-5"]);
 }
@@ -69,7 +69,7 @@ fn a_delete_cancels_what_runs_and_what_waits_and_takes_its_place() {
     assert_eq!(record.running.as_ref().unwrap().cancelled_by, Some(operation("op-3")));
     assert_eq!(waiting_ids(&record), ["op-3"]);
     assert_eq!(record.finished(&operation("op-2")).unwrap().outcome, Err(cancelled(&operation("op-3"))));
-    assert_eq!(put(&mut record, "op-4", Task::Delete, false), Placement::Joined(operation("op-3")));
+    assert_eq!(put(&mut record, "op-4", Task::Delete, false), Placement::Joined(operation("op-3"), None));
     assert_eq!(put(&mut record, "op-5", deploy_task(), false), Placement::Placed(None), "a deploy after the delete waits for it");
 }
 
@@ -114,6 +114,19 @@ fn a_newcomer_takes_a_stale_line_over_and_waits_for_its_turn_in_it() {
 }
 
 #[test]
+fn a_stale_delete_is_joined_and_run_again_by_whoever_joins_it() {
+    let mut record = OperationRecord::empty(key());
+    put(&mut record, "op-1", Task::Delete, false);
+    record.running.as_mut().unwrap().phase = Phase::Drain;
+    for answer in ["lost", "seen"] {
+        let placed = put(&mut record, "op-2", Task::Delete, answer == "lost");
+        assert_eq!(placed, Placement::Joined(operation("op-1"), Some(Claim::TakenOver)), "{answer}");
+    }
+    assert_eq!(record.running.as_ref().unwrap().holder, holder("op-2"));
+    assert_eq!(put(&mut record, "op-3", Task::Delete, false), Placement::Joined(operation("op-1"), None));
+}
+
+#[test]
 fn placing_twice_after_a_lost_answer_changes_nothing() {
     let mut record = OperationRecord::empty(key());
     assert_eq!(put(&mut record, "op-1", deploy_task(), false), Placement::Placed(Some(Claim::Fresh)));
@@ -130,7 +143,7 @@ fn an_operation_that_ended_before_its_submitter_saw_an_answer_is_not_run_again()
     put(&mut record, "op-1", deploy_task(), false);
     record.running = None;
     record.finished.push(finished("op-1", 0, Vec::new()));
-    assert_eq!(put(&mut record, "op-1", deploy_task(), false), Placement::Joined("op-1".parse().unwrap()));
+    assert_eq!(put(&mut record, "op-1", deploy_task(), false), Placement::Joined(operation("op-1"), None));
     assert_eq!(record.unfinished().count(), 0);
 }
 
@@ -174,10 +187,12 @@ fn ended_operations_are_dropped_by_age_and_number_but_never_with_a_debt() {
     let debt = vec![Debt::Claim { server: "server".parse().unwrap(), name: "claim-0".to_owned() }];
     record.finished.push(finished("old-debt", 0, debt));
     record.finished.push(finished("old", 0, Vec::new()));
-    for n in 0..12 {
+    for n in 0..OperationRecord::MAX_FINISHED + 3 {
         record.finished.push(finished(&format!("op-{n}"), 3000, Vec::new()));
     }
     prune(&mut record, now() + jiff::SignedDuration::from_secs(3600), RETENTION);
     let ids: Vec<_> = record.finished.iter().map(|finished| finished.info.id.as_str()).collect();
-    assert_eq!(ids, ["old-debt", "op-3", "op-4", "op-5", "op-6", "op-7", "op-8", "op-9", "op-10", "op-11"]);
+    let kept: Vec<_> = (3..OperationRecord::MAX_FINISHED + 3).map(|n| format!("op-{n}")).collect();
+    assert_eq!(ids[0], "old-debt");
+    assert_eq!(ids[1..], kept);
 }

@@ -9,7 +9,7 @@ async fn a_delete_goes_from_the_connection_to_the_claims() {
     let Success::Deleted { claims, connection } = success(ending) else { panic!("not deleted") };
     assert_eq!(claims, ["claim-0"]);
     assert_eq!((connection.id.unwrap().as_str(), connection.status), ("test_project_main", ConnectionOutcome::Deleted));
-    assert_eq!(stage.writes(), ["connections.delete", "installer.uninstall", "cluster.delete_claims"]);
+    assert_eq!(stage.writes(), ["connections.delete", "operations.write", "installer.uninstall", "cluster.delete_claims"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,11 +226,12 @@ fn ledger() -> BoxedStrategy<Ledger> {
     let intent = (connection_id(), of(stored)).prop_map(|(id, before)| ConnectionIntent { id, before });
     let revision = || any::<Option<u32>>().prop_map(|number| number.map(RevisionNumber));
     let rebuild = (any::<bool>(), any::<bool>()).prop_map(|(grow, adopt)| Rebuild { grow, adopt });
-    let flags = (any::<bool>(), any::<bool>(), rebuild, any::<bool>());
-    let before = (any::<Option<u32>>(), of(one_of(DagState::ALL)));
-    (of(intent), flags, revision(), revision(), of(server()), texts(), before, of(failure()))
-        .prop_map(|(connection, (connecting, writing, rebuild, adopting), revision, previous, server, claims_before, before, undoing)| {
-            let (replicas_before, dag_state_before) = before;
+    let flags = (any::<bool>(), any::<bool>(), rebuild, any::<bool>(), any::<bool>());
+    let before = (texts(), any::<Option<u32>>(), of(one_of(DagState::ALL)));
+    (of(intent), flags, revision(), revision(), of(server()), before, of(failure()), debts())
+        .prop_map(|(connection, flags, revision, previous, server, before, undoing, owed)| {
+            let (connecting, writing, rebuild, adopting, waking) = flags;
+            let (claims_before, replicas_before, dag_state_before) = before;
             Ledger {
                 connection,
                 connecting,
@@ -240,10 +241,12 @@ fn ledger() -> BoxedStrategy<Ledger> {
                 rebuild,
                 server,
                 adopting,
+                waking,
                 claims_before,
                 replicas_before,
                 dag_state_before,
                 undoing: undoing.map(Box::new),
+                owed,
             }
         })
         .boxed()
@@ -292,7 +295,7 @@ fn success() -> BoxedStrategy<Success> {
     .boxed()
 }
 
-fn finished() -> BoxedStrategy<FinishedOperation> {
+fn debts() -> BoxedStrategy<Vec<Debt>> {
     let debt = prop_oneof![
         connection_id().prop_map(Debt::Connection),
         Just(Debt::OwnConnections),
@@ -300,8 +303,12 @@ fn finished() -> BoxedStrategy<FinishedOperation> {
         (server(), text()).prop_map(|(server, name)| Debt::Claim { server, name }),
         release().prop_map(Debt::Replaced),
     ];
+    vec(debt, 0..3).boxed()
+}
+
+fn finished() -> BoxedStrategy<FinishedOperation> {
     let outcome = prop_oneof![success().prop_map(Ok), failure().prop_map(Err)];
-    (info(), optional_time(), time(), outcome, vec(debt, 0..3), events())
+    (info(), optional_time(), time(), outcome, debts(), events())
         .prop_map(|(info, started_at, finished_at, outcome, debts, events)| FinishedOperation {
             info,
             started_at,
