@@ -80,6 +80,53 @@ async fn the_audit_tells_of_each_mutation_and_its_outcome() {
 }
 
 #[tokio::test]
+async fn the_audit_tells_of_every_kind_of_mutation_and_of_who_joined_it() {
+    let server = Server::with(&[("LOG_LEVEL", "error")]);
+    let post = |id: &'static str, tag: &str| {
+        let request = server.request(Method::POST, "/api/v1/deployments").header("X-Request-Id", id);
+        server.send(request.json(Body::of("audited", "main").with("tag", tag).json()))
+    };
+    let (first, second) = tokio::join!(post("first", "1.0.0"), post("second", "1.0.0"));
+    let release = first.expect(200).text_at("/details/release_name");
+    drop(second.expect(200));
+    let path = format!("/api/v1/deployments/{release}");
+    for action in ["suspend", "resume"] {
+        drop(server.send(server.request(Method::POST, &format!("{path}/{action}"))).await.expect(200));
+    }
+    let running = async {
+        eventually("a running deploy", async || {
+            let operations = server.get("/api/v1/operations").await.expect(200).json();
+            operations.as_array().unwrap().iter().any(|operation| operation["state"] == "running").then_some(())
+        })
+        .await;
+        drop(server.send(server.request(Method::DELETE, &path)).await.expect(200));
+    };
+    let (cancelled, ()) = tokio::join!(post("third", "missing-1"), running);
+    drop(cancelled.expect(409));
+
+    let lines: Vec<_> = server.log_lines().into_iter().filter(|line| line["target"] == "audit").collect();
+    let mut told: Vec<_> = lines.iter().map(|line| format!("{} {}", line["kind"], line["result"]).replace('"', "")).collect();
+    // The delete and the deploy that it stops run side by side.
+    told[7..].sort_unstable();
+    let expected = [
+        "deploy accepted",
+        "deploy joined",
+        "deploy succeeded",
+        "suspend accepted",
+        "suspend succeeded",
+        "resume accepted",
+        "resume succeeded",
+        "delete accepted",
+        "delete succeeded",
+        "deploy accepted",
+        "deploy failed",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(lines[0]["operation.id"], lines[1]["operation.id"]);
+    assert_ne!(lines[0]["request.id"], lines[1]["request.id"]);
+}
+
+#[tokio::test]
 async fn in_development_logs_are_for_people() {
     let server = Server::with(&[("FLASK_ENV", "development")]);
     let line = eventually("a line", async || server.logs().lines().find(|line| line.contains("listens")).map(str::to_owned)).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test binary: what is not as expected ends the test")]
 
 mod adoption;
+mod audit;
 mod dags;
 mod debts;
 mod faults;
