@@ -20,6 +20,10 @@ mod events;
 mod operations;
 mod rights;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cluster::KubeCluster;
 pub use events::KubeEvents;
 pub use operations::{KubeOperationStore, StoreSettings};

@@ -17,7 +17,7 @@ use crate::project;
 const VERSION: &str = "0.18.2";
 
 /// What is fuzzed.
-const TARGETS: [&str; 4] = ["names", "record", "manifest", "body"];
+const TARGETS: [&str; 5] = ["names", "record", "manifest", "operations", "body"];
 
 /// How long, and what.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// How many seconds each target runs
     #[arg(long, default_value_t = 600)]
     seconds: u64,
-    /// Only this one of names, record, manifest and body
+    /// Only this one of names, record, manifest, operations and body
     #[arg(long, value_parser = TARGETS)]
     target: Option<String>,
     /// Writes the figures into docs/reliability.md

@@ -25,6 +25,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::codec::Stored;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::codec::{decode, encode};
 use self::lease::Leadership;
 use self::secrets::{DATA_KEY, Secrets, TYPE};
 use self::server_clock::ServerClock;

@@ -20,19 +20,20 @@ use serde::{Deserialize, Serialize};
 
 use self::operation::Record;
 
-/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs) is none in what 1 wrote.
-const SCHEMA: u32 = 2;
+/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs) and 3 (`waking`, `owed`) is none in what was
+/// written before.
+const SCHEMA: u32 = 3;
 
 /// A record as it is stored, with the moment at which its lock was last taken or renewed, by the API server's clock.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) lock_at: Option<Timestamp>,
-    pub(super) record: Arc<OperationRecord>,
+pub(crate) struct Stored {
+    pub(crate) lock_at: Option<Timestamp>,
+    pub(crate) record: Arc<OperationRecord>,
 }
 
 /// Why a stored record cannot be read. Says nothing of the content, which holds secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DecodeError {
+pub(crate) enum DecodeError {
     /// A newer version of the service wrote it.
     #[error("it was written by a newer version of the service (form {0}, this one knows form {SCHEMA}); finish the update of all replicas")]
     Newer(u32),
@@ -73,7 +74,7 @@ struct Header {
 ///
 /// # Errors
 /// Only for what JSON cannot hold, of which the record has nothing.
-pub(super) fn encode(stored: &Stored) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn encode(stored: &Stored) -> Result<Vec<u8>, serde_json::Error> {
     let Stored { lock_at, record } = stored;
     serde_json::to_vec(&Writing { schema: SCHEMA, lock_at: *lock_at, record: &Record::from(&**record) })
 }
@@ -82,7 +83,7 @@ pub(super) fn encode(stored: &Stored) -> Result<Vec<u8>, serde_json::Error> {
 ///
 /// # Errors
 /// If it is not what this version of the service, or an older one, writes.
-pub(super) fn decode(json: &[u8]) -> Result<Stored, DecodeError> {
+pub(crate) fn decode(json: &[u8]) -> Result<Stored, DecodeError> {
     let Header { schema } = serde_json::from_slice(json).map_err(|error| damaged(&error))?;
     if schema > SCHEMA {
         return Err(DecodeError::Newer(schema));

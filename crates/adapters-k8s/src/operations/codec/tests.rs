@@ -60,14 +60,18 @@ fn what_a_newer_version_wrote_is_refused_and_named() {
 }
 
 #[test]
-fn what_the_first_version_wrote_is_read() {
-    let mut older = example();
-    older["schema"] = 1.into();
-    let ledger = older["record"]["running"]["ledger"].as_object_mut().unwrap();
-    assert!(ledger.remove("dag_state_before").is_some() && ledger.remove("rebuild").is_some());
-    let stored = read(&older).unwrap();
-    let ledger = &stored.record.running.as_ref().unwrap().ledger;
-    assert_eq!((ledger.dag_state_before, ledger.rebuild), (None, Rebuild::NONE));
+fn what_earlier_versions_wrote_is_read() {
+    let (since_2, since_3) = (["dag_state_before", "rebuild"], ["waking", "owed"]);
+    for (schema, missing) in [(1, [since_2, since_3].concat()), (2, since_3.to_vec())] {
+        let mut older = example();
+        older["schema"] = schema.into();
+        let ledger = older["record"]["running"]["ledger"].as_object_mut().unwrap();
+        assert!(missing.iter().all(|field| ledger.remove(*field).is_some()));
+        let stored = read(&older).unwrap();
+        let ledger = &stored.record.running.as_ref().unwrap().ledger;
+        assert_eq!((ledger.dag_state_before, ledger.rebuild, ledger.waking), (None, Rebuild::NONE, false));
+        assert_eq!(ledger.owed, []);
+    }
 }
 
 #[test]
