@@ -1,7 +1,7 @@
 //! What the audit tells when processes die; the rest of it is tested where requests come in.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use dbt_controller_adapters_memory::AirflowLink;
@@ -11,9 +11,19 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::freezing::Freezing;
-use crate::stage::{NAME, Stage, caller, deploy, main_request, replica, revision, settings, target, world};
+use crate::stage::{Stage, caller, replica, request, revision, settings, world};
 
-/// What was logged under the audit's target.
+/// What all tests of this process have logged under the audit's target. There is one for all of them: with one for each, a line's first
+/// use by another test would leave it out here.
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt::layer().without_time().with_ansi(false).with_writer(move || writer.clone());
+    let targets = Targets::new().with_target(AUDIT_TARGET, tracing::Level::INFO);
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(targets).with(lines)).unwrap();
+    log
+});
+
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -27,35 +37,24 @@ impl Write for Log {
     }
 }
 
-impl Log {
-    /// Takes what this thread logs from now on.
-    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let lines = tracing_subscriber::fmt::layer().without_time().with_ansi(false).with_writer(move || writer.clone());
-        let targets = Targets::new().with_target(AUDIT_TARGET, tracing::Level::INFO);
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(targets).with(lines));
-        (log, guard)
-    }
-
-    /// The kind and the result of each line.
-    fn told(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let field = |line: &str, name: &str| {
-            let (_, rest) = line.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {line}"));
-            rest.split_whitespace().next().unwrap().trim_matches('"').to_owned()
-        };
-        text.lines().map(|line| format!("{} {}", field(line, "kind"), field(line, "result"))).collect()
-    }
+/// The kind and the result of each line about a release.
+fn told(release: &str) -> Vec<String> {
+    let text = String::from_utf8(LOG.0.lock().unwrap().clone()).unwrap();
+    let field = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {line}"));
+        rest.split_whitespace().next().unwrap().trim_matches('"').to_owned()
+    };
+    let ours = text.lines().filter(|line| field(line, "release.name") == release);
+    ours.map(|line| format!("{} {}", field(line, "kind"), field(line, "result"))).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_takeover_and_its_outcome_are_told() {
-    let (log, _guard) = Log::begin();
+    LazyLock::force(&LOG);
     let world = world();
     let store = Freezing::new(world.operations());
     let (frozen, survivor) = (replica(&world, store.clone(), settings()), replica(&world, world.operations(), settings()));
-    let ticket = frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    let ticket = frozen.deploy(request("taken-over", None, "v1"), caller()).await.unwrap();
     let mut views = frozen.follow(&ticket.id).await.unwrap().unwrap();
     views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
     store.freeze(true);
@@ -67,22 +66,22 @@ async fn a_takeover_and_its_outcome_are_told() {
     store.freeze(false);
     tokio::time::sleep(Duration::from_secs(60)).await;
     background.abort();
-    assert_eq!(log.told(), ["deploy accepted", "deploy taken_over", "deploy succeeded"]);
+    assert_eq!(told("dbt-server-taken-over"), ["deploy accepted", "deploy taken_over", "deploy succeeded"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn background_work_is_told_when_it_has_changed_something() {
-    let (log, _guard) = Log::begin();
+    LazyLock::force(&LOG);
     let stage = Stage::new();
-    revision(deploy(&stage.controller, main_request("v1")).await);
+    revision(stage.deploy(request("owing", None, "v1")).await);
     stage.world.set_airflow_link(AirflowLink::Down);
-    let ticket = stage.controller.delete(&target(NAME), caller()).await.unwrap();
-    assert!(stage.controller.wait(&ticket).await.unwrap().outcome.is_ok());
+    assert!(stage.delete("dbt-server-owing").await.is_ok());
     let controller = stage.controller.clone();
     let background = tokio::spawn(async move { controller.run_background().await });
     tokio::time::sleep(Duration::from_secs(300)).await;
     stage.world.set_airflow_link(AirflowLink::Up);
     tokio::time::sleep(Duration::from_secs(60)).await;
     background.abort();
-    assert_eq!(log.told(), ["deploy accepted", "deploy succeeded", "delete accepted", "delete succeeded", "settle succeeded"]);
+    let expected = ["deploy accepted", "deploy succeeded", "delete accepted", "delete succeeded", "settle succeeded"];
+    assert_eq!(told("dbt-server-owing"), expected);
 }
