@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::adapter::{adapter, adapter_of, connection, settings};
 use dbt_controller_tests::airflow::{Server, admin, api, kind, op, tables, viewer};
-use dbt_controller_tests::{Action, Fault, Plan, Proxy, Script, Step, Upstream};
+use dbt_controller_tests::{Action, At, Fault, Plan, Proxy, Script, Step, Upstream};
 
 #[tokio::test]
 async fn a_good_login_is_told_with_the_version() {
@@ -130,7 +130,7 @@ fn watched(server: &Server, script: &Script, token: Option<String>) -> (AirflowC
     let proxy = Proxy::to(Upstream::plain(&server.url), script);
     let plan = token.map(|token| {
         let answer = Fault::Answer(201, serde_json::json!({ "access_token": token }).to_string().leak());
-        Plan { step: Step { label: "logs in".to_owned(), occurrence: 1 }, times: 1, action: Action::Fault(answer) }
+        Plan { at: At::Step(Step { label: "logs in".to_owned(), occurrence: 1 }), times: 1, action: Action::Fault(answer) }
     });
     // No process is to get a signal; this one is as good as any.
     script.arm(plan, rustix::process::getpid());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use dbt_controller_tests::airflow::{Server, admin, api, tables};
-use dbt_controller_tests::{Action, Fault, Plan, Proxy, Script, Service, Step, Upstream, until, until_within};
+use dbt_controller_tests::{Action, At, Fault, Plan, Proxy, Script, Service, Step, Upstream, until, until_within};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -144,7 +144,7 @@ async fn a_change_whose_undo_hears_nothing_of_airflow_gets_its_old_login_back() 
     let service = service(&airflow, &[("AIRFLOW_URL", &url), ("UNDO_TIMEOUT", "20s")]).await;
     drop(service.post(DEPLOYMENTS, &body("service-undo", "first")).await.expect(200));
     let step = Step { label: "airflow: patch connections/service_undo_main".to_owned(), occurrence: 1 };
-    script.arm(Some(Plan { step, times: usize::MAX - 1, action: Action::Fault(Fault::DropAnswer) }), service.process());
+    script.arm(Some(Plan { at: At::Step(step), times: usize::MAX, action: Action::Fault(Fault::DropAnswer) }), service.process());
     let failed = service.post(DEPLOYMENTS, &body("service-undo", "second")).await.expect(500).json();
     assert_eq!(failed["details"]["code"], "rollback_failed", "{failed:#}");
     assert!(failed["message"].as_str().unwrap().contains("connection `service_undo_main` is not as it was before"), "{failed:#}");

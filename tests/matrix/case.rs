@@ -1,8 +1,9 @@
 //! The cases: every step of every scenario, with everything that can happen there.
 
 use std::fmt;
+use std::time::Duration;
 
-use dbt_controller_tests::{Action, Fault, Moment, Plan, Step};
+use dbt_controller_tests::{Action, At, Fault, Kind, Moment, Plan, Random, Step};
 use rustix::process::Signal;
 
 use crate::discovery::Found;
@@ -12,8 +13,13 @@ use crate::scenario::Scenario;
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) scenario: &'static Scenario,
+    pub(crate) step: Step,
     pub(crate) plan: Plan,
     pub(crate) then: Then,
+    /// Which replica is asked, and so is killed or stopped. The first does the background work.
+    pub(crate) victim: usize,
+    /// What happens to whoever takes over.
+    pub(crate) again: Option<Plan>,
 }
 
 /// Who goes on after that.
@@ -31,59 +37,104 @@ pub(crate) enum Then {
     SurvivorAndRetry,
 }
 
-/// All crashes.
-pub(crate) fn crashes(found: &Found) -> Vec<Case> {
+/// What a process does not survive, who goes on then, and whether that one is killed too.
+const CRASHES: [(Signal, Then, bool); 7] = [
+    (Signal::KILL, Then::Restart, false),
+    (Signal::KILL, Then::RestartAndRetry, false),
+    (Signal::KILL, Then::Survivor, false),
+    (Signal::KILL, Then::SurvivorAndRetry, false),
+    (Signal::KILL, Then::Restart, true),
+    (Signal::KILL, Then::Survivor, true),
+    (Signal::STOP, Then::Survivor, false),
+];
+/// A takeover is killed at one of its first calls.
+const TAKEOVER_CALLS: usize = 12;
+
+/// Longer than any call may try again, and as long as it can.
+const FOR_GOOD: usize = usize::MAX;
+/// Longer than a call that changes something may take with the settings of these runs, and shorter than until somebody takes over.
+const LATE: Duration = Duration::from_secs(3);
+/// What a call can meet, and how often in a row.
+const FAULTS: [(Fault, &[usize]); 9] = [
+    (Fault::Status(429), &[1, 2, FOR_GOOD]),
+    (Fault::Status(500), &[1, 2, FOR_GOOD]),
+    (Fault::Status(503), &[1, 2, FOR_GOOD]),
+    (Fault::Status(409), &[1, 2, FOR_GOOD]),
+    (Fault::Hang, &[1, 2, FOR_GOOD]),
+    (Fault::Drop, &[1, 2, FOR_GOOD]),
+    (Fault::DropAnswer, &[1, 2, FOR_GOOD]),
+    (Fault::CutWatches, &[1, 2]),
+    (Fault::Late(LATE), &[1]),
+];
+
+/// All crashes. Which replica it is, and at which call a takeover is killed, is drawn.
+pub(crate) fn crashes(found: &Found, random: &mut Random) -> Vec<Case> {
+    let moments = [Moment::Before, Moment::After];
     let mut cases = Vec::new();
-    for (scenario, step) in steps(found) {
-        for moment in [Moment::Before, Moment::After] {
-            let mut add = |signal, then| {
-                let plan = Plan { step: step.clone(), times: 1, action: Action::Signal(signal, moment) };
-                cases.push(Case { scenario, plan, then });
-            };
-            for then in [Then::Restart, Then::RestartAndRetry, Then::Survivor, Then::SurvivorAndRetry] {
-                add(Signal::KILL, then);
+    for (scenario, step, _) in found.steps() {
+        for moment in moments {
+            for (signal, then, is_again) in CRASHES {
+                let again = is_again.then(|| {
+                    let at = At::Nth(1 + random.below(TAKEOVER_CALLS));
+                    Plan { at, times: 1, action: Action::Signal(Signal::KILL, moments[random.below(2)]) }
+                });
+                let victim = random.below(then.replicas());
+                let plan = Plan { at: At::Step(step.clone()), times: 1, action: Action::Signal(signal, moment) };
+                cases.push(Case { scenario, step: step.clone(), plan, then, victim, again });
             }
-            add(Signal::STOP, Then::Survivor);
         }
     }
     cases
 }
 
-/// All faults.
-pub(crate) fn faults(found: &Found) -> Vec<Case> {
-    let statuses = [429, 500, 503, 409].map(Fault::Status);
-    let others = [Fault::Hang, Fault::Drop, Fault::DropAnswer, Fault::CutWatches];
+/// All faults. What only reads is not done late: nobody would notice.
+pub(crate) fn faults(found: &Found, _: &mut Random) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (scenario, step) in steps(found) {
-        for fault in statuses.into_iter().chain(others) {
-            for times in [1, 2] {
-                let plan = Plan { step: step.clone(), times, action: Action::Fault(fault) };
-                cases.push(Case { scenario, plan, then: Then::Itself });
+    for (scenario, step, kind) in found.steps() {
+        for (fault, often) in FAULTS.into_iter().filter(|(fault, _)| kind == Kind::Write || !matches!(fault, Fault::Late(_))) {
+            for times in often {
+                let plan = Plan { at: At::Step(step.clone()), times: *times, action: Action::Fault(fault) };
+                cases.push(Case { scenario, step: step.clone(), plan, then: Then::Itself, victim: 0, again: None });
             }
         }
     }
     cases
-}
-
-fn steps(found: &Found) -> impl Iterator<Item = (&'static Scenario, &Step)> {
-    found.steps.iter().flat_map(|(scenario, steps)| steps.iter().map(|step| (*scenario, step)))
 }
 
 impl Case {
+    /// What happens in it, whatever the request is.
+    pub(crate) fn event(&self) -> String {
+        let Self { plan, then, again, .. } = self;
+        let often = match plan.times {
+            1 => "",
+            FOR_GOOD => " for good",
+            _ => " twice",
+        };
+        let then = if *then == Then::Itself { String::new() } else { format!(", {then}") };
+        format!("{}{often}{then}{}", plan.action, if again.is_some() { ", kill again" } else { "" })
+    }
+}
+
+impl Then {
     /// How many services it needs.
-    pub(crate) fn replicas(&self) -> usize {
-        match self.then {
-            Then::Itself | Then::Restart | Then::RestartAndRetry => 1,
-            Then::Survivor | Then::SurvivorAndRetry => 2,
+    pub(crate) fn replicas(self) -> usize {
+        match self {
+            Self::Itself | Self::Restart | Self::RestartAndRetry => 1,
+            Self::Survivor | Self::SurvivorAndRetry => 2,
         }
     }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, plan, then } = self;
-        let times = if plan.times == 1 { "" } else { " twice" };
-        write!(formatter, "{} / {}{times} / {} / {then}", scenario.name, plan.action, plan.step)
+        write!(formatter, "{} / {} / {}", self.scenario.name, self.step, self.event())?;
+        if self.then.replicas() == 2 {
+            write!(formatter, ", {}", if self.victim == 0 { "the leader" } else { "the other" })?;
+        }
+        match &self.again {
+            Some(Plan { at, action, .. }) => write!(formatter, ", {action} {at}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,56 +1,67 @@
-//! The steps of a scenario: the calls of one run in which nothing goes wrong.
+//! The steps of a scenario: the calls that come in each of two runs in which nothing goes wrong.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
-use dbt_controller_tests::Step;
+use dbt_controller_tests::{Kind, Step};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::scenario::{Expected, Request, SCENARIOS, Scenario};
 use crate::site::{Plane, Site};
 
-/// What was found.
+/// What was found: the steps of each scenario.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
-    /// What a server consists of.
-    pub(crate) whole: Arc<BTreeSet<String>>,
-    /// The steps of each scenario.
-    pub(crate) steps: Vec<(&'static Scenario, Vec<Step>)>,
-}
+pub(crate) struct Found(Vec<(&'static Scenario, Vec<(Step, Kind)>)>);
 
-/// Runs every scenario once.
-pub(crate) async fn discover(plane: &Plane) -> Result<Found, String> {
-    let whole = Arc::new(whole(plane).await?);
-    let mut steps = Vec::new();
-    for scenario in SCENARIOS {
-        steps.push((scenario, steps_of(plane, scenario, &whole).await.map_err(|error| format!("{}: {error}", scenario.name))?));
+impl Found {
+    /// All steps.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (&'static Scenario, &Step, Kind)> {
+        self.0.iter().flat_map(|(scenario, steps)| steps.iter().map(|(step, kind)| (*scenario, step, *kind)))
     }
-    Ok(Found { whole, steps })
 }
 
-/// What a first deployment makes.
-async fn whole(plane: &Plane) -> Result<BTreeSet<String>, String> {
-    let site = Site::open(plane, 1, &Arc::default()).await?;
-    let answer = site.replicas[0].ask(Request::Post("1.0.0")).await?;
-    if answer.status != 200 {
-        return Err(format!("the first deployment: {} {}", answer.status, answer.text));
+/// Runs every scenario twice, so many side by side.
+pub(crate) async fn discover(plane: &Plane, parallel: usize) -> Result<Found, String> {
+    let mut found = Vec::new();
+    for scenarios in SCENARIOS.chunks(parallel) {
+        let mut tasks = JoinSet::new();
+        for scenario in scenarios {
+            let plane = plane.clone();
+            // On a thread of its own, because support code blocks.
+            tasks.spawn_blocking(move || {
+                let steps = Handle::current().block_on(stable(&plane, scenario));
+                steps.map(|steps| (scenario, steps)).map_err(|error| format!("{}: {error}", scenario.name))
+            });
+        }
+        found.extend(tasks.join_all().await);
     }
-    let objects = site.observe().await?.objects;
-    site.close().await;
-    Ok(objects)
+    let mut found: Vec<(&'static Scenario, _)> = found.into_iter().collect::<Result<_, _>>()?;
+    found.sort_by_key(|(scenario, _)| SCENARIOS.iter().position(|known| known.name == scenario.name));
+    Ok(Found(found))
 }
 
-async fn steps_of(plane: &Plane, scenario: &Scenario, whole: &Arc<BTreeSet<String>>) -> Result<Vec<Step>, String> {
-    let site = Site::open(plane, 1, whole).await?;
-    site.prepare(scenario.before).await?;
+/// What comes by the clock, such as the renewal of a lock, comes more often in one run than in another.
+async fn stable(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)>, String> {
+    let (mut steps, other) = (steps_of(plane, scenario).await?, steps_of(plane, scenario).await?);
+    steps.retain(|step| other.contains(step));
+    Ok(steps)
+}
+
+async fn steps_of(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)>, String> {
+    let mut site = Site::open(plane, 1).await?;
+    site.prepare(scenario).await?;
     let (replica, begin) = (&site.replicas[0], Instant::now());
     replica.script.arm(None, replica.service().process());
-    site.demand(0, scenario.request, scenario.status, scenario.after).await.map_err(|error| format!("{error}\n{}", site.story()))?;
+    let answer = replica.ask(scenario.request).await?;
     replica.script.disarm();
     let steps = replica.script.steps();
     println!("{}: {} steps in {:.1} s", scenario.name, steps.len(), begin.elapsed().as_secs_f64());
+    if !scenario.is_answered_by(&answer) {
+        return Err(format!("{} {}\n{}", answer.status, answer.text, site.story()));
+    }
+    site.soon(scenario.after).await.map_err(|error| format!("{error}\n{}", site.story()))?;
     if scenario.after != Expected::Nothing {
-        site.demand(0, Request::Delete, 200, Expected::Nothing).await?;
+        site.demand(0, Request::Delete, Expected::Nothing).await?;
     }
     site.close().await;
     Ok(steps)

@@ -4,7 +4,7 @@
 //! Scenario ── one undisturbed run ──► its steps (calls) ──► Cases: step × what happens × what is done then
 //!                                                             │ each in a namespace of its own, with services and proxies of its own
 //!                                                             ▼
-//!                                             World: records, objects and operations must agree
+//!                                             World: records, objects, operations and debts must agree
 //! ```
 //!
 //! `cargo xtask prove matrix` starts a control plane and runs them. The steps are found by running, so a new one is covered by itself.
@@ -19,10 +19,13 @@ mod case;
 mod crash;
 mod discovery;
 mod fault;
+mod fields;
+mod record;
 mod report;
 mod run;
 mod scenario;
 mod site;
+mod verdict;
 mod world;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,17 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::case::{Case, Then};
+use crate::case::Case;
+use crate::scenario::{Expected, Scenario};
 
 /// How a case ended that went well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// What was asked for is there.
-    Finished(Duration),
-    /// All is as it was before, as it has to be.
-    Undone(Duration),
-    /// The caller was told of a failure with this code, and all is as it was before.
-    Failed(String, Duration),
+pub(crate) struct Outcome {
+    pub(crate) end: End,
+    /// The codes of the failures that callers were told of and that the request is not about.
+    pub(crate) told: Vec<String>,
+    pub(crate) took: Duration,
+}
+
+/// What there was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// What was asked for.
+    Finished,
+    /// What there was before.
+    AsBefore,
+    /// Something in between, as the caller was told; the next POST has put it right.
+    Between,
     /// The step did not come in this run.
     NotReached,
 }
@@ -24,11 +34,12 @@ pub(crate) enum Outcome {
 struct Line {
     cases: usize,
     finished: usize,
-    undone: usize,
+    as_before: usize,
+    between: usize,
     not_reached: usize,
     wrong: usize,
     longest: Duration,
-    codes: BTreeMap<String, usize>,
+    told: BTreeMap<String, usize>,
 }
 
 /// The figures of a run.
@@ -36,21 +47,19 @@ struct Line {
 pub(crate) struct Report {
     by_request: BTreeMap<String, Line>,
     by_event: BTreeMap<String, Line>,
+    by_step: BTreeMap<String, Line>,
 }
 
 impl Report {
     pub(crate) fn note(&mut self, case: &Case, outcome: Option<&Outcome>) {
-        let event = match case.then {
-            Then::Itself => case.plan.action.to_string(),
-            then => format!("{}, {then}", case.plan.action),
-        };
         self.by_request.entry(case.scenario.name.to_owned()).or_default().note(outcome);
-        self.by_event.entry(event).or_default().note(outcome);
+        self.by_event.entry(case.event()).or_default().note(outcome);
+        self.by_step.entry(format!("{} / {}", case.scenario.name, case.step)).or_default().note(outcome);
     }
 
-    /// How many steps did not come.
-    pub(crate) fn not_reached(&self) -> usize {
-        self.by_event.values().map(|line| line.not_reached).sum()
+    /// The steps that none of their cases has reached: what happens there is not proved.
+    pub(crate) fn unproved(&self) -> Vec<&str> {
+        self.by_step.iter().filter(|(_, line)| line.not_reached == line.cases).map(|(step, _)| step.as_str()).collect()
     }
 
     /// Two tables, in Markdown.
@@ -59,44 +68,45 @@ impl Report {
     }
 }
 
+impl End {
+    /// What one of the two states means. Where they are the same, nothing has changed.
+    pub(crate) fn of(scenario: &Scenario, end: Expected) -> Self {
+        if end == scenario.after && scenario.after != scenario.before { Self::Finished } else { Self::AsBefore }
+    }
+}
+
 impl Line {
     fn note(&mut self, outcome: Option<&Outcome>) {
         self.cases += 1;
-        let took = match outcome {
-            None => {
-                self.wrong += 1;
-                return;
-            }
-            Some(Outcome::NotReached) => {
-                self.not_reached += 1;
-                return;
-            }
-            Some(Outcome::Finished(took)) => {
-                self.finished += 1;
-                took
-            }
-            Some(Outcome::Undone(took)) => {
-                self.undone += 1;
-                took
-            }
-            Some(Outcome::Failed(code, took)) => {
-                *self.codes.entry(code.clone()).or_default() += 1;
-                self.undone += 1;
-                took
-            }
+        let Some(Outcome { end, told, took }) = outcome else {
+            self.wrong += 1;
+            return;
         };
+        let count = match end {
+            End::Finished => &mut self.finished,
+            End::AsBefore => &mut self.as_before,
+            End::Between => &mut self.between,
+            End::NotReached => &mut self.not_reached,
+        };
+        *count += 1;
         self.longest = self.longest.max(*took);
+        for told in told {
+            *self.told.entry(told.clone()).or_default() += 1;
+        }
     }
 }
 
 fn table(first: &str, lines: &BTreeMap<String, Line>) -> String {
-    let mut text = format!("| {first} | Cases | Finished | As before | Not reached | Wrong | Longest | Failures told |\n");
-    text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
+    let mut text = format!("| {first} | Cases | Finished | As before | In between | Not reached | Wrong | Longest | Told |\n");
+    text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
     for (name, line) in lines {
-        let Line { cases, finished, undone, not_reached, wrong, longest, codes } = line;
-        let codes: Vec<_> = codes.iter().map(|(code, count)| format!("{count} `{code}`")).collect();
-        let (seconds, codes) = (longest.as_secs_f64(), codes.join(", "));
-        let _ = writeln!(text, "| {name} | {cases} | {finished} | {undone} | {not_reached} | {wrong} | {seconds:.1} s | {codes} |");
+        let Line { cases, finished, as_before, between, not_reached, wrong, longest, told } = line;
+        let told: Vec<_> = told.iter().map(|(told, count)| format!("{count} `{told}`")).collect();
+        let (seconds, told) = (longest.as_secs_f64(), told.join(", "));
+        let _ = writeln!(
+            text,
+            "| {name} | {cases} | {finished} | {as_before} | {between} | {not_reached} | {wrong} | {seconds:.1} s | {told} |"
+        );
     }
     text
 }

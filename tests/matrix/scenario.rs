@@ -1,6 +1,6 @@
 //! What is asked for, and what there is before and after.
 
-use dbt_controller_tests::Service;
+use dbt_controller_tests::{Answer, Service};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -11,10 +11,12 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// What there is before.
     pub(crate) before: Expected,
+    /// How many revisions made it, if it is a server.
+    pub(crate) revisions: usize,
     /// What is asked for.
     pub(crate) request: Request,
-    /// The status of the answer when nothing comes between.
-    pub(crate) status: u16,
+    /// The code of the failure that is the answer when nothing comes between; none for a success.
+    pub(crate) code: Option<&'static str>,
     /// What there is then.
     pub(crate) after: Expected,
 }
@@ -24,48 +26,110 @@ pub(crate) struct Scenario {
 pub(crate) enum Expected {
     /// Nothing at all.
     Nothing,
-    /// A ready server of this tag, and nothing else.
-    Server(&'static str),
+    /// This server, whole, and nothing else.
+    Server(Server),
+}
+
+/// What a POST can say, and what there is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// The tag of its image.
+    pub(crate) tag: &'static str,
+    /// The size of its volume.
+    pub(crate) size: &'static str,
+    /// The user and the password of its login; none for what is made up, and kept from then on.
+    pub(crate) login: Option<(&'static str, &'static str)>,
+    /// Whether it is published.
+    pub(crate) https: bool,
+    /// Whether it is scaled to 0; no POST asks for that.
+    pub(crate) asleep: bool,
 }
 
 /// A request about the deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// POST with this tag.
-    Post(&'static str),
-    /// The same with a larger volume, for which the StatefulSet is made anew.
-    PostLarger(&'static str),
-    /// The same with another login, which the connection has to have too.
-    PostLogin(&'static str),
+    /// POST.
+    Post(Server),
     /// DELETE.
     Delete,
+    /// POST to `suspend`.
+    Suspend,
+    /// POST to `resume`.
+    Resume,
 }
 
-const OLD: Expected = Expected::Server("1.0.0");
-const NEW: Expected = Expected::Server("2.0.0");
+/// The deployment of most scenarios.
+pub(crate) const PLAIN: Server = Server { tag: "1.0.0", size: "1Gi", login: None, https: false, asleep: false };
+const CHANGED: Server = Server { tag: "2.0.0", ..PLAIN };
+/// Its StatefulSet is made anew.
+const LARGER: Server = Server { size: "30Gi", ..CHANGED };
+/// The connection has to have it too.
+const ANOTHER_LOGIN: Server = Server { login: Some(("somebody-else", "another-password")), ..CHANGED };
+/// It has one object more.
+const PUBLISHED: Server = Server { https: true, ..CHANGED };
+/// The name of its image is none.
+const FAILING: Server = Server { tag: "invalid-1", ..PLAIN };
+
+const OLD: Expected = Expected::Server(PLAIN);
+const ASLEEP: Expected = Expected::Server(Server { asleep: true, ..PLAIN });
+/// So many revisions Helm's history has at most.
+pub(crate) const HISTORY: usize = 10;
 
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    scenario("post-first", Expected::Nothing, Request::Post("1.0.0"), 200, OLD),
-    scenario("post-changed", OLD, Request::Post("2.0.0"), 200, NEW),
-    scenario("post-larger", OLD, Request::PostLarger("2.0.0"), 200, NEW),
-    scenario("post-login", OLD, Request::PostLogin("2.0.0"), 200, NEW),
-    scenario("post-equal", OLD, Request::Post("1.0.0"), 200, OLD),
-    scenario("post-failing-first", Expected::Nothing, Request::Post("invalid-1"), 500, Expected::Nothing),
-    scenario("post-failing", OLD, Request::Post("invalid-1"), 500, OLD),
-    scenario("delete", OLD, Request::Delete, 200, Expected::Nothing),
+    post("post-first", Expected::Nothing, PLAIN),
+    post("post-changed", OLD, CHANGED),
+    post("post-larger", OLD, LARGER),
+    post("post-login", OLD, ANOTHER_LOGIN),
+    post("post-https", OLD, PUBLISHED),
+    post("post-equal", OLD, PLAIN),
+    post("post-wakes", ASLEEP, CHANGED),
+    post("post-equal-wakes", ASLEEP, PLAIN),
+    Scenario { revisions: HISTORY, ..post("post-at-limit", OLD, CHANGED) },
+    failing("post-failing-first", Expected::Nothing, FAILING),
+    failing("post-failing", OLD, FAILING),
+    failing("post-failing-larger", OLD, Server { size: "30Gi", ..FAILING }),
+    failing("post-failing-wakes", ASLEEP, FAILING),
+    scenario("suspend", OLD, Request::Suspend, ASLEEP),
+    scenario("resume", ASLEEP, Request::Resume, OLD),
+    scenario("delete", OLD, Request::Delete, Expected::Nothing),
 ];
 
-const fn scenario(name: &'static str, before: Expected, request: Request, status: u16, after: Expected) -> Scenario {
-    Scenario { name, before, request, status, after }
+const fn scenario(name: &'static str, before: Expected, request: Request, after: Expected) -> Scenario {
+    Scenario { name, before, revisions: 1, request, code: None, after }
+}
+
+const fn post(name: &'static str, before: Expected, server: Server) -> Scenario {
+    scenario(name, before, Request::Post(server), Expected::Server(server))
+}
+
+const fn failing(name: &'static str, before: Expected, server: Server) -> Scenario {
+    Scenario { code: Some("image_pull_failed"), ..scenario(name, before, Request::Post(server), before) }
 }
 
 impl Scenario {
+    /// Whether this is the answer when nothing comes between.
+    pub(crate) fn is_answered_by(&self, answer: &Answer) -> bool {
+        match self.code {
+            None => answer.status == 200,
+            Some(code) => answer.status == 500 && answer.detail("code") == code && answer.detail("undo") == "undone",
+        }
+    }
+
     /// A POST that works after this one, whatever became of it: a volume never gets smaller.
-    pub(crate) fn next(&self, tag: &'static str) -> Request {
+    pub(crate) fn next(&self) -> Server {
+        let size = match self.request {
+            Request::Post(asked) => asked.size,
+            Request::Delete | Request::Suspend | Request::Resume => PLAIN.size,
+        };
+        Server { tag: "9.0.0", size, ..PLAIN }
+    }
+
+    /// What there may be after a failure. Only a POST is undone.
+    pub(crate) fn after_failure(&self) -> Vec<Expected> {
         match self.request {
-            Request::PostLarger(_) => Request::PostLarger(tag),
-            Request::Post(_) | Request::PostLogin(_) | Request::Delete => Request::Post(tag),
+            Request::Post(_) => vec![self.before],
+            Request::Delete | Request::Suspend | Request::Resume => vec![self.before, self.after],
         }
     }
 }
@@ -73,18 +137,24 @@ impl Scenario {
 impl Request {
     /// The request about a project to a service.
     pub(crate) fn to(self, service: &Service, project: &str) -> RequestBuilder {
-        let post = |fields: Value| {
-            let mut body = json!({"project_name": project, "git_branch": "main"});
-            body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-            service.request(Method::POST, "/api/v1/deployments").json(&body)
-        };
+        let path = format!("/api/v1/deployments/dbt-server-{project}-main");
         match self {
-            Self::Post(tag) => post(json!({"tag": tag})),
-            Self::PostLarger(tag) => post(json!({"tag": tag, "storage_size": "30Gi"})),
-            Self::PostLogin(tag) => {
-                post(json!({"tag": tag, "basic_auth_user": "somebody-else", "basic_auth_password": "another-password"}))
-            }
-            Self::Delete => service.request(Method::DELETE, &format!("/api/v1/deployments/dbt-server-{project}-main")),
+            Self::Post(server) => service.request(Method::POST, "/api/v1/deployments").json(&server.body(project)),
+            Self::Delete => service.request(Method::DELETE, &path),
+            Self::Suspend => service.request(Method::POST, &format!("{path}/suspend")),
+            Self::Resume => service.request(Method::POST, &format!("{path}/resume")),
         }
+    }
+}
+
+impl Server {
+    fn body(self, project: &str) -> Value {
+        let Self { tag, size, login, https, asleep: _ } = self;
+        let mut body = json!({"project_name": project, "git_branch": "main", "tag": tag, "storage_size": size, "https_enabled": https});
+        if let Some((user, password)) = login {
+            body["basic_auth_user"] = json!(user);
+            body["basic_auth_password"] = json!(password);
+        }
+        body
     }
 }

@@ -1,19 +1,17 @@
 //! A namespace of its own with a service, or two, that reach the API server by proxies.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dbt_controller_tests::airflow::{Server, tables};
 use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Proxy, Script, Service, Upstream};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::airflow::Airflow;
-use crate::scenario::{Expected, Request, Scenario};
+use crate::scenario::{Expected, HISTORY, PLAIN, Request, Scenario, Server as Wanted};
 use crate::world::World;
 
 /// What a stage needs to know of the control plane, found once.
@@ -39,8 +37,8 @@ pub(crate) struct Site {
     plane: Plane,
     names: Names,
     pub(crate) replicas: Vec<Replica>,
-    /// What a server consists of.
-    whole: Arc<BTreeSet<String>>,
+    /// What there was at first, and the objects that its revision says there are.
+    origin: Option<(Expected, Vec<Value>)>,
 }
 
 /// A service that can be killed and started again, and its way to the API server.
@@ -55,10 +53,17 @@ pub(crate) struct Replica {
     _files: TempDir,
 }
 
+/// The tags of earlier revisions, where there are any.
+const EARLIER: [&str; HISTORY - 1] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.9.0"];
 /// How often is looked.
 const POLL: Duration = Duration::from_millis(200);
 /// How long what has been answered may take to show everywhere, such as a claim that goes.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// How long a deployment may take in all, and its undo.
+const DEPLOY_TIMEOUT: Duration = Duration::from_secs(60);
+const UNDO_TIMEOUT: Duration = Duration::from_secs(30);
+/// Within this time an operation has come to an end, if its end can be written.
+pub(crate) const ENDED: Duration = Duration::from_secs(DEPLOY_TIMEOUT.as_secs() + UNDO_TIMEOUT.as_secs() + 30);
 
 // === impl Plane ===
 
@@ -82,6 +87,16 @@ impl Names {
         format!("dbt-server-{}-main", self.project)
     }
 
+    /// What the connection calls.
+    pub(crate) fn invocations(&self, https: bool) -> String {
+        let release = self.release();
+        if https {
+            format!("https://{release}.acme.example.com/invocations")
+        } else {
+            format!("http://{release}.{}.svc.cluster.local/invocations", self.namespace)
+        }
+    }
+
     pub(crate) fn connection(&self) -> String {
         format!("{}_main", self.project.replace('-', "_"))
     }
@@ -100,7 +115,7 @@ impl Names {
 
 impl Site {
     /// Opens one with so many services, one after the other: the first does the background work.
-    pub(crate) async fn open(plane: &Plane, replicas: usize, whole: &Arc<BTreeSet<String>>) -> Result<Self, String> {
+    pub(crate) async fn open(plane: &Plane, replicas: usize) -> Result<Self, String> {
         let names = Names::new();
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}});
         let made = plane.api.send(Method::POST, "/api/v1/namespaces", Some(&body)).await;
@@ -108,7 +123,7 @@ impl Site {
             Ok((201, _)) => {}
             other => return Err(format!("no namespace: {other:?}")),
         }
-        let mut site = Self { plane: plane.clone(), names, replicas: Vec::new(), whole: Arc::clone(whole) };
+        let mut site = Self { plane: plane.clone(), names, replicas: Vec::new(), origin: None };
         for _ in 0..replicas {
             let mut replica = Replica::new(&site.plane, &site.names);
             replica.start().await;
@@ -118,57 +133,98 @@ impl Site {
     }
 
     /// Makes what a scenario begins with.
-    pub(crate) async fn prepare(&self, before: Expected) -> Result<(), String> {
-        if let Expected::Server(tag) = before {
-            self.demand(0, Request::Post(tag), 200, before).await?;
+    pub(crate) async fn prepare(&mut self, scenario: &Scenario) -> Result<(), String> {
+        let Expected::Server(server) = scenario.before else { return Ok(()) };
+        for tag in EARLIER.iter().take(scenario.revisions - 1) {
+            let answer = self.replicas[0].ask(Request::Post(Wanted { tag, ..PLAIN })).await?;
+            if answer.status != 200 {
+                return Err(format!("before: {} {}", answer.status, answer.text));
+            }
         }
+        let awake = Wanted { asleep: false, ..server };
+        self.demand(0, Request::Post(awake), Expected::Server(awake)).await?;
+        if server.asleep {
+            self.demand(0, Request::Suspend, scenario.before).await?;
+        }
+        self.origin = Some((scenario.before, self.observe().await?.manifest().to_vec()));
         Ok(())
     }
 
-    /// Asks a replica for something that must work: this status, and soon this world.
-    pub(crate) async fn demand(&self, replica: usize, request: Request, status: u16, after: Expected) -> Result<Answer, String> {
+    /// Asks a replica for something that must work, and soon this is there.
+    pub(crate) async fn demand(&self, replica: usize, request: Request, after: Expected) -> Result<(), String> {
         let answer = self.replicas[replica].ask(request).await.map_err(|error| format!("{request:?}: {error}"))?;
-        if answer.status != status {
+        if answer.status != 200 {
             return Err(format!("{request:?}: {} {}", answer.status, answer.text));
         }
-        self.settled(&[after], Instant::now() + SOON).await.map_err(|error| format!("after {request:?}: {error}"))?;
-        Ok(answer)
+        self.soon(after).await.map_err(|error| format!("after {request:?}: {error}"))
     }
 
-    /// The proof that a deployment is whole: the next POST and the next DELETE work.
+    /// The proof that a deployment is whole: the next POST and the next DELETE work, and what is owed or too much goes with them.
     pub(crate) async fn goes_on(&self, scenario: &Scenario, post: usize, delete: usize) -> Result<(), String> {
-        self.demand(post, scenario.next("9.0.0"), 200, Expected::Server("9.0.0")).await?;
-        self.demand(delete, Request::Delete, 200, Expected::Nothing).await?;
-        Ok(())
+        let next = scenario.next();
+        self.demand(post, Request::Post(next), Expected::Server(next)).await?;
+        let revisions = self.observe().await?.revisions();
+        if revisions > HISTORY {
+            return Err(format!("the next POST has left {revisions} revisions"));
+        }
+        self.demand(delete, Request::Delete, Expected::Nothing).await
     }
 
-    /// Waits until nothing is under way and the world is one of these; says which.
+    /// Waits until what was answered shows everywhere.
+    pub(crate) async fn soon(&self, expected: Expected) -> Result<(), String> {
+        self.settled(&[expected], Instant::now() + SOON).await.map(drop)
+    }
+
+    /// Waits until nothing is under way or owed and the world is one of these; says which.
     pub(crate) async fn settled(&self, allowed: &[Expected], deadline: Instant) -> Result<Expected, String> {
         loop {
             let world = self.observe().await?;
             let mut odd = Vec::new();
             for expected in allowed {
-                let mut agrees = world.agrees_with(*expected, &self.whole);
-                if agrees.is_ok() {
-                    agrees = self.password_agrees(&world).await;
-                }
-                match agrees {
+                match self.agrees(&world, *expected).await {
                     Ok(()) => return Ok(*expected),
                     Err(reason) => odd.push(format!("not {expected:?}: {reason}")),
                 }
             }
-            if Instant::now() > deadline {
-                return Err(format!("the worlds do not agree in time; {}\n{}", odd.join("; "), world.describe()));
-            }
-            tokio::time::sleep(POLL).await;
+            self.wait(&world, deadline, &odd.join("; ")).await?;
         }
+    }
+
+    /// Waits until nothing is under way, whatever there is then, and whatever is owed.
+    pub(crate) async fn ended(&self, deadline: Instant) -> Result<(), String> {
+        loop {
+            let world = self.observe().await?;
+            if !world.is_under_way() {
+                return Ok(());
+            }
+            self.wait(&world, deadline, "something is under way").await?;
+        }
+    }
+
+    async fn wait(&self, world: &World, deadline: Instant, odd: &str) -> Result<(), String> {
+        if Instant::now() > deadline {
+            return Err(format!("the worlds do not agree in time; {odd}\n{}", world.describe()));
+        }
+        tokio::time::sleep(POLL).await;
+        Ok(())
+    }
+
+    async fn agrees(&self, world: &World, expected: Expected) -> Result<(), String> {
+        world.agrees_with(expected)?;
+        if let Some((before, manifest)) = &self.origin
+            && *before == expected
+            && manifest != world.manifest()
+        {
+            return Err("the newest revision says something else than the one before".to_owned());
+        }
+        self.password_agrees(world).await
     }
 
     /// Whether the connection has the server's password, which no API tells.
     async fn password_agrees(&self, world: &World) -> Result<(), String> {
-        let (Some(_), Some((_, password))) = (&self.plane.airflow, &world.login) else { return Ok(()) };
+        let (Some(_), Some((_, password))) = (&self.plane.airflow, world.login()) else { return Ok(()) };
         let stored = tables::password(&Server::shared(), &self.names.connection()).await;
-        if stored.as_ref() == Some(password) { Ok(()) } else { Err("the connection has another password than the server".to_owned()) }
+        if stored == Some(password) { Ok(()) } else { Err("the connection has another password than the server".to_owned()) }
     }
 
     pub(crate) async fn observe(&self) -> Result<World, String> {
@@ -207,8 +263,8 @@ impl Replica {
             ("DEFAULT_TAG", "1.0.0"),
             ("PULL_ERROR_WINDOW", "1s"),
             ("NO_POD_WINDOW", "1s"),
-            ("DEPLOY_TIMEOUT", "120s"),
-            ("UNDO_TIMEOUT", "40s"),
+            ("DEPLOY_TIMEOUT", &format!("{}s", DEPLOY_TIMEOUT.as_secs())),
+            ("UNDO_TIMEOUT", &format!("{}s", UNDO_TIMEOUT.as_secs())),
             ("SERVER_TERMINATION_GRACE", "10s"),
             ("LOCK_STALE_AFTER", "6s"),
             ("LOG_LEVEL", "debug"),

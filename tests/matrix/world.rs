@@ -1,32 +1,32 @@
 //! What there is in a namespace, and whether it agrees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dbt_controller_tests::ApiServer;
-use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use crate::airflow::{Airflow, Connection};
-use crate::scenario::Expected;
+use crate::fields;
+use crate::record::Record;
+use crate::scenario::{Expected, HISTORY, Server};
 use crate::site::Names;
 
-/// The lists of the kinds of which a deployment has objects.
-const LISTS: [(&str, &str); 8] = [
-    ("/apis/apps/v1", "statefulsets"),
-    ("/api/v1", "pods"),
-    ("/api/v1", "services"),
-    ("/api/v1", "configmaps"),
-    ("/api/v1", "secrets"),
-    ("/api/v1", "serviceaccounts"),
-    ("/apis/networking.k8s.io/v1", "ingresses"),
-    ("/api/v1", "persistentvolumeclaims"),
+/// The kinds of which a deployment has objects, and where they are listed.
+const KINDS: [(&str, &str, &str); 8] = [
+    ("StatefulSet", "apps/v1", "statefulsets"),
+    ("Pod", "v1", "pods"),
+    ("Service", "v1", "services"),
+    ("ConfigMap", "v1", "configmaps"),
+    ("Secret", "v1", "secrets"),
+    ("ServiceAccount", "v1", "serviceaccounts"),
+    ("Ingress", "networking.k8s.io/v1", "ingresses"),
+    ("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
 ];
 /// What every namespace has.
-const BARE: [&str; 2] = ["configmaps/kube-root-ca.crt", "serviceaccounts/default"];
+const BARE: [&str; 2] = ["ConfigMap/kube-root-ca.crt", "ServiceAccount/default"];
 /// What the names of Helm's records begin with, and those of the service's own.
 const RECORD: &str = "sh.helm.release.v1.";
 const OPERATIONS: &str = "dbt-controller-op.";
@@ -34,39 +34,37 @@ const OPERATIONS: &str = "dbt-controller-op.";
 /// A namespace at a moment.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
+    names: Names,
     /// Helm's records, oldest first.
     records: Vec<Record>,
-    /// Everything else of a deployment, as `kind/name`.
-    pub(crate) objects: BTreeSet<String>,
-    /// The server as its StatefulSet shows it: the tag, and whether it is ready.
-    server: Option<(String, bool)>,
+    /// Everything else of a deployment, by `kind/name`.
+    objects: BTreeMap<String, Value>,
     /// The running and the waiting operations.
     operations: Vec<String>,
-    /// User and password of the server, by its Secret.
-    pub(crate) login: Option<(String, String)>,
+    /// What ended operations have left to do.
+    debts: Vec<String>,
     /// The connection, if it is there; none without an Airflow.
     connection: Option<Option<Connection>>,
-}
-
-/// A record of Helm.
-#[derive(Debug, Clone)]
-struct Record {
-    revision: u64,
-    /// By its label, and by its payload.
-    status: (String, String),
-    /// Whether its manifest has this tag.
-    manifest: String,
 }
 
 impl World {
     /// Looks at all of it.
     pub(crate) async fn observe(api: &ApiServer, airflow: Option<&Airflow>, names: &Names) -> Result<Self, String> {
-        let mut world =
-            Self { records: Vec::new(), objects: BTreeSet::new(), server: None, operations: Vec::new(), login: None, connection: None };
-        for (group, plural) in LISTS {
-            let path = format!("{group}/namespaces/{}/{plural}", names.namespace);
-            for object in api.list(&path).await.map_err(|error| error.to_string())? {
-                world.take_in(plural, &object, names)?;
+        let mut world = Self {
+            names: names.clone(),
+            records: Vec::new(),
+            objects: BTreeMap::new(),
+            operations: Vec::new(),
+            debts: Vec::new(),
+            connection: None,
+        };
+        for (kind, version, plural) in KINDS {
+            let root = if version.contains('/') { "apis" } else { "api" };
+            let path = format!("/{root}/{version}/namespaces/{}/{plural}", names.namespace);
+            for mut object in api.list(&path).await.map_err(|error| error.to_string())? {
+                // A list leaves them out of its items.
+                (object["apiVersion"], object["kind"]) = (version.into(), kind.into());
+                world.take_in(kind, object)?;
             }
         }
         if let Some(airflow) = airflow {
@@ -76,28 +74,28 @@ impl World {
         Ok(world)
     }
 
-    fn take_in(&mut self, plural: &str, object: &Value, names: &Names) -> Result<(), String> {
+    fn take_in(&mut self, kind: &str, object: Value) -> Result<(), String> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        if plural == "secrets" && name.starts_with(RECORD) {
-            self.records.push(Record::read(object).ok_or_else(|| format!("{name} cannot be read"))?);
-            return Ok(());
-        }
-        if plural == "secrets" && name.starts_with(OPERATIONS) {
-            self.operations = unfinished(object).ok_or_else(|| format!("{name} cannot be read"))?;
-            return Ok(());
-        }
-        if plural == "secrets" {
-            let text = |key: &str| String::from_utf8(BASE64.decode(object["data"][key].as_str()?).ok()?).ok();
-            self.login = text("BASIC_AUTH_USER").zip(text("BASIC_AUTH_PASSWORD")).or(self.login.take());
-        }
-        if plural == "statefulsets" && name == names.release() {
-            self.server = Some((tag(&object["spec"]["template"]["spec"]), is_ready(object)));
-        }
-        let title = format!("{plural}/{}", names.told(name));
-        if !BARE.contains(&title.as_str()) {
-            self.objects.insert(title);
+        let unreadable = || format!("{name} cannot be read");
+        if kind == "Secret" && name.starts_with(RECORD) {
+            self.records.push(Record::read(&object).ok_or_else(unreadable)?);
+        } else if kind == "Secret" && name.starts_with(OPERATIONS) {
+            (self.operations, self.debts) = unfinished(&object).ok_or_else(unreadable)?;
+        } else {
+            let title = self.title(kind, name);
+            if !BARE.contains(&title.as_str()) {
+                self.objects.insert(title, object);
+            }
         }
         Ok(())
+    }
+
+    fn title(&self, kind: &str, name: &str) -> String {
+        format!("{kind}/{}", self.names.told(name))
+    }
+
+    fn object(&self, kind: &str, name: &str) -> &Value {
+        self.objects.get(&self.title(kind, name)).unwrap_or(&Value::Null)
     }
 
     /// Whether an operation is on record that has not ended.
@@ -105,50 +103,128 @@ impl World {
         !self.operations.is_empty()
     }
 
-    /// Whether nothing is under way and all of it is as expected; else what is not. `whole` is what a server consists of.
-    pub(crate) fn agrees_with(&self, expected: Expected, whole: &BTreeSet<String>) -> Result<(), String> {
-        if !self.operations.is_empty() {
-            return Err(format!("under way: {}", self.operations.join(", ")));
+    /// Whether nothing is under way, and nothing is owed; else what is.
+    pub(crate) fn is_at_rest(&self) -> Result<(), String> {
+        match (self.operations.as_slice(), self.debts.as_slice()) {
+            ([], []) => Ok(()),
+            ([], debts) => Err(format!("owed: {}", debts.join(", "))),
+            (operations, _) => Err(format!("under way: {}", operations.join(", "))),
         }
-        self.connection_agrees(expected)?;
+    }
+
+    /// The objects that the newest revision says there are.
+    pub(crate) fn manifest(&self) -> &[Value] {
+        self.records.last().map(|record| record.manifest.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether all of it is as expected; else what is not.
+    pub(crate) fn agrees_with(&self, expected: Expected) -> Result<(), String> {
+        self.is_at_rest()?;
         match expected {
-            Expected::Nothing if self.records.is_empty() && self.objects.is_empty() => Ok(()),
+            Expected::Nothing if self.records.is_empty() && self.objects.is_empty() => self.has_no_connection(),
             Expected::Nothing => Err("something is left".to_owned()),
-            Expected::Server(tag) => {
-                if self.server != Some((tag.to_owned(), true)) {
-                    return Err(format!("the server of tag {tag} does not run"));
-                }
-                if self.objects != *whole {
-                    let odd: Vec<_> = self.objects.symmetric_difference(whole).cloned().collect();
-                    return Err(format!("more or less than a server has: {}", odd.join(", ")));
-                }
-                self.history_says(tag)
+            Expected::Server(server) => {
+                self.history_is_well()?;
+                self.runs(server)?;
+                self.has_what_is_recorded(server)?;
+                self.claim_fits()?;
+                self.is_connected(server)
             }
         }
     }
 
-    fn connection_agrees(&self, expected: Expected) -> Result<(), String> {
-        match (&self.connection, expected) {
-            (None, _) | (Some(None), Expected::Nothing) => Ok(()),
-            (Some(None), Expected::Server(_)) => Err("there is no connection".to_owned()),
-            (Some(Some(left)), Expected::Nothing) => Err(format!("a connection is left: {}", left.description)),
-            (Some(Some(found)), Expected::Server(_)) => match &self.login {
-                Some((user, _)) if found.user == *user => Ok(()),
-                login => Err(format!("the connection's user is {}, the server's {:?}", found.user, login.as_ref().map(|(user, _)| user))),
-            },
+    /// The server is the one that was asked for, and ready, or asleep.
+    fn runs(&self, server: Server) -> Result<(), String> {
+        let Server { tag, size, login, https, asleep } = server;
+        let set = self.object("StatefulSet", &self.names.release());
+        let found = (image_tag(set), template_size(set), self.objects.keys().any(|title| title.starts_with("Ingress/")));
+        if found != (tag, size, https) {
+            return Err(format!("the server is not of this tag, size and way in: {found:?}"));
+        }
+        if login.is_some_and(|(user, password)| self.login() != Some((user.to_owned(), password.to_owned()))) {
+            return Err(format!("the server's user is {:?}", self.login().map(|(user, _)| user)));
+        }
+        let is_settled = if asleep { is_asleep(set) } else { is_ready(set) };
+        if is_settled { Ok(()) } else { Err(format!("the server is not {}", if asleep { "asleep" } else { "ready" })) }
+    }
+
+    /// There are the objects of the newest revision, and what Kubernetes makes of them; and each is as that revision says.
+    fn has_what_is_recorded(&self, server: Server) -> Result<(), String> {
+        let set = self.object("StatefulSet", &self.names.release());
+        let mut whole: BTreeSet<_> =
+            self.manifest().iter().map(|wanted| self.title(text(wanted, "/kind"), text(wanted, "/metadata/name"))).collect();
+        let release = self.names.release();
+        whole.extend((!server.asleep).then(|| self.title("Pod", &format!("{release}-0"))));
+        let templates = set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+        whole.extend(templates.map(|claim| self.title("PersistentVolumeClaim", &format!("{}-{release}-0", text(claim, "/metadata/name")))));
+        let odd: Vec<_> = self
+            .objects
+            .keys()
+            .filter(|title| !whole.contains(*title))
+            .chain(whole.iter().filter(|title| !self.objects.contains_key(*title)))
+            .cloned()
+            .collect();
+        if !odd.is_empty() {
+            return Err(format!("more or less than the newest revision has: {}", odd.join(", ")));
+        }
+        for wanted in self.manifest() {
+            let (kind, name) = (text(wanted, "/kind"), text(wanted, "/metadata/name"));
+            if let Some(field) = fields::odd(wanted, self.object(kind, name)) {
+                return Err(format!("{} is not as the newest revision says: {field}", self.title(kind, name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A claim has the size of the template, or a larger one that a failed revision asked for: an undo leaves it.
+    fn claim_fits(&self) -> Result<(), String> {
+        let wanted = template_size(self.object("StatefulSet", &self.names.release()));
+        let failed = self.records.iter().filter(|record| record.status.0 == "failed").flat_map(|record| &record.manifest);
+        let allowed: BTreeSet<_> = failed.map(template_size).chain([wanted]).filter(|size| !size.is_empty()).collect();
+        for (title, claim) in self.objects.iter().filter(|(title, _)| title.starts_with("PersistentVolumeClaim/")) {
+            let sizes = ["/spec/resources/requests/storage", "/status/capacity/storage"].map(|pointer| text(claim, pointer));
+            if let Some(odd) = sizes.into_iter().find(|size| !allowed.contains(size)) {
+                return Err(format!("{title} has {odd}, the template {wanted}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_no_connection(&self) -> Result<(), String> {
+        match &self.connection {
+            None | Some(None) => Ok(()),
+            Some(Some(left)) => Err(format!("a connection is left: {}", left.description)),
         }
     }
 
-    /// The newest revision is the deployed one, no other is, and none is pending.
-    fn history_says(&self, tag: &str) -> Result<(), String> {
+    fn is_connected(&self, server: Server) -> Result<(), String> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let wanted = self.login().map(|(user, _)| Connection {
+            description: format!("dbt-api-service-controller: release {} in namespace {}", self.names.release(), self.names.namespace),
+            host: self.names.invocations(server.https),
+            user,
+        });
+        if *connection == wanted { Ok(()) } else { Err(format!("the connection is not {wanted:?}")) }
+    }
+
+    /// User and password of the server, by its Secret.
+    pub(crate) fn login(&self) -> Option<(String, String)> {
+        let decoded = |secret: &Value, key: &str| String::from_utf8(BASE64.decode(secret["data"][key].as_str()?).ok()?).ok();
+        let secrets = self.objects.iter().filter(|(title, _)| title.starts_with("Secret/")).map(|(_, secret)| secret);
+        secrets.into_iter().find_map(|secret| decoded(secret, "BASIC_AUTH_USER").zip(decoded(secret, "BASIC_AUTH_PASSWORD")))
+    }
+
+    /// How many revisions there are.
+    pub(crate) fn revisions(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The newest revision is the deployed one, no other is, none is pending, and there are not too many: a cut that failed is left to the
+    /// next revision.
+    fn history_is_well(&self) -> Result<(), String> {
         let Some((newest, older)) = self.records.split_last() else { return Err("no revision is recorded".to_owned()) };
-        for record in &self.records {
-            if record.status.0 != record.status.1 {
-                return Err(format!(
-                    "revision {} is {} by its label and {} by its payload",
-                    record.revision, record.status.0, record.status.1
-                ));
-            }
+        if let Some(Record { revision, status, .. }) = self.records.iter().find(|record| record.status.0 != record.status.1) {
+            return Err(format!("revision {revision} is {} by its label and {} by its payload", status.0, status.1));
         }
         if newest.status.0 != "deployed" {
             return Err(format!("the newest revision is {}", newest.status.0));
@@ -156,8 +232,8 @@ impl World {
         if let Some(odd) = older.iter().find(|record| !["superseded", "failed"].contains(&record.status.0.as_str())) {
             return Err(format!("revision {} is {}", odd.revision, odd.status.0));
         }
-        if !newest.manifest.contains(&format!(":{tag}")) {
-            return Err(format!("the deployed revision is not of tag {tag}"));
+        if self.records.len() > HISTORY + 1 {
+            return Err(format!("the history has {} revisions", self.records.len()));
         }
         Ok(())
     }
@@ -168,41 +244,39 @@ impl World {
         for record in &self.records {
             let _ = writeln!(text, "  revision {}: {} ({} in its payload)", record.revision, record.status.0, record.status.1);
         }
-        let _ = writeln!(text, "  server: {:?}", self.server);
-        let _ = writeln!(text, "  operations: {:?}", self.operations);
-        let _ = writeln!(text, "  user: {:?}", self.login.as_ref().map(|(user, _)| user));
+        let set = self.object("StatefulSet", &self.names.release());
+        let _ = writeln!(text, "  server: {} {} of {}", image_tag(set), set["status"], set["spec"]["replicas"]);
+        let _ = writeln!(text, "  operations: {:?}, debts: {:?}", self.operations, self.debts);
+        let _ = writeln!(text, "  user: {:?}", self.login().map(|(user, _)| user));
         let _ = writeln!(text, "  connection: {:?}", self.connection);
-        let _ = write!(text, "  objects: {:?}", self.objects);
+        let _ = write!(text, "  objects: {:?}", self.objects.keys());
         text
     }
 }
 
-impl Record {
-    fn read(secret: &Value) -> Option<Self> {
-        let labels = &secret["metadata"]["labels"];
-        let packed = BASE64.decode(BASE64.decode(secret["data"]["release"].as_str()?).ok()?).ok()?;
-        let mut text = String::new();
-        GzDecoder::new(packed.as_slice()).read_to_string(&mut text).ok()?;
-        let payload: Value = serde_json::from_str(&text).ok()?;
-        let status = (labels["status"].as_str()?.to_owned(), payload["info"]["status"].as_str()?.to_owned());
-        Some(Self { revision: labels["version"].as_str()?.parse().ok()?, status, manifest: payload["manifest"].as_str()?.to_owned() })
-    }
-}
-
-/// What a record of operations says is under way.
-fn unfinished(secret: &Value) -> Option<Vec<String>> {
+/// What a record of operations says is under way, and what is owed.
+fn unfinished(secret: &Value) -> Option<(Vec<String>, Vec<String>)> {
     let stored: Value = serde_json::from_slice(&BASE64.decode(secret["data"]["record"].as_str()?).ok()?).ok()?;
     let record = &stored["record"];
     let running = Some(&record["running"]).filter(|running| !running.is_null());
     let waiting = record["waiting"].as_array()?.iter();
-    Some(running.into_iter().chain(waiting).map(|operation| format!("{} {}", operation["info"]["kind"], operation["phase"])).collect())
+    let operations = running.into_iter().chain(waiting).map(|operation| format!("{} {}", operation["info"]["kind"], operation["phase"]));
+    let debts = record["finished"].as_array()?.iter().flat_map(|finished| finished["debts"].as_array().into_iter().flatten());
+    Some((operations.collect(), debts.map(Value::to_string).collect()))
 }
 
-fn tag(pod: &Value) -> String {
-    let containers = pod["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let server = containers.iter().find(|container| container["name"] == "dbt-server");
-    let image = server.and_then(|server| server["image"].as_str()).unwrap_or_default();
-    image.rsplit(':').next().unwrap_or_default().to_owned()
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn image_tag(set: &Value) -> &str {
+    let mut containers = set["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let server = containers.find(|container| container["name"] == "dbt-server");
+    server.and_then(|server| text(server, "/image").rsplit(':').next()).unwrap_or_default()
+}
+
+fn template_size(set: &Value) -> &str {
+    text(set, "/spec/volumeClaimTemplates/0/spec/resources/requests/storage")
 }
 
 fn is_ready(set: &Value) -> bool {
@@ -213,4 +287,8 @@ fn is_ready(set: &Value) -> bool {
         && status["readyReplicas"] == 1
         && status["updatedReplicas"] == 1
         && one_revision
+}
+
+fn is_asleep(set: &Value) -> bool {
+    set["spec"]["replicas"] == 0 && set["status"]["observedGeneration"] == set["metadata"]["generation"] && set["status"]["replicas"] == 0
 }

@@ -46,7 +46,7 @@ pub use kubectl::Kubectl;
 pub use link::{Link, Mode};
 pub use namespace::Namespace;
 pub use objects::{as_new, claim, condition, container_status, stateful_set};
-pub use proxy::{Action, Call, Fault, Kind, Moment, Plan, Proxy, Script, Seen, Step};
+pub use proxy::{Action, At, Call, Fault, Kind, Moment, Plan, Proxy, Script, Seen, Step};
 pub use random::Random;
 pub use service::{Answer, Service, TOKEN};
 pub use upstream::Upstream;

@@ -65,6 +65,7 @@ impl Service {
         let mut service = Self::launch(arguments, settings);
         until("the service is ready", async || {
             if let Some(status) = service.process.try_wait().unwrap() {
+                service.read_to_the_end();
                 if service.logs().contains(PORT_TAKEN) {
                     service = Self::launch(arguments, settings);
                     return None;
@@ -98,6 +99,13 @@ impl Service {
         // Its own client, so that a connection of another test's service is never taken for this one's.
         let client = Client::builder().no_proxy().timeout(CALL).build().unwrap();
         Self { process, client, url: format!("http://127.0.0.1:{port}"), logs, readers }
+    }
+
+    /// After its end: what it wrote last may still be on its way.
+    fn read_to_the_end(&mut self) {
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
     }
 
     /// `http://host:port`.
@@ -202,9 +210,7 @@ impl Drop for Service {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        for reader in self.readers.drain(..) {
-            let _ = reader.join();
-        }
+        self.read_to_the_end();
         if std::thread::panicking() {
             eprintln!("logs of the service:\n{}", self.logs.lock().map(|logs| logs.clone()).unwrap_or_default());
         }
@@ -255,6 +261,13 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in the {} answer {:?}", self.status, self.text))
+    }
+
+    /// What `details` of the body say here; empty when nothing.
+    #[must_use]
+    pub fn detail(&self, field: &str) -> String {
+        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        body["details"][field].as_str().unwrap_or_default().to_owned()
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::Upstream;
 pub use call::{Call, Kind};
-pub use script::{Action, Fault, Moment, Plan, Script, Seen, Step};
+pub use script::{Action, At, Fault, Moment, Plan, Script, Seen, Step};
 
 /// A proxy on a free port of loopback.
 #[derive(Debug)]

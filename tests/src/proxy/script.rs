@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
-use super::Call;
+use super::{Call, Kind};
 
 /// One of the calls of an operation: the `occurrence`-th with this label, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,15 @@ pub struct Step {
     pub label: String,
     /// Which one of those with this label.
     pub occurrence: usize,
+}
+
+/// Which call is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// The one of this step.
+    Step(Step),
+    /// The so-manieth that is counted, from 1, whatever it does.
+    Nth(usize),
 }
 
 /// What goes wrong at a step.
@@ -52,14 +61,16 @@ pub enum Fault {
     DropAnswer,
     /// It is done, but every watch is cut at that moment.
     CutWatches,
+    /// It is done so long after it came, and never answered.
+    Late(Duration),
 }
 
 /// What is to happen.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// At which step.
-    pub step: Step,
-    /// At how many calls with its label, this one included.
+    /// At which call.
+    pub at: At,
+    /// At how many calls of the same kind in a row, this one included: with the same label, or any.
     pub times: usize,
     /// What.
     pub action: Action,
@@ -93,7 +104,7 @@ struct Inner {
 struct State {
     /// Counts while an operation is looked at.
     counted: Option<BTreeMap<String, usize>>,
-    steps: Vec<Step>,
+    steps: Vec<(Step, Kind)>,
     plan: Option<Plan>,
     victim: Option<Pid>,
     fired: usize,
@@ -145,7 +156,7 @@ impl Script {
 
     /// The steps that were counted, in their order.
     #[must_use]
-    pub fn steps(&self) -> Vec<Step> {
+    pub fn steps(&self) -> Vec<(Step, Kind)> {
         self.state().steps.clone()
     }
 
@@ -207,9 +218,14 @@ impl State {
         let count = self.counted.as_mut()?.entry(call.label.clone()).or_default();
         *count += 1;
         let step = Step { label: call.label.clone(), occurrence: *count };
-        self.steps.push(step.clone());
-        let Plan { step: first, times, action } = self.plan.as_ref()?;
-        let is_meant = step.label == first.label && step.occurrence >= first.occurrence && step.occurrence < first.occurrence + times;
+        self.steps.push((step.clone(), call.kind));
+        let Plan { at, times, action } = self.plan.as_ref()?;
+        let (first, number) = match at {
+            At::Step(first) if first.label != step.label => return None,
+            At::Step(first) => (first.occurrence, step.occurrence),
+            At::Nth(first) => (*first, self.steps.len()),
+        };
+        let is_meant = (first..first.saturating_add(*times)).contains(&number);
         if !is_meant {
             return None;
         }
@@ -232,6 +248,15 @@ impl fmt::Display for Step {
     }
 }
 
+impl fmt::Display for At {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step) => step.fmt(formatter),
+            Self::Nth(number) => write!(formatter, "#{number}"),
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -246,6 +271,7 @@ impl fmt::Display for Action {
             Self::Fault(Fault::Drop) => formatter.write_str("drop"),
             Self::Fault(Fault::DropAnswer) => formatter.write_str("drop-answer"),
             Self::Fault(Fault::CutWatches) => formatter.write_str("cut-watches"),
+            Self::Fault(Fault::Late(_)) => formatter.write_str("late"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -46,6 +47,11 @@ async fn one(request: Request<Incoming>, upstream: Upstream, script: Script) -> 
         Some(Action::Fault(Fault::Hang)) => return pending().await,
         Some(Action::Fault(Fault::Status(status))) => return Ok(refusal(status, &head.method)),
         Some(Action::Fault(Fault::Answer(status, body))) => return Ok(answer(status, body.to_owned())),
+        Some(Action::Fault(Fault::Late(after))) => {
+            // In a task of its own: this one ends with the connection of the caller, who does not wait for so long.
+            tokio::spawn(late(Request::from_parts(head, body), after, upstream, script, noted));
+            return pending().await;
+        }
         Some(Action::Fault(Fault::CutWatches)) => script.cut_watches(),
         Some(Action::Signal(_, Moment::After) | Action::Fault(Fault::DropAnswer)) | None => {}
     }
@@ -75,6 +81,14 @@ async fn one(request: Request<Incoming>, upstream: Upstream, script: Script) -> 
         _ => {}
     }
     Ok(Response::from_parts(head, full(body)))
+}
+
+async fn late(request: Request<Bytes>, after: Duration, upstream: Upstream, script: Script, noted: usize) -> Result<(), BoxError> {
+    tokio::time::sleep(after).await;
+    let response = upstream.send(request).await?;
+    script.answered(noted, response.status().as_u16());
+    response.into_body().collect().await?;
+    Ok(())
 }
 
 /// An answer as the API server gives it in trouble. Airflow's have another form, of which nothing but the status counts.
