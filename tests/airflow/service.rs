@@ -263,7 +263,7 @@ async fn a_deployment_costs_two_calls_and_an_equal_one_costs_one() {
         script.arm(None, service.process());
         drop(service.post(DEPLOYMENTS, &request).await.expect(200));
         let steps = script.steps();
-        let (logins, calls): (Vec<_>, Vec<_>) = steps.iter().map(|step| step.label.as_str()).partition(|label| *label == "logs in");
+        let (logins, calls): (Vec<_>, Vec<_>) = steps.iter().map(|(step, _)| step.label.as_str()).partition(|label| *label == "logs in");
         assert!(logins.len() <= 1, "{logins:?}");
         calls.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };

@@ -4,6 +4,9 @@ use dbt_controller_tests::Answer;
 
 use crate::scenario::{Expected, Request, Scenario};
 
+/// In these words a caller is told that the end is open: whether it was accepted is not known, or it goes on later.
+const OPEN: [&str; 2] = ["not known whether", "it goes on when"];
+
 /// What a caller was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -11,7 +14,7 @@ pub(crate) enum Verdict {
     Done,
     /// A failure with this code, after which all is as it was before.
     Failed(String),
-    /// That nobody knows whether it was accepted, with this code.
+    /// That it may still be done, with this code.
     Unknown(String),
     /// That it failed and could not be undone, with what is left.
     Between,
@@ -27,7 +30,7 @@ impl Verdict {
             return Ok(Self::Done);
         }
         let (code, undo) = (answer.detail("code"), answer.detail("undo"));
-        if answer.text.contains("not known whether") && answer.status >= 500 {
+        if answer.status >= 500 && OPEN.iter().any(|words| answer.text.contains(words)) {
             return Ok(Self::Unknown(code));
         }
         let is_undone = match scenario.request {
@@ -37,7 +40,9 @@ impl Verdict {
         if code == "rollback_failed" && undo == "failed" && answer.text.contains("the undo was incomplete: ") {
             return Ok(Self::Between);
         }
-        if answer.status >= 400 && !["", "rollback_failed"].contains(&code.as_str()) && is_undone {
+        // These are told together with their undo.
+        let is_incomplete = ["", "rollback_failed", scenario.code.unwrap_or_default()].contains(&code.as_str());
+        if answer.status >= 400 && !is_incomplete && is_undone {
             return Ok(Self::Failed(code));
         }
         Err(format!("an odd answer: {} {}", answer.status, answer.text))
