@@ -35,6 +35,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 const GROWTH: f64 = 1.05;
 /// The kinds of which a deployment has objects.
 const KINDS: &str = "statefulsets,pods,services,configmaps,secrets,serviceaccounts,ingresses,persistentvolumeclaims";
+/// How long an operation stays readable.
+const RETENTION: Duration = Duration::from_secs(60);
 /// Until everything of the last deployments is gone.
 const END: Duration = Duration::from_secs(120);
 
@@ -57,7 +59,7 @@ async fn two_replicas_answer_mixed_traffic_rightly_and_leave_nothing() {
         for task in tasks {
             workers.push(task.await.unwrap());
         }
-        let left = async || (inventory(&namespace).await == before).then_some(());
+        let left = async || (deployed(&namespace).await == before).then_some(());
         until_within(END, "nothing is left", left).await;
         until_within(END, "no connection is left", async || (connections().await == "0").then_some(())).await;
         for replica in replicas.iter() {
@@ -68,6 +70,9 @@ async fn two_replicas_answer_mixed_traffic_rightly_and_leave_nothing() {
         memory.push([0, 1].map(|replica: usize| Memory::of(&replicas[replica])));
         println!("after round {round} of {ROUNDS}: {:?}", memory[round - 1]);
     }
+    // Of deployments that are gone, the records of operations go too, when the last one is past its retention.
+    until_within(RETENTION + END, "no record of an operation is left", async || (inventory(&namespace).await == before).then_some(()))
+        .await;
 
     let text = figures.lock().unwrap().text(begin.elapsed(), seed, &memory);
     println!("{text}");
@@ -92,7 +97,7 @@ async fn serve(namespace: &Namespace, kubeconfig: &Path) -> Service {
         ("NO_POD_WINDOW", "1s"),
         ("LOCK_STALE_AFTER", "6s"),
         // Shorter than the run, so that what is kept for it reaches its full size.
-        ("OPERATION_RETENTION", "60s"),
+        ("OPERATION_RETENTION", &format!("{}s", RETENTION.as_secs())),
         ("LOG_LEVEL", "warning"),
         ("AIRFLOW_URL", &Server::shared().url),
         ("AIRFLOW_USER", &user),
@@ -111,12 +116,16 @@ print(table.execute("SELECT count(*) FROM connection WHERE description LIKE 'dbt
     Server::shared().python(COUNT, &[]).await.trim().to_owned()
 }
 
-/// What a namespace has of the kinds of a deployment, without the service's own records of operations.
+/// What a namespace has of the kinds of a deployment.
 async fn inventory(namespace: &Namespace) -> BTreeSet<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let objects = namespace.list(KINDS, "").await.into_iter();
-    let titles = objects.map(|object| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])));
-    titles.filter(|title| !title.starts_with("Secret/dbt-controller-op.")).collect()
+    objects.map(|object| format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]))).collect()
+}
+
+/// The same without the service's own records of operations, which are kept for a while.
+async fn deployed(namespace: &Namespace) -> BTreeSet<String> {
+    inventory(namespace).await.into_iter().filter(|title| !title.starts_with("Secret/dbt-controller-op.")).collect()
 }
 
 /// Which part of the time is over with a round.

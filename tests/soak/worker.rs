@@ -27,6 +27,7 @@ pub(crate) struct Worker {
     figures: Arc<Mutex<Figures>>,
     /// The deployed tag.
     tag: Option<String>,
+    /// Whether it was suspended, and neither resumed nor posted since.
     asleep: bool,
     counter: usize,
 }
@@ -153,8 +154,9 @@ impl Worker {
                 if answer.status == 404 && (was.is_none() || retries > 0) { Ok(()) } else { is(if was.is_some() { 200 } else { 404 }) }
             }
             Kind::Suspend | Kind::Resume => {
+                is(200)?;
                 self.asleep = kind == Kind::Suspend;
-                is(200)
+                Ok(())
             }
             // What is read while the cluster is away says how old it is, and may be.
             Kind::Get | Kind::List if answer.headers.contains_key("age") => Ok(()),
@@ -162,8 +164,9 @@ impl Worker {
                 None => is(404),
                 Some(tag) => {
                     is(200)?;
-                    let image = body["image"].as_str().unwrap_or_default();
-                    if image.ends_with(&format!(":{tag}")) { Ok(()) } else { Err(format!("its image is {image}")) }
+                    let (image, phase) = (body["image"].as_str().unwrap_or_default(), &body["server"]["phase"]);
+                    let is_so = image.ends_with(&format!(":{tag}")) && (phase == "sleeping") == self.asleep;
+                    if is_so { Ok(()) } else { Err(format!("its image is {image}, and it is {phase}; asleep is {}", self.asleep)) }
                 }
             },
             Kind::List => {
