@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use tempfile::TempDir;
 
 use crate::airflow;
@@ -56,10 +56,19 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     cargo.envs(airflow.iter().flat_map(airflow::Server::environment));
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
     if options.record {
-        super::record("prove matrix", &report(&reports)?)?;
+        let (marker, with) = named(options.airflow);
+        super::record(&marker, &format!("{with}, seed {}.\n\n{}", options.seed, report(&reports)?))?;
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
+}
+
+/// Where the figures stand, one place for each Airflow, and how they begin.
+fn named(airflow: Option<airflow::Kind>) -> (String, String) {
+    match airflow.and_then(|kind| kind.to_possible_value()) {
+        None => ("prove matrix".to_owned(), "Without Airflow".to_owned()),
+        Some(kind) => (format!("prove matrix --airflow {}", kind.get_name()), format!("With Airflow {}", kind.get_name())),
+    }
 }
 
 fn report(reports: &TempDir) -> anyhow::Result<String> {
