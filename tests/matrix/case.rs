@@ -20,6 +20,8 @@ pub(crate) struct Case {
     pub(crate) victim: usize,
     /// What happens to whoever takes over.
     pub(crate) again: Option<Plan>,
+    /// Whether a DELETE comes before the next POST.
+    pub(crate) deletes_first: bool,
 }
 
 /// Who goes on after that.
@@ -67,7 +69,7 @@ const FAULTS: [(Fault, &[usize]); 9] = [
     (Fault::Late(LATE), &[1]),
 ];
 
-/// All crashes. Which replica it is, and at which call a takeover is killed, is drawn.
+/// All crashes. Which replica it is, at which call a takeover is killed, and what is asked for next is drawn.
 pub(crate) fn crashes(found: &Found, random: &mut Random) -> Vec<Case> {
     let moments = [Moment::Before, Moment::After];
     let mut cases = Vec::new();
@@ -80,7 +82,8 @@ pub(crate) fn crashes(found: &Found, random: &mut Random) -> Vec<Case> {
                 });
                 let victim = random.below(then.replicas());
                 let plan = Plan { at: At::Step(step.clone()), times: 1, action: Action::Signal(signal, moment) };
-                cases.push(Case { scenario, step: step.clone(), plan, then, victim, again });
+                let deletes_first = random.below(2) == 0;
+                cases.push(Case { scenario, step: step.clone(), plan, then, victim, again, deletes_first });
             }
         }
     }
@@ -88,13 +91,14 @@ pub(crate) fn crashes(found: &Found, random: &mut Random) -> Vec<Case> {
 }
 
 /// All faults. What only reads is not done late: nobody would notice.
-pub(crate) fn faults(found: &Found, _: &mut Random) -> Vec<Case> {
+pub(crate) fn faults(found: &Found, random: &mut Random) -> Vec<Case> {
     let mut cases = Vec::new();
     for (scenario, step, kind) in found.steps() {
         for (fault, often) in FAULTS.into_iter().filter(|(fault, _)| kind == Kind::Write || !matches!(fault, Fault::Late(_))) {
             for times in often {
                 let plan = Plan { at: At::Step(step.clone()), times: *times, action: Action::Fault(fault) };
-                cases.push(Case { scenario, step: step.clone(), plan, then: Then::Itself, victim: 0, again: None });
+                let deletes_first = random.below(2) == 0;
+                cases.push(Case { scenario, step: step.clone(), plan, then: Then::Itself, victim: 0, again: None, deletes_first });
             }
         }
     }
@@ -131,10 +135,10 @@ impl fmt::Display for Case {
         if self.then.replicas() == 2 {
             write!(formatter, ", {}", if self.victim == 0 { "the leader" } else { "the other" })?;
         }
-        match &self.again {
-            Some(Plan { at, action, .. }) => write!(formatter, ", {action} {at}"),
-            None => Ok(()),
+        if let Some(Plan { at, action, .. }) = &self.again {
+            write!(formatter, ", {action} {at}")?;
         }
+        formatter.write_str(if self.deletes_first { ", then DELETE" } else { ", then POST" })
     }
 }
 

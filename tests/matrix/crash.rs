@@ -37,7 +37,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     site.replicas[victim].script.disarm();
     if !reached {
         site.settled(&[scenario.after], crashed + MINUTE).await?;
-        site.goes_on(scenario, victim, next).await?;
+        site.goes_on(case, victim, next).await?;
         return Ok(Outcome { end: End::NotReached, told: Vec::new(), took: crashed.elapsed() });
     }
     if signal == Signal::STOP {
@@ -70,7 +70,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     }
     let end = site.settled(&allowed, crashed + MINUTE).await?;
     let took = crashed.elapsed();
-    site.goes_on(scenario, next, next).await?;
+    site.goes_on(case, next, next).await?;
     Ok(Outcome { end: End::of(scenario, end), told, took })
 }
 
@@ -160,6 +160,6 @@ async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant) -> Resul
         .settled(&allowed, Instant::now() + SOON)
         .await
         .map_err(|error| format!("it woke and answered {} {}: {error}", answer.status, answer.text))?;
-    site.goes_on(scenario, victim, 1 - victim).await?;
+    site.goes_on(case, victim, 1 - victim).await?;
     Ok(Outcome { end: End::of(scenario, end), told: verdict.told().into_iter().collect(), took })
 }

@@ -6,7 +6,7 @@ use dbt_controller_tests::{Action, Fault};
 
 use crate::case::Case;
 use crate::report::{End, Outcome};
-use crate::scenario::{Expected, Request};
+use crate::scenario::Request;
 use crate::site::{ENDED, Site};
 use crate::verdict::Verdict;
 
@@ -46,11 +46,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
         // A delete has no undo: one that failed is asked for again, and then it is done.
         Verdict::Failed(_) | Verdict::Unknown(_) if scenario.request == Request::Delete => {
             site.ended(deadline).await.map_err(told_so)?;
-            let again = site.replicas[0].ask(Request::Delete).await?;
-            if !matches!(again.status, 200 | 404) {
-                return Err(told_so(format!("the second DELETE: {} {}", again.status, again.text)));
-            }
-            site.settled(&[Expected::Nothing], deadline).await.map_err(told_so)?;
+            site.remove(0).await.map_err(told_so)?;
             End::Finished
         }
         Verdict::Done => {
@@ -61,6 +57,6 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
             End::of(scenario, site.settled(&verdict.allows(scenario), deadline).await.map_err(told_so)?)
         }
     };
-    site.goes_on(scenario, 0, 0).await.map_err(told_so)?;
+    site.goes_on(case, 0, 0).await.map_err(told_so)?;
     Ok(Outcome { end: if reached { end } else { End::NotReached }, told: verdict.told().into_iter().collect(), took })
 }

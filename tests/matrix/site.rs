@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::airflow::Airflow;
+use crate::case::Case;
 use crate::scenario::{Expected, HISTORY, PLAIN, Request, Scenario, Server as Wanted};
 use crate::world::World;
 
@@ -159,15 +160,28 @@ impl Site {
         self.soon(after).await.map_err(|error| format!("after {request:?}: {error}"))
     }
 
-    /// The proof that a deployment is whole: the next POST and the next DELETE work, and what is owed or too much goes with them.
-    pub(crate) async fn goes_on(&self, scenario: &Scenario, post: usize, delete: usize) -> Result<(), String> {
-        let next = scenario.next();
+    /// The proof that a deployment is whole: the next POST and the next DELETE work, in either order, and what is owed or too much goes with
+    /// them.
+    pub(crate) async fn goes_on(&self, case: &Case, post: usize, delete: usize) -> Result<(), String> {
+        if case.deletes_first {
+            self.remove(delete).await?;
+        }
+        let next = case.scenario.next();
         self.demand(post, Request::Post(next), Expected::Server(next)).await?;
         let revisions = self.observe().await?.revisions();
         if revisions > HISTORY {
             return Err(format!("the next POST has left {revisions} revisions"));
         }
         self.demand(delete, Request::Delete, Expected::Nothing).await
+    }
+
+    /// DELETE of what may be there: nothing is left.
+    pub(crate) async fn remove(&self, replica: usize) -> Result<(), String> {
+        let answer = self.replicas[replica].ask(Request::Delete).await?;
+        if !matches!(answer.status, 200 | 404) {
+            return Err(format!("the next DELETE: {} {}", answer.status, answer.text));
+        }
+        self.soon(Expected::Nothing).await.map_err(|error| format!("after the next DELETE: {error}"))
     }
 
     /// Waits until what was answered shows everywhere.
