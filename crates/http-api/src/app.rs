@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
 use crate::deploy_body::RequestDefaults;
-use crate::extract::{path_config, query_config};
+use crate::extract::{BodyBudget, path_config, query_config};
 use crate::framework::{RequestSpan, head_as_get, shape_errors};
 use crate::middleware::age::age;
 use crate::middleware::auth::BearerAuth;
@@ -23,6 +23,7 @@ use crate::middleware::catch_panic::catch_panic;
 use crate::middleware::rate_limit::RateLimit;
 use crate::middleware::request_id::request_id;
 use crate::middleware::security_headers::security_headers;
+use crate::middleware::serving::serving;
 use crate::settings::{ApiSettings, ServiceInfo};
 use crate::{pages, routes};
 
@@ -34,6 +35,7 @@ pub struct ApiState {
     pub(crate) clock: Arc<dyn Clock>,
     /// Ends the event streams.
     pub(crate) stop: CancellationToken,
+    pub(crate) bodies: BodyBudget,
     auth: BearerAuth,
     limit: RateLimit,
     cors_origins: Vec<String>,
@@ -42,13 +44,14 @@ pub struct ApiState {
 impl ApiState {
     /// The state of one server.
     pub fn new(controller: Arc<Controller>, settings: ApiSettings, stop: CancellationToken) -> Data<Self> {
-        let ApiSettings { tokens, cors_origins, defaults, requests_per_second, info, clock, workers: _ } = settings;
+        let ApiSettings { tokens, cors_origins, defaults, requests_per_second, info, clock, workers: _, max_connections: _ } = settings;
         Data::new(Self {
             controller,
             defaults,
             info,
             clock,
             stop,
+            bodies: BodyBudget::new(),
             auth: BearerAuth::new(tokens),
             limit: RateLimit::new(requests_per_second),
             cors_origins,
@@ -84,6 +87,7 @@ pub fn create_app(
         .wrap(from_fn(security_headers))
         .wrap(TracingLogger::<RequestSpan>::new())
         .wrap(from_fn(request_id))
+        .wrap(from_fn(serving))
 }
 
 /// No credentials: tokens travel in a header that the caller's script sets, and `*` with credentials is refused by browsers.

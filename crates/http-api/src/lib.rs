@@ -16,6 +16,7 @@
 
 mod answer;
 mod app;
+mod connection;
 mod deploy_body;
 mod deployments;
 mod error;

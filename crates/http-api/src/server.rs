@@ -4,53 +4,69 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpServer;
-use actix_web::dev::Server;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Protocol};
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server};
+use actix_web::rt::net::TcpStream;
 use dbt_controller_domain::Controller;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{ApiState, create_app};
+use crate::connection::{Connection, HEAD_LIMIT};
 use crate::settings::ApiSettings;
-
-/// How long the head of a request may take to arrive.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long an idle connection is kept; longer than the 60 s after which common load balancers close theirs, so that they do not send a
-/// request into a connection that is just being closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long a connection that is being closed may take over it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-
-/// Connections per worker thread. A caller who waits for a deploy holds one for minutes.
-const MAX_CONNECTIONS: usize = 4096;
 
 /// How long requests may still run when the server stops gracefully. What waits for operations was answered by the controller before that.
 const STOP_LIMIT_SECONDS: u64 = 2;
 
 /// Serves the API on a bound socket until the returned server's handle stops it. Signals are left to the caller.
 ///
+/// It is put together as actix-web's `HttpServer` does it, but with [`Connection`] for a stream, which that has no door for.
+///
 /// # Errors
-/// If the socket cannot be used.
+/// If the socket cannot be used, or the number of processors cannot be told.
 pub fn server(
     listener: TcpListener,
     controller: Arc<Controller>,
     settings: ApiSettings,
     stop: CancellationToken,
 ) -> std::io::Result<Server> {
-    let workers = settings.workers;
+    let connections = settings.max_connections.max(1);
+    let workers = settings.workers.map_or_else(|| std::thread::available_parallelism().map(Into::into), Ok)?.min(connections);
     let state = ApiState::new(controller, settings, stop);
-    let mut server = HttpServer::new(move || create_app(&state))
-        .client_request_timeout(HEAD_LIMIT)
-        .client_disconnect_timeout(CLOSE_LIMIT)
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(MAX_CONNECTIONS)
-        // Compressed answers and events are several small writes; waiting for acknowledgements in between costs 40 ms each time.
-        .tcp_nodelay(true)
+    let builder = Server::build()
+        .workers(workers)
+        // actix counts by worker and fills them in turn. At the limit further ones wait in the listener's queue.
+        .max_concurrent_connections(connections / workers)
         .shutdown_timeout(STOP_LIMIT_SECONDS)
         .disable_signals();
-    if let Some(workers) = workers {
-        server = server.workers(workers);
-    }
-    Ok(server.listen(listener)?.run())
+    let stopping = builder.graceful_shutdown_signal();
+    let server = builder.listen("http", listener, move || {
+        let stopping = stopping.clone();
+        let app = map_config(create_app(&state).into_factory(), |()| AppConfig::default());
+        let http = HttpService::build()
+            // Connections are kept; `Connection` says for how long.
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(HEAD_LIMIT)
+            .client_disconnect_timeout(CLOSE_LIMIT)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.turns());
+            })
+            .finish(app);
+        fn_service(async |stream: TcpStream| {
+            // Compressed answers and events are several small writes; waiting for acknowledgements in between costs 40 ms each time.
+            stream.set_nodelay(true)?;
+            let peer = stream.peer_addr().ok();
+            Ok::<_, DispatchError>((Connection::new(stream), Protocol::Http1, peer))
+        })
+        .and_then(http)
+    })?;
+    Ok(server.run())
 }

@@ -23,6 +23,8 @@ pub struct ApiSettings {
     pub info: ServiceInfo,
     /// The wall clock, for the age of what is shown.
     pub clock: Arc<dyn Clock>,
+    /// How many connections may be open at once, over all threads (`MAX_CONNECTIONS`).
+    pub max_connections: usize,
     /// Threads that serve requests; none is one per processor.
     pub workers: Option<usize>,
 }

@@ -47,5 +47,6 @@ pub(super) fn api_settings(settings: &Settings, token: &Token, ports: &Ports) ->
         },
         clock: Arc::clone(&ports.clock),
         workers: None,
+        max_connections: settings.http.max_connections.into(),
     })
 }

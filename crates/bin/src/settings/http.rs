@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::{Noted, Reader};
-use super::table::{CORS_ORIGINS, HOST, PORT, REQUESTS_PER_SECOND, SECRET_KEY, SECRET_KEY_PREVIOUS};
+use super::table::{CORS_ORIGINS, HOST, MAX_CONNECTIONS, PORT, REQUESTS_PER_SECOND, SECRET_KEY, SECRET_KEY_PREVIOUS};
 use super::values;
 
 /// Who may call, from where and how often.
@@ -21,6 +21,8 @@ pub(crate) struct HttpSettings {
     pub(crate) cors_origins: Vec<String>,
     /// `REQUESTS_PER_SECOND`.
     pub(crate) requests_per_second: u32,
+    /// `MAX_CONNECTIONS`.
+    pub(crate) max_connections: u16,
 }
 
 /// Where the service listens.
@@ -56,12 +58,14 @@ impl HttpSettings {
         let listen = ListenSettings::read(reader);
         let cors_origins = reader.value(CORS_ORIGINS, values::origins);
         let requests_per_second = reader.value(REQUESTS_PER_SECOND, values::number(1, 1_000_000));
+        let max_connections = reader.value(MAX_CONNECTIONS, values::number(1, u16::MAX));
         Ok(Self {
             listen: listen?,
             token: token?,
             previous_token: previous_token?,
             cors_origins: cors_origins?,
             requests_per_second: requests_per_second?,
+            max_connections: max_connections?,
         })
     }
 }

@@ -132,6 +132,8 @@ table! {
         "After how long without a sign of life an operation is taken over; at least 6s."
     REQUESTS_PER_SECOND: Number = "50";
         "Requests that each token may send per second; further ones are answered with 429."
+    MAX_CONNECTIONS: Number = "1024";
+        "Connections that may be open at once; others wait until one is closed. A caller who waits for a deployment holds one."
     CORS_ORIGINS: List = "*";
         "Origins of web pages that may call the service, separated by commas; `*` is every origin, an empty text none."
     SHUTDOWN_GRACE: Duration = "25s";

@@ -24,7 +24,7 @@ pub(crate) async fn create_deployment(
     prefer: Prefer,
     body: JsonBody,
 ) -> Result<Reply<DeployAnswer>, ApiError> {
-    let body = parse(&body.0, &state.defaults)?;
+    let body = body.read(|bytes| parse(bytes, &state.defaults))?;
     let ticket = state.controller.deploy(body.request, caller.0).await;
     let submission = Submission { state: &state, target: None, prefer, warnings: body.warnings };
     submission.conclude(ticket).await

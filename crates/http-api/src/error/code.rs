@@ -68,6 +68,8 @@ error_codes! {
     RequestTimeout => "request_timeout", REQUEST_TIMEOUT, "the body did not arrive in time";
     /// The token was used too often in too short a time.
     RateLimited => "rate_limited", TOO_MANY_REQUESTS, "too many requests", retry after 1;
+    /// The bodies of all requests together would take too much memory.
+    Overloaded => "overloaded", SERVICE_UNAVAILABLE, "too many large bodies at once", retry after 1;
     /// A probe: the service cannot do its work at present.
     NotReady => "not_ready", SERVICE_UNAVAILABLE, "the service is not ready", retry after 5;
     /// Something that no code describes.

@@ -1,4 +1,4 @@
-//! A JSON body as bytes: media type, size and time are checked here, its content by `deploy_body`.
+//! A JSON body as bytes: media type, size, time and memory are checked here, its content by `deploy_body`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt as _;
 use paperclip::actix::OperationModifier;
@@ -15,6 +15,8 @@ use paperclip::actix::web::Json;
 use paperclip::v2::models::{DefaultOperationRaw, DefaultSchemaRaw};
 use paperclip::v2::schema::Apiv2Schema;
 
+use super::body_budget::BodyShare;
+use crate::app::ApiState;
 use crate::deploy_body::DeployBody;
 use crate::error::{ApiError, ErrorCode};
 
@@ -25,7 +27,28 @@ pub(crate) const MAX_BYTES: usize = 1 << 20;
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The bytes of a JSON body of at most 1 MiB. No content type counts as JSON.
-pub(crate) struct JsonBody(pub(crate) Bytes);
+pub(crate) struct JsonBody {
+    bytes: BytesMut,
+    share: BodyShare,
+}
+
+impl JsonBody {
+    /// Reads it, and gives its memory back: what waits for an operation does not hold it.
+    pub(crate) fn read<T>(self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.bytes)
+    }
+
+    /// Adds what came.
+    fn extend(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        let length = self.bytes.len() + chunk.len();
+        if length > MAX_BYTES {
+            return Err(too_large());
+        }
+        self.share.grow(length)?;
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
 
 impl FromRequest for JsonBody {
     type Error = ApiError;
@@ -34,11 +57,14 @@ impl FromRequest for JsonBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let head =
             check_media_type(request).and_then(|()| check_encoding(request.headers())).and_then(|()| check_length(request.headers()));
+        let budget = request.app_data::<Data<ApiState>>().map(|state| state.bodies.clone());
         let payload = payload.take();
         Box::pin(async move {
             head?;
+            let budget = budget.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the application has no state"))?;
+            let body = Self { bytes: BytesMut::new(), share: budget.share() };
             let late = |_| ApiError::new(ErrorCode::RequestTimeout, format!("the body took longer than {} s", ARRIVAL_LIMIT.as_secs()));
-            tokio::time::timeout(ARRIVAL_LIMIT, collect(payload)).await.map_err(late)?.map(Self)
+            tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, body)).await.map_err(late)?
         })
     }
 }
@@ -76,16 +102,11 @@ fn check_length(headers: &HeaderMap) -> Result<(), ApiError> {
     if length.is_some_and(|length| length > MAX_BYTES as u64) { Err(too_large()) } else { Ok(()) }
 }
 
-async fn collect(mut payload: Payload) -> Result<Bytes, ApiError> {
-    let mut body = BytesMut::new();
+async fn collect(mut payload: Payload, mut body: JsonBody) -> Result<JsonBody, ApiError> {
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(cut_off)?;
-        if body.len() + chunk.len() > MAX_BYTES {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
+        body.extend(&chunk.map_err(cut_off)?)?;
     }
-    Ok(body.freeze())
+    Ok(body)
 }
 
 fn too_large() -> ApiError {

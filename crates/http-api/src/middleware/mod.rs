@@ -17,6 +17,7 @@ mod gate;
 pub(crate) mod rate_limit;
 pub(crate) mod request_id;
 pub(crate) mod security_headers;
+pub(crate) mod serving;
 
 use actix_web::Error;
 use actix_web::body::MessageBody;

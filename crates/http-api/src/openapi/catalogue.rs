@@ -29,6 +29,7 @@ const BODY: &[ErrorCode] = &[
     ErrorCode::BadRequest,
     ErrorCode::RequestTimeout,
     ErrorCode::BodyTooLarge,
+    ErrorCode::Overloaded,
     ErrorCode::UnsupportedMediaType,
     ErrorCode::ValidationFailed,
 ];

@@ -1,13 +1,17 @@
 //! `/docs` and `/redoc`: pages that load nothing from elsewhere. Where their files come from is told in `assets/README.md`.
 
+mod pieces;
+
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::{Embed, EmbeddedFile};
 
 use crate::routes::{method_not_allowed, unknown_route};
+use pieces::Pieces;
 
 /// Swagger UI.
 #[derive(Embed)]
@@ -52,7 +56,12 @@ async fn answer<Files: Embed>(request: HttpRequest, policy: &'static str) -> Htt
     let Some(EmbeddedFile { data, metadata, .. }) = Files::get(name) else { return unknown_route(request).await };
     let content_type = content_type(metadata.mimetype());
     let tag = tag_of(&metadata.sha256_hash());
-    let mut response = cacheable(&request, &tag, &content_type, data.into_owned());
+    // Not a copy for each request: anyone may ask for them.
+    let content = match data {
+        Cow::Borrowed(content) => Bytes::from_static(content),
+        Cow::Owned(content) => content.into(),
+    };
+    let mut response = cacheable(&request, &tag, &content_type, content);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
@@ -73,13 +82,13 @@ pub(crate) fn tag_of(sha256: &[u8]) -> String {
 }
 
 /// 200 with the content, or 304 when the client has it. A client asks each time, so an update of the service is seen at once.
-pub(crate) fn cacheable(request: &HttpRequest, tag: &str, content_type: &str, content: impl Into<actix_web::web::Bytes>) -> HttpResponse {
+pub(crate) fn cacheable(request: &HttpRequest, tag: &str, content_type: &str, content: impl Into<Bytes>) -> HttpResponse {
     let mut response = if has_tag(request.headers(), tag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "no-cache"));
     if has_tag(request.headers(), tag) {
         return response.finish();
     }
-    response.insert_header((header::CONTENT_TYPE, content_type)).body(content.into())
+    response.insert_header((header::CONTENT_TYPE, content_type)).body(Pieces(content.into()))
 }
 
 /// `If-None-Match` by weak comparison (RFC 9110, section 13.1.2).

@@ -231,6 +231,7 @@ pub(crate) fn api_settings(clock: Arc<dyn Clock>) -> ApiSettings {
         },
         clock,
         workers: Some(1),
+        max_connections: 1000,
     }
 }
 

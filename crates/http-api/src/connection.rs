@@ -1,0 +1,158 @@
+//! A connection that ends by itself when its client leaves it hanging.
+//!
+//! actix times the first head of a connection and nothing else that matters here: not the heads after it, not the rest of a refused
+//! body, not an answer that nobody reads. So its stream is wrapped: the wrapper sees what comes and goes, and the middleware `serving`
+//! tells it while a request is being answered, for that may take as long as it takes.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How long the head of a request may take to arrive, from its first byte on.
+pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept; longer than the 60 s after which common load balancers close theirs, so that they do not send a
+/// request into a connection that is just being closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+
+/// How long a client may take none of an answer that waits for it.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// An accepted connection. Reads and writes fail when its client has overstayed, which ends it.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    turns: Turns,
+    /// Until when the client must take something; none while nothing waits for it.
+    write_deadline: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Whose turn it is on a connection, shared with the service that answers its requests.
+#[derive(Clone)]
+pub(crate) struct Turns(Rc<Cell<Turn>>);
+
+/// A request that is being answered. When it is dropped, the answer is complete, and it is the client's turn.
+pub(crate) struct Serving(Turns);
+
+#[derive(Clone, Copy)]
+enum Turn {
+    /// The service answers, or actix waits for the first head, which it times itself and answers with 408.
+    Service,
+    /// The client may begin a request until then.
+    Idle(Instant),
+    /// The client has begun to send and must have sent a whole head by then.
+    Head(Instant),
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        let turns = Turns(Rc::new(Cell::new(Turn::Service)));
+        // Any time will do: it is set anew before it is looked at.
+        Self { stream, turns, write_deadline: None, timer: Box::pin(sleep(Duration::ZERO)) }
+    }
+
+    /// Whose turn it is, for the service.
+    pub(crate) fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
+    /// Fails if the client has overstayed; else the task is woken when it will have. Called by reads, writes and flushes, one of which
+    /// ends each turn of actix's dispatcher.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(deadline) = self.write_deadline.or(self.turns.deadline()) else { return Ok(()) };
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        match self.timer.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check(context)?;
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.turns.heard();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Ready(written) => {
+                self.write_deadline = None;
+                self.turns.told();
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                self.write_deadline.get_or_insert_with(|| Instant::now() + WRITE_LIMIT);
+                self.check(context)?;
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(context)?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+// === impl Turns ===
+
+impl Turns {
+    /// A request is being answered, until what is returned is dropped.
+    pub(crate) fn serve(&self) -> Serving {
+        self.0.set(Turn::Service);
+        Serving(self.clone())
+    }
+
+    /// The client sent something. Between two requests that is a head, or the rest of a body that nobody wants any more.
+    fn heard(&self) {
+        if let Turn::Idle(_) = self.0.get() {
+            self.0.set(Turn::Head(Instant::now() + HEAD_LIMIT));
+        }
+    }
+
+    /// The client took something. Its time begins when it has all of the answer, which may be long after that was complete here.
+    fn told(&self) {
+        if let Turn::Idle(_) = self.0.get() {
+            self.0.set(Turn::Idle(Instant::now() + IDLE_LIMIT));
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.0.get() {
+            Turn::Service => None,
+            Turn::Idle(deadline) | Turn::Head(deadline) => Some(deadline),
+        }
+    }
+}
+
+// === impl Serving ===
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.0.set(Turn::Idle(Instant::now() + IDLE_LIMIT));
+    }
+}
