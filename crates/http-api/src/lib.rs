@@ -1,7 +1,7 @@
 //! The HTTP face of the controller: routes, bodies, the token check, the error table and the OpenAPI document.
 //!
 //! ```text
-//!  request → request id → log → page headers → error shape → CORS → panic guard → gzip → token → rate → HEAD → handler
+//!  request → connection → request id → log → page headers → error shape → CORS → panic guard → gzip → token → rate → HEAD → handler
 //!                                                                                                             │ parses
 //!                                                                                  dbt_controller_domain::Controller
 //!                                                                                                             │ answers

@@ -55,3 +55,6 @@ impl BodyShare {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

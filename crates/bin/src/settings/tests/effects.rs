@@ -51,6 +51,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("OPERATION_RETENTION", "2h"),
     ("LOCK_STALE_AFTER", "6s"),
     ("REQUESTS_PER_SECOND", "1000"),
+    ("MAX_CONNECTIONS", "1000"),
     ("CORS_ORIGINS", ""),
     ("SHUTDOWN_GRACE", "0"),
     ("FLASK_ENV", "development"),

@@ -37,6 +37,7 @@ fn a_wrong_text_is_refused_by_the_setting_it_is_for() {
     check("MAX_CONCURRENT_DEPLOYMENTS", &["0", "many"], "from 1");
     check("CRASH_LOOP_RESTARTS", &["0"], "from 1");
     check("REQUESTS_PER_SECOND", &["0"], "from 1");
+    check("MAX_CONNECTIONS", &["0", "65536"], "from 1 to 65535");
     check("CORS_ORIGINS", &["example.com", "https://a/b", "https://", "https://*.a.b"], "such as `https://example.com`");
     check("CORS_ORIGINS", &["*,https://a.b"], "alone");
     check("LOG_LEVEL", &["verbose"], "`warning`");

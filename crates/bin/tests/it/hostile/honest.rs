@@ -14,6 +14,8 @@ const DEPLOY: &str = "35s";
 /// Waits for an answer longer than the service would for anything of its caller, and goes on with the connection.
 fn waits_for_a_deploy(address: &str) {
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(&get("health/liveness", "")).unwrap();
+    assert_eq!(statuses(&one_answer(&mut stream)), [200]);
     let body = r#"{"project_name": "patient"}"#;
     stream.write_all(&post(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()), body)).unwrap();
     let answer = one_answer(&mut stream);
