@@ -84,7 +84,8 @@ async fn reaches(site: &Site, victim: usize, asked: &Asked) -> Result<bool, Stri
     tokio::select! {
         biased;
         () = struck(&site.replicas[victim].script) => Ok(true),
-        () = ended => Ok(false),
+        // Its end may be that of the process, looked at a moment before it.
+        () = ended => Ok(site.replicas[victim].script.struck()),
         () = tokio::time::sleep(ENDED) => Err("neither the step nor an answer has come".to_owned()),
     }
 }
