@@ -106,6 +106,11 @@ pub(crate) fn faults(found: &Found, random: &mut Random) -> Vec<Case> {
 }
 
 impl Case {
+    /// Whether what went wrong is over before anything has been tried for the last time. What is done late can come after its own undo.
+    pub(crate) fn passes(&self) -> bool {
+        self.plan.times != FOR_GOOD && self.plan.action != Action::Fault(Fault::Late(LATE))
+    }
+
     /// What happens in it, whatever the request is.
     pub(crate) fn event(&self) -> String {
         let Self { plan, then, again, .. } = self;
