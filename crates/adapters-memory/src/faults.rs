@@ -57,6 +57,8 @@ words! {
         ClusterDeleteStatefulSet = "cluster.delete_stateful_set",
         /// `Cluster::delete_broken_pods`
         ClusterDeleteBrokenPods = "cluster.delete_broken_pods",
+        /// `Cluster::delete_orphans`
+        ClusterDeleteOrphans = "cluster.delete_orphans",
         /// `Cluster::has_warehouse_secret`
         ClusterHasWarehouseSecret = "cluster.has_warehouse_secret",
         /// `Cluster::check`

@@ -174,6 +174,7 @@ impl Call {
             | Self::ClusterGrowClaims
             | Self::ClusterDeleteStatefulSet
             | Self::ClusterDeleteBrokenPods
+            | Self::ClusterDeleteOrphans
             | Self::ClusterHasWarehouseSecret
             | Self::ClusterCheck
             | Self::OperationsRead

@@ -243,6 +243,12 @@ impl Cluster for KubeCluster {
         pods::delete_broken(self, key, fence).await
     }
 
+    async fn delete_orphans(&self, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError> {
+        fence.check()?;
+        self.readable(&key.namespace)?;
+        pods::delete_orphans(self, key, fence).await
+    }
+
     async fn has_warehouse_secret(&self, namespace: &Namespace, warehouse: Warehouse) -> Result<bool, ClusterError> {
         let api = self.api::<Secret>(namespace);
         let found = call(READ_LIMIT, api.get_metadata_opt(&warehouse.secret_name())).await;

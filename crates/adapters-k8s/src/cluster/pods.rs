@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Preconditions};
 
+use super::fold::PodView;
 use super::servers::Server;
 use super::{KubeCluster, denied};
 
@@ -23,10 +24,23 @@ pub(super) async fn delete_broken(cluster: &KubeCluster, key: &ServerKey, fence:
         None => false,
     };
     cluster.shown(key, fence, is_observed).await?;
+    delete_each(cluster, key, broken_pods, fence).await
+}
 
+/// Deletes the pods that lost their StatefulSet: one request for each.
+pub(super) async fn delete_orphans(cluster: &KubeCluster, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError> {
+    delete_each(cluster, key, orphans, fence).await
+}
+
+async fn delete_each(
+    cluster: &KubeCluster,
+    key: &ServerKey,
+    which: fn(&Server) -> Vec<FoundPod>,
+    fence: &Fence,
+) -> Result<Vec<String>, ClusterError> {
     let api = cluster.api::<Pod>(&key.namespace);
     let mut deleted = Vec::new();
-    for BrokenPod { ordinal, name, uid } in cluster.servers.look(key, broken_pods) {
+    for FoundPod { ordinal, name, uid } in cluster.servers.look(key, which) {
         if delete(&api, &name, &uid, fence).await? {
             let is_shown = |server: &Server| server.pods.get(&ordinal).is_none_or(|pod| pod.state.uid != uid || pod.state.terminating);
             cluster.shown(key, fence, is_shown).await?;
@@ -36,18 +50,29 @@ pub(super) async fn delete_broken(cluster: &KubeCluster, key: &ServerKey, fence:
     Ok(deleted)
 }
 
-struct BrokenPod {
+struct FoundPod {
     ordinal: u32,
     name: String,
     uid: String,
 }
 
-fn broken_pods(server: &Server) -> Vec<BrokenPod> {
+fn broken_pods(server: &Server) -> Vec<FoundPod> {
     let Some(set) = &server.set else { return Vec::new() };
-    let pods = server.pods.iter().map(|(ordinal, view)| (*ordinal, &view.state));
-    pods.filter(|(_, pod)| !pod.ready && !pod.terminating && pod.revision != set.state.update_revision)
-        .map(|(ordinal, pod)| BrokenPod { ordinal, name: pod.name.clone(), uid: pod.uid.clone() })
-        .collect()
+    found(server, |pod| !pod.state.ready && pod.state.revision != set.state.update_revision)
+}
+
+/// A pod whose StatefulSet is gone but named as its owner is the garbage collector's.
+fn orphans(server: &Server) -> Vec<FoundPod> {
+    if server.set.is_some() {
+        return Vec::new();
+    }
+    found(server, |pod| pod.owner.is_none())
+}
+
+/// The pods of this kind that are not on their way out.
+fn found(server: &Server, is_wanted: impl Fn(&PodView) -> bool) -> Vec<FoundPod> {
+    let pods = server.pods.iter().filter(|(_, pod)| !pod.state.terminating && is_wanted(pod));
+    pods.map(|(ordinal, pod)| FoundPod { ordinal: *ordinal, name: pod.state.name.clone(), uid: pod.state.uid.clone() }).collect()
 }
 
 /// False when the pod is gone, or is another one by now.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::watching::watch_server;
-use super::{Hindrance, Server};
+use super::{Hindrance, Pod, Server};
 use crate::faults::Call;
 use crate::world::{Inner, Scene};
 
@@ -112,6 +112,10 @@ impl Cluster for MemoryCluster {
         self.0.call(Call::ClusterDeleteBrokenPods, Some(fence), |scene| Ok(scene.delete_broken_pods(key))).await
     }
 
+    async fn delete_orphans(&self, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError> {
+        self.0.call(Call::ClusterDeleteOrphans, Some(fence), |scene| Ok(scene.delete_orphans(key))).await
+    }
+
     async fn has_warehouse_secret(&self, namespace: &Namespace, warehouse: Warehouse) -> Result<bool, ClusterError> {
         let look = |scene: &mut Scene<'_>| {
             let is_removed = scene.state.removed_secrets.contains(&(namespace.clone(), warehouse));
@@ -165,11 +169,23 @@ impl Scene<'_> {
         let Some(server) = self.server(key) else { return Vec::new() };
         let Some(set) = &server.stateful_set else { return Vec::new() };
         let Some(revision) = set.update_revision().map(str::to_owned) else { return Vec::new() };
-        let broken = server
-            .pods
-            .iter_mut()
-            .filter(|pod| !pod.is_terminating() && !pod.is_ready(&world.pace, now) && pod.template.revision != revision);
-        let names = broken
+        self.delete_pods(key, |pod| !pod.is_ready(&world.pace, now) && pod.template.revision != revision)
+    }
+
+    fn delete_orphans(&mut self, key: &ServerKey) -> Vec<String> {
+        if self.server(key).is_none_or(|server| server.stateful_set.is_some()) {
+            return Vec::new();
+        }
+        // Those that had a StatefulSet until now are on their way out already.
+        self.delete_pods(key, |_| true)
+    }
+
+    /// Deletes the pods of this kind that are not on their way out.
+    fn delete_pods(&mut self, key: &ServerKey, is_wanted: impl Fn(&Pod) -> bool) -> Vec<String> {
+        let (world, now) = (self.world, self.now);
+        let Some(server) = self.server(key) else { return Vec::new() };
+        let wanted = server.pods.iter_mut().filter(|pod| !pod.is_terminating() && is_wanted(pod));
+        let names = wanted
             .map(|pod| {
                 pod.terminate(&world.pace, now);
                 pod.name(key)

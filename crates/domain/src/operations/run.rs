@@ -279,7 +279,7 @@ impl Run {
     }
 
     /// The holder's part of the record.
-    pub(super) fn running(&self) -> RunningOperation {
+    pub(crate) fn running(&self) -> RunningOperation {
         self.own().running.clone()
     }
 

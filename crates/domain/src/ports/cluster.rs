@@ -85,6 +85,13 @@ pub trait Cluster: Send + Sync {
     /// `Forbidden`, `Unavailable`.
     async fn delete_broken_pods(&self, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError>;
 
+    /// Deletes each pod that lost its StatefulSet, its uid as precondition, and returns their names: nobody else ends one. None while there
+    /// is a StatefulSet, which takes them over, or ends what it owns.
+    ///
+    /// # Errors
+    /// `Forbidden`, `Unavailable`.
+    async fn delete_orphans(&self, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError>;
+
     /// Whether the warehouse's Secret is in the namespace.
     ///
     /// # Errors

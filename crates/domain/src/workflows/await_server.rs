@@ -133,7 +133,7 @@ impl Workflows {
         }
     }
 
-    /// Waits until no pod of the release's server is left. A StatefulSet of that name which is not the release's is left alone, with its pods.
+    /// Waits until no pod of the release's server is left, and ends those that a StatefulSet made anew had left. A StatefulSet of that name which is not the release's is left alone, with its pods.
     pub(super) async fn await_gone(&self, run: &Run, release: &ReleaseKey, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
         loop {
             let mut states = call(run, deadline, || self.ports.cluster.watch(server))
@@ -149,6 +149,10 @@ impl Workflows {
                 let settled = state.stateful_set.as_ref().is_none_or(|set| set.replicas == 0 && set.observed_generation >= set.generation);
                 if pods.is_empty() && settled {
                     return Ok(());
+                }
+                if state.stateful_set.is_none() {
+                    let orphans = call(run, deadline, || self.ports.cluster.delete_orphans(server, &run.fence)).await;
+                    orphans.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
                 }
                 run.progress(format!("waiting for pods to end: {}", pods.join(", ")));
                 if !self.next_state(run, &mut states, None, deadline).await? {

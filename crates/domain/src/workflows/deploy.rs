@@ -42,7 +42,7 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     match result {
         Ok(success) => deploy.retire_replaced(success).await,
         Err(Halt::Stop(stop)) => deploy.stopped(stop),
-        Err(Halt::Failed(failure)) => match deploy.undo(*failure).await {
+        Err(Halt::Failed(failure)) => match deploy.undo(in_phase(*failure, run)).await {
             Ending::Stopped(stop) => deploy.stopped(stop),
             done @ Ending::Done { .. } => done,
         },
@@ -332,6 +332,14 @@ impl<'a> Deploy<'a> {
             "revision {revision} is deployed and registered, but somebody scaled the server to 0 during the wait, so it was not proved ready; resume it to see"
         );
         Failure { undo: UndoOutcome::LeftAsIs, ..Failure::new(FailureCode::PutToSleep, message) }.into()
+    }
+}
+
+/// A failure that names no step is one of the step that the operation is in, if it has begun any.
+fn in_phase(failure: Failure, run: &Run) -> Failure {
+    match (failure.phase, run.running().phase) {
+        (None, phase) if phase != Phase::Queued => failure.at(phase),
+        _ => failure,
     }
 }
 

@@ -42,6 +42,7 @@ impl Deploy<'_> {
         if ledger.replicas_before == Some(0) {
             self.wake().await?;
         }
+        self.run.phase(Phase::Ready, "looking whether the server is ready");
         let patience = Instant::now() + self.workflows.settings.lock_stale_after;
         match self.workflows.await_ready(self.run, &self.server, Awaited::Own(&revision), patience, Limit::Deploy).await {
             Ok(awake) => self.finish(&revision, &credentials, ledger.connection, false, awake).await,

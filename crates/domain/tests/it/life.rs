@@ -244,6 +244,21 @@ async fn a_connection_that_somebody_replaces_in_the_middle_is_theirs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_ends_the_pod_that_lost_its_stateful_set() {
+    let stage = Stage::new();
+    revision(stage.deploy(sized("v1", "10Gi")).await);
+    for call in [Call::InstallerApply, Call::InstallerRollBack] {
+        stage.world.faults().plan(Fault::new(call, 1, FaultKind::Forbid).times(100));
+    }
+    let failure = stage.deploy(sized("v2", "20Gi")).await.unwrap_err();
+    assert_eq!((failure.undo, failure.phase), (UndoOutcome::Failed, Some(Phase::Apply)), "{failure}");
+    assert_eq!(stage.world.servers().pods(), 1, "its StatefulSet was to be made anew around it");
+    stage.world.faults().clear();
+    assert!(matches!(stage.delete(NAME).await, Ok(Success::Deleted { .. })));
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quota_that_refuses_the_pod_is_asked_for_and_named() {
     let stage = Stage::new();
     let words = "exceeded quota: small, requested: limits.cpu=3500m";

@@ -94,7 +94,7 @@ async fn a_deploy_whose_holder_is_gone_is_undone_when_its_server_is_not_ready() 
     let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
     pair.freeze_in(&ticket, Phase::Ready).await;
     let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
-    assert_eq!(failure.undo, UndoOutcome::Undone, "{failure}");
+    assert_eq!((failure.undo, failure.phase), (UndoOutcome::Undone, Some(Phase::Ready)), "{failure}");
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
     pair.store.freeze(false);
     tokio::time::sleep(Duration::from_secs(120)).await;

@@ -18,6 +18,7 @@ async fn every_write(played: &Played<'_>, fence: &Fence) -> Vec<(&'static str, R
         ("set_replicas", cluster.set_replicas(key, 0, fence).await),
         ("grow_claims", cluster.grow_claims(key, larger, fence).await),
         ("delete_broken_pods", cluster.delete_broken_pods(key, fence).await.map(drop)),
+        ("delete_orphans", cluster.delete_orphans(key, fence).await.map(drop)),
         ("delete_stateful_set", cluster.delete_stateful_set(key, true, fence).await),
         ("delete_claims", cluster.delete_claims(key, &claims, fence).await),
     ]

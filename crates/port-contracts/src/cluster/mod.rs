@@ -92,6 +92,7 @@ suite! {
         steering::a_ready_pod_and_one_of_the_newest_template_are_not_broken,
         steering::a_stateful_set_goes_and_its_pods_stay,
         steering::a_stateful_set_that_comes_back_keeps_its_orphans,
+        steering::orphans_are_deleted_and_pods_with_a_stateful_set_are_not,
         steering::a_stateful_set_goes_with_its_pods,
         steering::an_absent_stateful_set_counts_as_deleted,
         claims::a_server_has_the_claim_of_its_template,

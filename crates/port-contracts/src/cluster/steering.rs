@@ -168,6 +168,20 @@ pub(super) async fn a_stateful_set_that_comes_back_keeps_its_orphans(harness: &d
     Ok(())
 }
 
+pub(super) async fn orphans_are_deleted_and_pods_with_a_stateful_set_are_not(harness: &dyn ClusterHarness) -> Outcome {
+    let played = Played::ready(harness).await?;
+    let (cluster, key) = (&played.cluster, &played.key);
+    ensure_eq!(cluster.delete_orphans(key, &fence()).await?, Vec::<String>::new(), "of a server with a StatefulSet, the deleted pods");
+    let before = played.state().await?;
+    cluster.delete_stateful_set(key, true, &fence()).await?;
+    played.until("that the StatefulSet is gone", |state| state.stateful_set.is_none()).await?;
+    let deleted = cluster.delete_orphans(key, &fence()).await?;
+    ensure_eq!(deleted, before.pods.iter().map(|pod| pod.name.clone()).collect::<Vec<_>>(), "the deleted pods");
+    played.until("that they are gone", |state| state.pods.is_empty()).await?;
+    ensure_eq!(cluster.delete_orphans(key, &fence()).await?, Vec::<String>::new(), "of no server, the deleted pods");
+    Ok(())
+}
+
 pub(super) async fn a_stateful_set_goes_with_its_pods(harness: &dyn ClusterHarness) -> Outcome {
     let played = Played::ready(harness).await?;
     played.cluster.delete_stateful_set(&played.key, false, &fence()).await?;

@@ -147,6 +147,10 @@ impl Cluster for Mortal<dyn Cluster> {
         self.process.call(self.port.delete_broken_pods(key, fence)).await
     }
 
+    async fn delete_orphans(&self, key: &ServerKey, fence: &Fence) -> Result<Vec<String>, ClusterError> {
+        self.process.call(self.port.delete_orphans(key, fence)).await
+    }
+
     async fn has_warehouse_secret(&self, namespace: &Namespace, warehouse: Warehouse) -> Result<bool, ClusterError> {
         self.process.call(self.port.has_warehouse_secret(namespace, warehouse)).await
     }

@@ -30,6 +30,7 @@ const CALLS: &[&str] = &[
     "cluster.grow_claims",
     "cluster.delete_stateful_set",
     "cluster.delete_broken_pods",
+    "cluster.delete_orphans",
     "connections.get",
     "connections.put",
     "connections.delete",

@@ -283,6 +283,7 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     mock.expect_grow_claims().returning(move |_, _, _| grow());
     let delete_set = play("cluster.delete_stateful_set");
     mock.expect_delete_stateful_set().returning(move |_, _, _| delete_set());
+    mock.expect_delete_orphans().returning(|_, _| Ok(Vec::new()));
     mock
 }
 
