@@ -11,9 +11,10 @@ use super::{KubeCluster, denied};
 
 /// Whether a conflict is that of the uid: the API server has other conflicts too, and then the object is still there.
 ///
+/// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/registry/rest/delete.go> (`BeforeDelete`),
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/storage/interfaces.go> (`Preconditions.Check`)
 fn is_of_another(conflict: &str) -> bool {
-    conflict.contains("Precondition failed: UID in precondition")
+    ["the UID in the precondition", "UID in precondition"].iter().any(|words| conflict.contains(words))
 }
 
 /// Deletes a StatefulSet by one request and waits until it is gone: the garbage collector first lets its pods go, or ends them.

@@ -85,14 +85,17 @@ impl Drop for Reserved<'_> {
 #[async_trait]
 impl Executor for Workflows {
     async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending {
-        match task {
+        let ending = match task {
             Task::Deploy(request) => deploy::deploy(self, run, request, taken_over).await,
             Task::Delete => delete::delete(self, run, taken_over).await,
             Task::Suspend { force } => scale::suspend(self, run, *force).await,
             Task::Resume => scale::resume(self, run).await,
             Task::Settle => settle::settle(self, run).await,
             Task::FollowDags => dags::follow(self, run).await,
-        }
+        };
+        // Whoever looks next is shown what it has become. Before the end is on record: a caller who is answered then may look at once.
+        self.readings.forget(&run.info.key);
+        ending
     }
 
     fn may_pay(&self, debt: &Debt) -> bool {
@@ -103,8 +106,6 @@ impl Executor for Workflows {
     }
 
     fn ended(&self, finished: &FinishedOperation) {
-        // Whoever looks next is shown what it has become.
-        self.readings.forget(&finished.info.key);
         if let Some(events) = &self.ports.events {
             events.record(&server_of(&finished.info.key, None), finished);
         }
