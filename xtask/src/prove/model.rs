@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         false => ("prove model", in_memory(set)?),
         true => ("prove model --cluster", on_a_control_plane(set)?),
     };
-    if options.record {
+    if options.record && code == ExitCode::SUCCESS {
         super::record(name, &fs::read_to_string(report.path())?)?;
     }
     Ok(code)

@@ -13,7 +13,7 @@ use super::{KubeCluster, denied};
 ///
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/registry/rest/delete.go> (`BeforeDelete`),
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/storage/interfaces.go> (`Preconditions.Check`)
-fn is_of_another(conflict: &str) -> bool {
+pub(super) fn is_of_another(conflict: &str) -> bool {
     ["the UID in the precondition", "UID in precondition"].iter().any(|words| conflict.contains(words))
 }
 

@@ -64,6 +64,13 @@ words! {
     }
 }
 
+impl OperationKind {
+    /// Whether the service does it by itself. The audit tells of such work when it has ended, and only if it changed something.
+    pub fn is_background(self) -> bool {
+        matches!(self, Self::Settle | Self::FollowDags)
+    }
+}
+
 /// What an operation has to do, with everything that a takeover needs.
 #[derive(Debug, Clone)]
 pub enum Task {

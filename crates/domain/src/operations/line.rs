@@ -23,7 +23,7 @@ pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent
         let fence = Fence::new(engine.limits.lock_stale_after, sent);
         let run = Arc::new(Run::new(Arc::clone(&engine.store), Arc::clone(&engine.clock), known, running, fence));
         engine.enter(&run);
-        if how == Claim::TakenOver {
+        if how == Claim::TakenOver && !run.info.kind.is_background() {
             audit::taken_over(&run.info, run.running().phase);
         }
         let next = run_one(&engine, &run, how).await;
@@ -77,13 +77,17 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         }
     }
     drop(slot);
-    Ending::failure(Failure {
+    let failure = Failure {
         undo: UndoOutcome::Failed,
         ..Failure::new(
             FailureCode::Internal,
             "the service met a bug of its own; what the operation had done may still be there, a delete of the deployment removes it",
         )
-    })
+    };
+    // Nothing was taken back. What can be put right later is.
+    let ledger = run.ledger();
+    let connection = ledger.connection.filter(|_| ledger.connecting).map(|intent| Debt::Connection(intent.id));
+    Ending::Done { outcome: Err(failure), debts: ledger.owed.into_iter().chain(connection).collect(), paid: Vec::new() }
 }
 
 fn settle_stop(ending: Ending) -> Ending {

@@ -10,8 +10,8 @@ use super::engine::{Counted, Operations, store_failure};
 use super::placement::{Placement, Scene, cancelled, is_stale, place, promote, prune};
 use super::records::{Change, update};
 use crate::model::{
-    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationKind, OperationRecord, QueuedOperation,
-    ReleaseKey, Task, Ticket,
+    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey,
+    Task, Ticket,
 };
 use crate::naming::{Identity, ReleaseName};
 use crate::ports::StoreError;
@@ -86,7 +86,7 @@ impl Operations {
                 // What was written without an answer, and has come to its end since, joins itself.
                 if id == operation.info.id {
                     self.tell_accepted(&operation.info, &changed.known.record);
-                } else {
+                } else if !operation.info.kind.is_background() {
                     audit::joined(&operation.info, &id);
                 }
                 if let Some(how) = claim {
@@ -101,12 +101,18 @@ impl Operations {
                 match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
                     Ok(false) => {}
                     Ok(true) => {
-                        let withdrawn = self.withdraw(&operation.info, &holder).await?;
-                        return Ok(if withdrawn { Submitted::Held } else { Submitted::Accepted(ticket(operation.info.id, false)) });
+                        if self.withdraw(&operation.info, &holder).await? {
+                            return Ok(Submitted::Held);
+                        }
+                        self.tell_accepted(&operation.info, &changed.known.record);
+                        return Ok(Submitted::Accepted(ticket(operation.info.id, false)));
                     }
                     Err(failure) => {
-                        let withdrawn = self.withdraw(&operation.info, &holder).await?;
-                        return if withdrawn { Err(failure) } else { Ok(Submitted::Accepted(ticket(operation.info.id, false))) };
+                        if self.withdraw(&operation.info, &holder).await? {
+                            return Err(failure);
+                        }
+                        self.tell_accepted(&operation.info, &changed.known.record);
+                        return Ok(Submitted::Accepted(ticket(operation.info.id, false)));
                     }
                 }
                 self.tell_accepted(&operation.info, &changed.known.record);
@@ -121,10 +127,11 @@ impl Operations {
 
     /// Writes the line of the audit, and those of the operations that it stopped. The background work tells of what it changes only.
     fn tell_accepted(&self, info: &OperationInfo, record: &OperationRecord) {
-        if !matches!(info.kind, OperationKind::Settle | OperationKind::FollowDags) {
+        if !info.kind.is_background() {
             audit::accepted(info);
         }
-        let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.outcome == Err(cancelled(&info.id));
+        // What ran until then is told by whoever ran it.
+        let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.started_at.is_none() && earlier.outcome == Err(cancelled(&info.id));
         for stopped in record.finished.iter().filter(is_stopped) {
             self.tell_end(stopped);
         }

@@ -2,6 +2,7 @@
 //!
 //! Every step is safe to run twice, so a takeover simply runs it again.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
@@ -81,6 +82,8 @@ pub(super) async fn remove(
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
     if release.is_some() && run.info.kind == OperationKind::Delete {
         // Only the record tells these, and it goes next.
+        let mut met = HashSet::new();
+        debts.retain(|debt| met.insert(debt.clone()));
         let note = |ledger: &mut Ledger| (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
         run.note(note);
         let stored = call(run, deadline, || run.record(|_| ())).await;

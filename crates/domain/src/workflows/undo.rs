@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
+use super::Workflows;
 use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Broken, Halt, insist};
 use super::delete::ConnectionRemoval;
@@ -157,9 +158,20 @@ impl Deploy<'_> {
         }
     }
 
-    /// Puts a server to sleep again that an equal POST woke.
+    /// Puts a server to sleep again that an equal POST woke, if it is still that of the same revision.
     async fn back_to_sleep(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
-        let cluster = &self.workflows.ports.cluster;
+        let Workflows { ports, .. } = self.workflows;
+        let newest = match stop_of(insist(self.run, deadline, || ports.installer.get(&self.run.info.key, None)).await)? {
+            Ok(newest) => newest,
+            Err(error) => {
+                left.sentences.push(format!("whether the server is still the one that was woken cannot be read: {error}"));
+                return Ok(());
+            }
+        };
+        if newest.is_none_or(|newest| !newest.summary.is_present() || Some(newest.summary.revision) != ledger.previous) {
+            return Ok(());
+        }
+        let cluster = &ports.cluster;
         let slept = stop_of(insist(self.run, deadline, || cluster.set_replicas(&self.server, 0, &self.run.fence)).await)?;
         left.note(slept.map_err(|error| format!("the server is not put back to sleep: {error}")));
         self.workflows.renote_dags(self.run, &self.server, ledger.dag_state_before, deadline).await

@@ -1,8 +1,11 @@
 //! One deployment from its first POST to its DELETE.
 
+use std::time::Duration;
+
 use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::ports::ConnectionStore as _;
+use dbt_controller_port_contracts::fixtures;
 
 use crate::stage::{NAME, Stage, code, key, main_request, request, revision, server, target};
 
@@ -125,6 +128,25 @@ async fn a_server_that_an_equal_deploy_woke_sleeps_again_when_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_somebody_upgraded_meanwhile_is_not_put_to_sleep() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    assert!(stage.world.servers().scale(&server(NAME), 0));
+    stage.world.airflow().delete(&"test_project_main".parse().unwrap());
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
+    let before = stage.world.calls().count(Call::ConnectionsPut);
+    let somebody = async {
+        while stage.world.calls().count(Call::ConnectionsPut) == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stage.world.releases().deploy(&fixtures::desired(main_request("v2"))).unwrap();
+    };
+    let (outcome, ()) = tokio::join!(stage.deploy(main_request("v1")), somebody);
+    assert!(outcome.is_err(), "{outcome:?}");
+    assert_ne!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_larger_claim_grows() {
     let stage = Stage::new();
     revision(stage.deploy(main_request("v1")).await);
@@ -187,7 +209,7 @@ async fn a_server_that_somebody_puts_to_sleep_during_the_wait_is_not_called_read
     let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
     let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
     views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(stage.world.servers().scale(&server(NAME), 0));
     let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
     assert_eq!(failure.code, FailureCode::PutToSleep);
@@ -346,7 +368,7 @@ async fn a_delete_after_a_humans_rollback_removes_the_connection_that_the_old_re
         stage.world.set_airflow_link(AirflowLink::Up);
         let controller = stage.controller.clone();
         let background = tokio::spawn(async move { controller.run_background().await });
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
         background.abort();
         stage.assert_nothing_left();
     }
@@ -375,7 +397,7 @@ async fn an_airflow_that_is_away_for_long_does_not_keep_the_undo_from_the_server
     stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail));
     let goes_away = async {
         while stage.world.calls().count(Call::ConnectionsPut) == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stage.world.set_airflow_link(AirflowLink::Down);
     };
@@ -421,7 +443,7 @@ async fn a_connection_that_an_undo_could_not_delete_gets_the_login_of_the_server
     let failure = stage.deploy(changed).await.unwrap_err();
     assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
     assert_ne!(stage.world.airflow().login(&id).unwrap(), login);
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(stage.world.airflow().login(&id).unwrap(), login);
 }
 
@@ -432,7 +454,7 @@ async fn an_undo_waits_for_the_claims_that_it_has_to_delete() {
     // More often than a step that can be undone is tried again, and not before the undo removes the release.
     let breaks = async {
         while stage.world.calls().count(Call::InstallerUninstall) == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stage.world.faults().plan(Fault::new(Call::ClusterClaims, 1, FaultKind::Fail).times(8));
     };
