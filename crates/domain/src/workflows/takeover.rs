@@ -36,6 +36,10 @@ impl Deploy<'_> {
             self.commit_again(&revision).await?;
             return Ok(self.success(revision.revision, false, self.report(ledger.connection.as_ref()), Vec::new()));
         }
+        if !own.summary.status.is_pending() {
+            // Its undo has marked it, and could not say so on the operation's record.
+            return Err(interrupted().into());
+        }
         self.rebuild(&revision, ledger.rebuild).await?;
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
         self.apply(&revision).await?;

@@ -168,6 +168,23 @@ async fn an_undo_that_was_broken_off_goes_on_with_its_first_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_that_only_the_releases_record_tells_of_is_gone_on_with() {
+    for status in [ReleaseStatus::Uninstalling, ReleaseStatus::Failed] {
+        let mut script = Script::first();
+        let mut own = release(1, status);
+        own.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
+        script.newest = Some(own);
+        let stage = script.stage(deploy_task(), |running| {
+            running.phase = Phase::Record;
+            running.ledger.writing = true;
+        });
+        let failure = failure(stage.execute(true).await);
+        assert_eq!((failure.code, failure.undo), (FailureCode::Interrupted, UndoOutcome::Undone), "{status}: {failure}");
+        assert!(stage.called("installer.uninstall") && !stage.called("installer.apply"), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_taken_over_change_whose_server_is_broken_is_rolled_back() {
     let mut script = Script::deployed().failing("cluster.watch@1");
     let own = script.newest.as_mut().unwrap();
