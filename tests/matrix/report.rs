@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::scenario::{Expected, Scenario};
 
-/// What renews a lock, and notes how an operation goes on.
-const RENEWAL: &str = "update secrets/dbt-controller-op.";
+/// What renews a lock, notes how an operation goes on, and looks whether that was written.
+const RENEWAL: &str = " secrets/dbt-controller-op.";
 
 /// How a case ended that went well.
 #[derive(Debug, Clone, PartialEq, Eq)]
