@@ -24,7 +24,7 @@ const STOP_LIMIT_SECONDS: u64 = 2;
 
 /// Serves the API on a bound socket until the returned server's handle stops it. Signals are left to the caller.
 ///
-/// It is put together as actix-web's `HttpServer` does it, but with [`Connection`] for a stream, which that has no door for.
+/// It is put together as actix-web's `HttpServer` does it, but with a stream of our own (`connection`), which that has no door for.
 ///
 /// # Errors
 /// If the socket cannot be used, or the number of processors cannot be told.
