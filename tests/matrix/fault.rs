@@ -60,7 +60,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
                 Ok(_) if verdict == Verdict::Done => End::Finished,
                 Ok(found) => End::of(scenario, found),
                 // It came after the undo had looked, which is not promised to be seen: what is asked for next puts it right.
-                Err(_) if late.is_some() && verdict != Verdict::Done => {
+                Err(_) if late.is_some() && (scenario.code.is_some() || verdict != Verdict::Done) => {
                     site.ended(deadline).await.map_err(told_so)?;
                     End::Between
                 }
