@@ -9,6 +9,13 @@ const CALLING_WEBHOOK: &str = "failed calling webhook";
 /// Said before those words.
 const WEBHOOK_DOWN: &str = "the API server answers, but not a webhook that it has to ask first";
 
+/// How the API server tells that the uid of a precondition is not the object's, before it deletes one and while it does. It has no reason of
+/// its own for it.
+///
+/// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/registry/rest/delete.go> (`BeforeDelete`),
+/// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/storage/interfaces.go> (`Preconditions.Check`)
+const OTHER_UID: [&str; 2] = ["the UID in the precondition", "UID in precondition"];
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -27,9 +34,13 @@ pub enum Fault {
     /// An object of that name exists already.
     #[error("{0}")]
     AlreadyExists(String),
-    /// The object is not as the request expected it: another version, another uid, a field of another manager.
+    /// The object is not as the request expected it, and is still there: another version, a field of another manager, or too many who write
+    /// it at this moment.
     #[error("{0}")]
     Conflict(String),
+    /// The object that the request means is gone: another one has its name, whose uid is not that of the precondition.
+    #[error("{0}")]
+    OtherUid(String),
     /// Our account lacks a right.
     #[error("{0}")]
     Forbidden(String),
@@ -79,6 +90,7 @@ impl Fault {
             (403, _) if caused_by("NamespaceTerminating") => Self::NamespaceMissing(message),
             (404, _) => Self::NotFound(message),
             (409, "AlreadyExists") => Self::AlreadyExists(message),
+            (409, _) if OTHER_UID.iter().any(|words| message.contains(words)) => Self::OtherUid(message),
             (409, _) => Self::Conflict(message),
             (401, _) => Self::Unauthorized(message),
             (413, _) => Self::TooLarge(message),
@@ -106,7 +118,7 @@ impl Fault {
             Self::Quota(message) => refused(RefusalKind::Quota, message),
             Self::Refused(message) | Self::TooLarge(message) => refused(RefusalKind::Admission, message),
             // Whoever cares what it conflicts with has looked at it before; for all others somebody wrote at the same moment.
-            Self::Conflict(message) => InstallerError::Unavailable(format!("{object}: {message}").into()),
+            Self::Conflict(message) | Self::OtherUid(message) => InstallerError::Unavailable(format!("{object}: {message}").into()),
             Self::NotFound(message) | Self::AlreadyExists(message) => InstallerError::Unexpected(format!("{object}: {message}").into()),
             Self::Unexpected(source) => InstallerError::Unexpected(source),
         }
@@ -122,7 +134,7 @@ impl Fault {
             Self::Forbidden(message) => ClusterError::Forbidden(message),
             Self::Quota(message) | Self::Refused(message) | Self::TooLarge(message) => ClusterError::Refused(message),
             // As for the installer.
-            Self::Conflict(message) => ClusterError::Unavailable(message.into()),
+            Self::Conflict(message) | Self::OtherUid(message) => ClusterError::Unavailable(message.into()),
             Self::AlreadyExists(message) => ClusterError::Unexpected(message.into()),
             Self::Unexpected(source) => ClusterError::Unexpected(source),
         }
@@ -214,6 +226,9 @@ mod tests {
             ),
             (fault(409, "AlreadyExists", "secrets \"a\" already exists", "secrets", ""), "AlreadyExists"),
             (fault(409, "Conflict", "Operation cannot be fulfilled", "secrets", ""), "Conflict"),
+            (fault(409, "Conflict", "x: the UID in the precondition (a) does not match the UID in record (b)", "", ""), "OtherUid"),
+            (fault(409, "Conflict", "x: Precondition failed: UID in precondition: a, UID in object meta: b", "", ""), "OtherUid"),
+            (fault(409, "Conflict", "x: Precondition failed: ResourceVersion in precondition: 1", "", ""), "Conflict"),
             (fault(429, "TooManyRequests", "slow down", "", ""), "Unavailable"),
             (fault(503, "ServiceUnavailable", "", "", ""), "Unavailable"),
             (fault(500, "InternalError", "Internal error occurred: failed calling webhook \"w\": connection refused", "", ""), "Webhook"),

@@ -243,7 +243,7 @@ impl<'a> Hand<'a> {
         let params = DeleteParams { propagation_policy: Some(propagation), preconditions: Some(preconditions), ..DeleteParams::default() };
         let deletion = match self.leave.call(self.api(target).delete(&target.key.name, &params)).await {
             Ok(_) | Err(Denied::Fault(Fault::NotFound(_))) => Deletion::Done,
-            Err(Denied::Fault(Fault::Conflict(_))) => Deletion::Another,
+            Err(Denied::Fault(Fault::OtherUid(_))) => Deletion::Another,
             Err(denied) => return Err(failed(&target.title(), denied)),
         };
         self.written.push((target.clone(), Written::Deleted { uid: uid.to_owned() }));

@@ -44,6 +44,7 @@ pub(super) fn refused(object: &str, denied: Denied, redactor: &Redactor) -> Inst
         Fault::Quota(message) => Fault::Quota(clean(message)),
         Fault::TooLarge(message) => Fault::TooLarge(clean(message)),
         Fault::Conflict(message) => Fault::Conflict(clean(message)),
+        Fault::OtherUid(message) => Fault::OtherUid(clean(message)),
         Fault::AlreadyExists(message) => Fault::AlreadyExists(clean(message)),
         Fault::NotFound(message) => Fault::NotFound(clean(message)),
         Fault::Forbidden(message) => Fault::Forbidden(clean(message)),

@@ -233,8 +233,8 @@ impl Records {
         let preconditions = Preconditions { uid: head.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match leave.call(self.api(&head.key.release).delete(&head.key.secret_name(), &params)).await {
-            // Another record has taken its name: it is not the one to delete.
-            Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::Conflict(_))) => Ok(()),
+            // Another record that has taken its name is not the one to delete.
+            Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::OtherUid(_))) => Ok(()),
             Err(denied) => Err(failed(&title(&head.key), denied)),
         }
     }
@@ -245,7 +245,7 @@ impl Records {
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match leave.call(self.api(&head.key.release).delete(&head.key.secret_name(), &params)).await {
             Ok(_) => Ok(Rewrite::Done),
-            Err(Denied::Fault(Fault::NotFound(_) | Fault::Conflict(_))) => Ok(Rewrite::Outdated),
+            Err(Denied::Fault(Fault::NotFound(_) | Fault::Conflict(_) | Fault::OtherUid(_))) => Ok(Rewrite::Outdated),
             Err(denied) => Err(failed(&title(&head.key), denied)),
         }
     }

@@ -9,14 +9,6 @@ use kube::api::{DeleteParams, Preconditions};
 use super::servers::Server;
 use super::{KubeCluster, denied};
 
-/// Whether a conflict is that of the uid: the API server has other conflicts too, and then the object is still there.
-///
-/// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/registry/rest/delete.go> (`BeforeDelete`),
-/// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/storage/interfaces.go> (`Preconditions.Check`)
-pub(super) fn is_of_another(conflict: &str) -> bool {
-    ["the UID in the precondition", "UID in precondition"].iter().any(|words| conflict.contains(words))
-}
-
 /// Deletes a StatefulSet by one request and waits until it is gone: the garbage collector first lets its pods go, or ends them.
 pub(super) async fn delete_stateful_set(
     cluster: &KubeCluster,
@@ -34,9 +26,7 @@ pub(super) async fn delete_stateful_set(
     let params = if keep_pods { DeleteParams::orphan() } else { DeleteParams::foreground() };
     let params = params.preconditions(Preconditions { uid: Some(uid.clone()), resource_version: None });
     match fenced(fence, api.delete(key.name.as_str(), &params)).await {
-        Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::NamespaceMissing(_))) => {}
-        // Another one by now.
-        Err(Denied::Fault(Fault::Conflict(words))) if is_of_another(&words) => {}
+        Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::NamespaceMissing(_) | Fault::OtherUid(_))) => {}
         Err(error) => return Err(denied(error)),
     }
     let is_deleted = |deleted: &str| deleted == uid;

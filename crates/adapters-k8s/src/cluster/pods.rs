@@ -7,7 +7,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Preconditions};
 
-use super::deleting::is_of_another;
 use super::fold::PodView;
 use super::servers::Server;
 use super::{KubeCluster, denied};
@@ -81,8 +80,7 @@ async fn delete(api: &Api<Pod>, name: &str, uid: &str, fence: &Fence) -> Result<
     let this_one = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     match fenced(fence, api.delete(name, &DeleteParams { preconditions: Some(this_one), ..DeleteParams::default() })).await {
         Ok(_) => Ok(true),
-        Err(Denied::Fault(Fault::NotFound(_))) => Ok(false),
-        Err(Denied::Fault(Fault::Conflict(words))) if is_of_another(&words) => Ok(false),
+        Err(Denied::Fault(Fault::NotFound(_) | Fault::OtherUid(_))) => Ok(false),
         Err(error) => Err(denied(error)),
     }
 }

@@ -289,7 +289,7 @@ fn store_error(fault: Fault) -> StoreError {
     match fault {
         Fault::Unavailable(source) => StoreError::Unavailable(source),
         // A conflict of a write is told apart before; a read has none of its own.
-        Fault::Unauthorized(_) | Fault::Webhook(_) | Fault::Conflict(_) => StoreError::Unavailable(fault.into()),
+        Fault::Unauthorized(_) | Fault::Webhook(_) | Fault::Conflict(_) | Fault::OtherUid(_) => StoreError::Unavailable(fault.into()),
         Fault::Forbidden(message) => StoreError::Forbidden(message),
         Fault::NamespaceMissing(message) => StoreError::NamespaceMissing(message),
         Fault::Quota(message) => StoreError::Refused { kind: RefusalKind::Quota, message },

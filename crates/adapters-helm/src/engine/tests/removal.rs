@@ -9,6 +9,8 @@ use super::*;
 struct MadeAnew {
     /// Whose the new one is.
     owner: &'static str,
+    /// What it says when the uid is not that of the new one.
+    conflict: &'static str,
     /// The uids by which it was asked to delete it.
     deletes: Arc<Mutex<Vec<String>>>,
     is_deleted: Arc<Notify>,
@@ -16,7 +18,12 @@ struct MadeAnew {
 
 impl MadeAnew {
     fn of(owner: &'static str) -> Self {
-        Self { owner, deletes: Arc::default(), is_deleted: Arc::default() }
+        Self {
+            owner,
+            conflict: "the UID in the precondition (old) does not match the UID in record (new)",
+            deletes: Arc::default(),
+            is_deleted: Arc::default(),
+        }
     }
 
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
@@ -38,7 +45,7 @@ impl MadeAnew {
                 // The old one is gone in any case.
                 self.is_deleted.notify_one();
                 let conflict =
-                    json!({ "kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict", "message": "another uid" });
+                    json!({ "kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict", "message": self.conflict });
                 if is_it { (200, json!({ "kind": "Status", "status": "Success" })) } else { (409, conflict) }
             }
             _ => return Err("nobody asks for this".into()),
@@ -58,24 +65,32 @@ fn list(items: &[Value]) -> Value {
 }
 
 /// Removes the release. Returns what it says that it has removed.
-async fn uninstall(fake: &MadeAnew) -> Vec<String> {
+async fn uninstall(fake: &MadeAnew) -> Result<Vec<String>, InstallerError> {
     let api = fake.clone();
     let installer = start(client(move |request| api.clone().answer(request)));
     synced(&installer).await;
     let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
-    installer.uninstall(&handle().key, &fence).await.unwrap().objects
+    installer.uninstall(&handle().key, &fence).await.map(|removed| removed.objects)
 }
 
 #[tokio::test]
 async fn what_was_made_anew_unseen_goes_with_its_release() {
     let fake = MadeAnew::of("dbt-server-a");
-    assert_eq!(uninstall(&fake).await, ["StatefulSet/dbt-server-a"]);
+    assert_eq!(uninstall(&fake).await.unwrap(), ["StatefulSet/dbt-server-a"]);
     assert_eq!(*fake.deletes.lock().unwrap(), ["old", "new"]);
 }
 
 #[tokio::test]
 async fn what_somebody_else_has_put_in_its_place_stays() {
     let fake = MadeAnew::of("other");
-    uninstall(&fake).await;
+    uninstall(&fake).await.unwrap();
     assert_eq!(*fake.deletes.lock().unwrap(), ["old"]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_deleted_at_this_moment_does_not_count_as_gone() {
+    let fake =
+        MadeAnew { conflict: "the object has been modified; please apply your changes to the latest version", ..MadeAnew::of("other") };
+    let removed = uninstall(&fake).await;
+    assert!(matches!(removed, Err(InstallerError::Unavailable(_))), "{removed:?}");
 }
