@@ -52,6 +52,8 @@ pub fn server(
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(HEAD_LIMIT)
             .client_disconnect_timeout(CLOSE_LIMIT)
+            // Whoever hangs up waits for no answer; his operation goes on, and his connection is another's.
+            .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }

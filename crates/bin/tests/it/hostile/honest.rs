@@ -86,6 +86,24 @@ fn the_honest_may_take_their_time() {
 }
 
 #[test]
+fn who_hangs_up_while_he_waits_takes_no_connection_from_others() {
+    let server = Server::with(&[("MAX_CONNECTIONS", "2"), ("EMBEDDED_READY_AFTER", DEPLOY)]);
+    for project in ["first", "second"] {
+        let body = format!(r#"{{"project_name": "{project}"}}"#);
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(&post(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()), &body)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        assert!(stream.read(&mut [0; 1]).is_err(), "it is answered before its server is ready");
+    }
+    let mut other = TcpStream::connect(server.address()).unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let list = get("api/v1/operations", &format!("Authorization: Bearer {TOKEN}\r\n"));
+    other.write_all(&list).unwrap();
+    let answer = one_answer(&mut other);
+    assert_eq!(answer.matches(r#""state":"running""#).count(), 2, "{answer}");
+}
+
+#[test]
 fn at_the_limit_of_connections_others_wait_until_one_is_closed() {
     let server = Server::with(&[("MAX_CONNECTIONS", "2")]);
     let mut streams: Vec<_> = (0..3).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
