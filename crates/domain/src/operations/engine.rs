@@ -71,6 +71,18 @@ impl Drop for Counted {
     }
 }
 
+/// A run that is shown while this lives.
+pub(super) struct Live<'a> {
+    engine: &'a Operations,
+    id: OperationId,
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.engine.live_runs().remove(&self.id);
+    }
+}
+
 impl Operations {
     /// An engine; a process that starts again is another one.
     pub fn new(
@@ -177,12 +189,10 @@ impl Operations {
         }
     }
 
-    pub(super) fn enter(&self, run: &Arc<Run>) {
+    /// Shows a run to those who look for it here, until what is returned is dropped.
+    pub(super) fn enter(&self, run: &Arc<Run>) -> Live<'_> {
         self.live_runs().insert(run.info.id.clone(), Arc::clone(run));
-    }
-
-    pub(super) fn leave(&self, run: &Run) {
-        self.live_runs().remove(&run.info.id);
+        Live { engine: self, id: run.info.id.clone() }
     }
 
     /// Writes the line of the audit, and lets the executor tell of it.

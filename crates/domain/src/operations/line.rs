@@ -22,12 +22,12 @@ pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent
         let Some(running) = known.record.running.clone() else { return };
         let fence = Fence::new(engine.limits.lock_stale_after, sent);
         let run = Arc::new(Run::new(Arc::clone(&engine.store), Arc::clone(&engine.clock), known, running, fence));
-        engine.enter(&run);
+        let shown = engine.enter(&run);
         if how == Claim::TakenOver && !run.info.kind.is_background() {
             audit::taken_over(&run.info, run.running().phase);
         }
         let next = run_one(&engine, &run, how).await;
-        engine.leave(&run);
+        drop(shown);
         match next {
             Some((next_known, next_sent)) => (known, sent, how) = (next_known, next_sent, Claim::Fresh),
             None => return,

@@ -98,25 +98,21 @@ impl Operations {
             Placement::Full if full => Err(too_many(format!("{} operations wait already", self.limits.max_queued))),
             Placement::Full => Err(too_many(format!("{} operations wait for this deployment already", OperationRecord::MAX_WAITING))),
             Placement::Placed(claim) => {
-                match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        if self.withdraw(&operation.info, &holder).await? {
-                            return Ok(Submitted::Held);
-                        }
-                        self.tell_accepted(&operation.info, &changed.known.record);
-                        return Ok(Submitted::Accepted(ticket(operation.info.id, false)));
-                    }
-                    Err(failure) => {
-                        if self.withdraw(&operation.info, &holder).await? {
-                            return Err(failure);
-                        }
-                        self.tell_accepted(&operation.info, &changed.known.record);
-                        return Ok(Submitted::Accepted(ticket(operation.info.id, false)));
-                    }
+                let backs_off = match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
+                    Ok(false) => None,
+                    Ok(true) => Some(Ok(Submitted::Held)),
+                    Err(failure) => Some(Err(failure)),
+                };
+                let is_ours = backs_off.is_none();
+                if let Some(answer) = backs_off
+                    && self.withdraw(&operation.info, &holder).await?
+                {
+                    return answer;
                 }
                 self.tell_accepted(&operation.info, &changed.known.record);
                 match claim {
+                    // Somebody else has taken it over.
+                    _ if !is_ours => {}
                     Some(how) => self.spawn_line(changed.known, changed.sent, how),
                     None => self.count_until_promoted(&operation.info, waiting),
                 }

@@ -12,8 +12,8 @@ use super::deploy::stop_of;
 use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
 use crate::model::{
-    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Ledger, OperationKind, Phase, Release, ReleaseKey,
-    ServerKey, StoredConnection, Success, UndoOutcome, Uninstalled,
+    ConnectionOutcome, ConnectionReport, Debt, DeleteOutcome, Failure, FailureCode, Phase, Release, ReleaseKey, ServerKey,
+    StoredConnection, Success, UndoOutcome, Uninstalled,
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
@@ -77,15 +77,16 @@ pub(super) async fn remove(
     if summary.as_ref().is_some_and(|summary| is_somebody_elses(summary)) {
         return Ok(Removal::nothing());
     }
-    let noted = run.ledger().server.filter(|_| run.info.kind == OperationKind::Delete);
+    // The ledger is about the run's own release.
+    let is_own = *key == run.info.key;
+    let noted = run.ledger().server.filter(|_| is_own);
     let server = noted.map_or_else(|| server_of(key, summary.as_ref()), |name| ServerKey { namespace: key.namespace.clone(), name });
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
-    if release.is_some() && run.info.kind == OperationKind::Delete {
+    if release.is_some() && is_own {
         // Only the record tells these, and it goes next.
         let mut met = HashSet::new();
         debts.retain(|debt| met.insert(debt.clone()));
-        let note = |ledger: &mut Ledger| (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
-        run.note(note);
+        run.note(|ledger| (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone()));
         let stored = call(run, deadline, || run.record(|_| ())).await;
         stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))?;
     }
