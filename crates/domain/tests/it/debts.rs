@@ -281,19 +281,22 @@ async fn a_connection_that_an_undo_owes_is_that_of_the_next_deployment() {
     assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
 }
 
+/// A first deploy that a delete cancels at this call, and whose connection Airflow makes after all of that, leaves nothing.
+async fn assert_owed_when_cancelled_at(stage: &Stage, call: Call) {
+    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
+    stage.next(call).await;
+    assert!(stage.delete(NAME).await.is_ok());
+    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    late_write(stage, "late");
+    work(stage, Duration::from_secs(90)).await;
+    stage.assert_nothing_left();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deploy_that_a_delete_cancels_owes_the_connection_that_may_still_be_made() {
     let stage = Stage::new();
     stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
-    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
-    while stage.world.calls().count(Call::ConnectionsPut) == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(stage.delete(NAME).await.is_ok());
-    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
-    late_write(&stage, "late");
-    work(&stage, Duration::from_secs(90)).await;
-    stage.assert_nothing_left();
+    assert_owed_when_cancelled_at(&stage, Call::ConnectionsPut).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -301,15 +304,7 @@ async fn a_deploy_that_a_delete_cancels_in_its_undo_owes_the_connection_that_may
     let stage = Stage::new();
     loses_the_answer(&stage);
     stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Fail).times(3));
-    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
-    while stage.world.calls().count(Call::InstallerUninstall) == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(stage.delete(NAME).await.is_ok());
-    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
-    late_write(&stage, "late");
-    work(&stage, Duration::from_secs(90)).await;
-    stage.assert_nothing_left();
+    assert_owed_when_cancelled_at(&stage, Call::InstallerUninstall).await;
 }
 
 #[tokio::test(start_paused = true)]

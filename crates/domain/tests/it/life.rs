@@ -4,14 +4,8 @@ use std::time::Duration;
 
 use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
 use dbt_controller_domain::model::*;
-use dbt_controller_domain::ports::ConnectionStore as _;
-use dbt_controller_port_contracts::fixtures;
 
-use crate::stage::{NAME, Stage, code, key, main_request, request, revision, server, target};
-
-fn statuses(stage: &Stage) -> Vec<(u32, ReleaseStatus)> {
-    stage.world.releases().history(&key(NAME)).iter().map(|row| (row.revision.0, row.status)).collect()
-}
+use crate::stage::{NAME, Stage, code, key, main_request, request, revision, server, statuses, target};
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_is_made_read_and_removed_without_a_trace() {
@@ -89,64 +83,6 @@ async fn a_broken_server_is_mended_by_the_next_deploy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_sleeps_and_wakes() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    let controller = &stage.controller;
-    let suspended = controller.suspend(&target(NAME), false, crate::stage::caller()).await.unwrap();
-    assert_eq!(controller.wait(&suspended).await.unwrap().outcome, Ok(Success::Suspended));
-    assert_eq!(stage.world.servers().pods(), 0);
-    assert_eq!(controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
-
-    let resumed = controller.resume(&target(NAME), crate::stage::caller()).await.unwrap();
-    assert_eq!(controller.wait(&resumed).await.unwrap().outcome, Ok(Success::Resumed));
-    assert_eq!(controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Ready);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deploy_wakes_a_sleeping_server_changed_or_not() {
-    for tag in ["v1", "v2"] {
-        let stage = Stage::new();
-        revision(stage.deploy(main_request("v1")).await);
-        assert!(stage.world.servers().scale(&server(NAME), 0));
-        revision(stage.deploy(main_request(tag)).await);
-        assert_eq!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Ready, "{tag}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_an_equal_deploy_woke_sleeps_again_when_it_fails() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    assert!(stage.world.servers().scale(&server(NAME), 0));
-    // Somebody has deleted it, and it cannot be made again.
-    stage.world.airflow().delete(&"test_project_main".parse().unwrap());
-    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Forbid).times(100));
-    let failure = stage.deploy(main_request("v1")).await.unwrap_err();
-    assert_eq!((failure.code, failure.undo), (FailureCode::AirflowRefused, UndoOutcome::Undone), "{failure}");
-    assert_eq!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_somebody_upgraded_meanwhile_is_not_put_to_sleep() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    assert!(stage.world.servers().scale(&server(NAME), 0));
-    stage.world.airflow().delete(&"test_project_main".parse().unwrap());
-    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
-    let before = stage.world.calls().count(Call::ConnectionsPut);
-    let somebody = async {
-        while stage.world.calls().count(Call::ConnectionsPut) == before {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        stage.world.releases().deploy(&fixtures::desired(main_request("v2"))).unwrap();
-    };
-    let (outcome, ()) = tokio::join!(stage.deploy(main_request("v1")), somebody);
-    assert!(outcome.is_err(), "{outcome:?}");
-    assert_ne!(stage.controller.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_larger_claim_grows() {
     let stage = Stage::new();
     revision(stage.deploy(main_request("v1")).await);
@@ -204,21 +140,6 @@ async fn a_human_who_uninstalls_the_release_before_the_commit_is_not_overruled()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_somebody_puts_to_sleep_during_the_wait_is_not_called_ready() {
-    let stage = Stage::new();
-    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
-    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
-    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(stage.world.servers().scale(&server(NAME), 0));
-    let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
-    assert_eq!(failure.code, FailureCode::PutToSleep);
-    assert_eq!(statuses(&stage), [(1, ReleaseStatus::Deployed)]);
-    let connection = stage.world.connections().get(&"test_project_main".parse().unwrap()).await.unwrap();
-    assert!(connection.is_some());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_missing_warehouse_secret_stops_a_deploy_before_it_makes_anything() {
     let stage = Stage::new();
     stage.world.servers().remove_warehouse_secret(&"dbt-server".parse().unwrap(), Warehouse::Bigquery);
@@ -236,17 +157,6 @@ async fn an_identity_lives_in_one_namespace_only() {
     assert!(failure.message.contains("dbt-server"), "{failure}");
     let other = DeployRequest { namespace: "data".parse().unwrap(), ..request("other", None, "v1") };
     assert_eq!(revision(stage.deploy(other).await), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_is_put_to_sleep_just_before_the_wait_is_not_waited_for() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    let ticket = stage.controller.deploy(main_request("v2"), crate::stage::caller()).await.unwrap();
-    let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
-    views.wait_for(|view| view.phase == Phase::Apply).await.unwrap();
-    assert!(stage.world.servers().scale(&server(NAME), 0));
-    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::PutToSleep);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,5 +13,6 @@ mod life;
 mod model;
 mod names;
 mod queue;
+mod sleep;
 mod stage;
 mod takeover;

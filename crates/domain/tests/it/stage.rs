@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{MemoryWorld, WorldOptions};
+use dbt_controller_adapters_memory::{Call, MemoryWorld, WorldOptions};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::ports::{ConnectionStore, OperationStore};
 use dbt_controller_domain::{Controller, Ports};
@@ -65,6 +65,14 @@ impl Stage {
     pub(crate) async fn delete(&self, name: &str) -> Result<Success, Failure> {
         let ticket = self.controller.delete(&target(name), caller()).await?;
         self.controller.wait(&ticket).await?.outcome.clone()
+    }
+
+    /// Waits for the next call of this kind.
+    pub(crate) async fn next(&self, call: Call) {
+        let before = self.world.calls().count(call);
+        while self.world.calls().count(call) == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     #[track_caller]
@@ -137,4 +145,9 @@ pub(crate) async fn crashing(world: &MemoryWorld, storage_size: &str) -> Revisio
 pub(crate) fn assert_tells_no_secret(failure: &Failure) {
     let told = format!("{failure:?}");
     assert!(told.contains("Cloning into") && !told.contains("old-secret"), "{told}");
+}
+
+/// The revisions of the deployment and their statuses, oldest first.
+pub(crate) fn statuses(stage: &Stage) -> Vec<(u32, ReleaseStatus)> {
+    stage.world.releases().history(&key(NAME)).iter().map(|row| (row.revision.0, row.status)).collect()
 }

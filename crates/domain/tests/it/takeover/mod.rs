@@ -1,5 +1,7 @@
 //! Holders that die, stop or lose the store: another goes on, and the first one writes nothing more.
 
+mod delete;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,42 +129,6 @@ async fn no_call_is_made_between_half_the_stale_time_and_the_takeover() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delete_whose_holder_is_gone_is_finished() {
-    let pair = Pair::new();
-    revision(deploy(&pair.frozen, main_request("v1")).await);
-    let _background = pair.survivor_works();
-    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Drain).await;
-    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
-    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delete_whose_holder_died_when_all_was_gone_is_told_as_done() {
-    let pair = Pair::new();
-    revision(deploy(&pair.frozen, main_request("v1")).await);
-    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Claims).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
-    let _background = pair.survivor_works();
-    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delete_that_is_sent_again_takes_over_the_one_whose_holder_is_gone() {
-    let pair = Pair::new();
-    revision(deploy(&pair.frozen, main_request("v1")).await);
-    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Drain).await;
-    tokio::time::sleep(Duration::from_secs(32)).await;
-    let again = pair.survivor.delete(&target(NAME), caller()).await.unwrap();
-    assert_eq!((&again.id, again.joined), (&ticket.id, true));
-    assert!(matches!(pair.survivor.wait(&again).await.unwrap().outcome, Ok(Success::Deleted { .. })));
-    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_half_done_waits_for_no_other_deploy() {
     let busy = Settings { max_concurrent: 1, ..settings() };
     let patient = Settings { patience: Patience { pull_error_window: Duration::from_secs(900), ..Patience::default() }, ..busy };
@@ -206,22 +172,6 @@ async fn a_server_that_was_woken_by_a_holder_that_is_gone_sleeps_again() {
     let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
     assert_eq!((failure.code, failure.undo), (FailureCode::Interrupted, UndoOutcome::Undone), "{failure}");
     assert_eq!(pair.survivor.inspect(&target(NAME)).await.unwrap().server.phase, ServerPhase::Sleeping);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delete_without_airflow_that_is_taken_over_remembers_the_connection() {
-    let pair = Pair::without_airflow();
-    let with = replica(&pair.world, pair.world.operations(), settings());
-    revision(deploy(&with, main_request("v1")).await);
-    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Drain).await;
-    let background = pair.survivor_works();
-    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_ok());
-    background.abort();
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
-    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -417,34 +367,6 @@ async fn an_undo_that_two_holders_left_behind_ends_with_nothing_left() {
     assert_eq!((failure.code, failure.undo), (FailureCode::CrashLoop, UndoOutcome::Undone), "{failure}");
     assert_eq!(world.leftovers(), Vec::<String>::new());
     background.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delete_whose_holder_died_after_its_last_step_was_a_delete() {
-    let pair = Pair::new();
-    revision(deploy(&pair.frozen, main_request("v1")).await);
-    assert!(pair.world.releases().uninstall(&key(NAME), false));
-    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    // So soon that the record does not even say that it began: without a release there is nothing to note.
-    pair.store.freeze(true);
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
-    let _background = pair.survivor_works();
-    assert!(matches!(pair.survivor.wait(&ticket).await.unwrap().outcome, Ok(Success::Deleted { .. })));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_delete_that_is_taken_over_remembers_what_airflow_owes() {
-    let pair = Pair::new();
-    revision(deploy(&pair.frozen, main_request("v1")).await);
-    pair.world.set_airflow_link(AirflowLink::Down);
-    let ticket = pair.frozen.delete(&target(NAME), caller()).await.unwrap();
-    pair.freeze_in(&ticket, Phase::Drain).await;
-    let _background = pair.survivor_works();
-    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_ok());
-    pair.world.set_airflow_link(AirflowLink::Up);
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
