@@ -111,6 +111,11 @@ impl Case {
         self.plan.times != FOR_GOOD && self.plan.action != Action::Fault(Fault::Late(LATE))
     }
 
+    /// Whether nobody may notice it: it passes, and says of no call that it is refused.
+    pub(crate) fn is_borne(&self) -> bool {
+        self.passes() && self.plan.action != Action::Fault(Fault::Status(409))
+    }
+
     /// What happens in it, whatever the request is.
     pub(crate) fn event(&self) -> String {
         let Self { plan, then, again, .. } = self;

@@ -43,6 +43,10 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     let told_so = |error: String| format!("after the answer {} {}: {error}", answer.status, answer.text);
     let deadline = Instant::now() + MINUTE;
     let end = match verdict {
+        // Each call is tried again.
+        Verdict::Failed(_) | Verdict::Unknown(_) if case.is_borne() => {
+            return Err(told_so("the fault was over before the last try".to_owned()));
+        }
         Verdict::Between if case.passes() => return Err(told_so("the fault was over, and the undo gave up".to_owned())),
         Verdict::Between => {
             site.ended(deadline).await.map_err(told_so)?;
