@@ -1,5 +1,6 @@
 //! The cases: every step of every scenario, with everything that can happen there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(crate) struct Case {
     pub(crate) step: Step,
     pub(crate) plan: Plan,
     pub(crate) then: Then,
+    /// What its place in a draw depends on.
+    order: u64,
     /// Which replica is asked, and so is killed or stopped. The first does the background work.
     pub(crate) victim: usize,
     /// What happens to whoever takes over.
@@ -69,21 +72,24 @@ const FAULTS: [(Fault, &[usize]); 9] = [
     (Fault::Late(LATE), &[1]),
 ];
 
-/// All crashes. Which replica it is, at which call a takeover is killed, and what is asked for next is drawn.
-pub(crate) fn crashes(found: &Found, random: &mut Random) -> Vec<Case> {
+/// All crashes. Which replica it is, at which call a takeover is killed, and what is asked for next is drawn, for each case by itself: its name
+/// and the seed tell it whatever else is found.
+pub(crate) fn crashes(found: &Found, seed: u64) -> Vec<Case> {
     let moments = [Moment::Before, Moment::After];
     let mut cases = Vec::new();
     for (scenario, step, _) in found.steps() {
         for moment in moments {
             for (signal, then, is_again) in CRASHES {
+                let action = Action::Signal(signal, moment);
+                let mut random = drawn(seed, scenario, step, &format!("{action}, {then}, {is_again}"));
                 let again = is_again.then(|| {
                     let at = At::Nth(1 + random.below(TAKEOVER_CALLS));
                     Plan { at, times: 1, action: Action::Signal(Signal::KILL, moments[random.below(2)]) }
                 });
                 let victim = random.below(then.replicas());
-                let plan = Plan { at: At::Step(step.clone()), times: 1, action: Action::Signal(signal, moment) };
-                let deletes_first = random.below(2) == 0;
-                cases.push(Case { scenario, step: step.clone(), plan, then, victim, again, deletes_first });
+                let plan = Plan { at: At::Step(step.clone()), times: 1, action };
+                let (deletes_first, order) = (random.below(2) == 0, random.number());
+                cases.push(Case { scenario, step: step.clone(), plan, then, order, victim, again, deletes_first });
             }
         }
     }
@@ -91,18 +97,42 @@ pub(crate) fn crashes(found: &Found, random: &mut Random) -> Vec<Case> {
 }
 
 /// All faults. What only reads is not done late: nobody would notice.
-pub(crate) fn faults(found: &Found, random: &mut Random) -> Vec<Case> {
+pub(crate) fn faults(found: &Found, seed: u64) -> Vec<Case> {
     let mut cases = Vec::new();
     for (scenario, step, kind) in found.steps() {
         for (fault, often) in FAULTS.into_iter().filter(|(fault, _)| kind == Kind::Write || !matches!(fault, Fault::Late(_))) {
             for times in often {
-                let plan = Plan { at: At::Step(step.clone()), times: *times, action: Action::Fault(fault) };
-                let deletes_first = random.below(2) == 0;
-                cases.push(Case { scenario, step: step.clone(), plan, then: Then::Itself, victim: 0, again: None, deletes_first });
+                let action = Action::Fault(fault);
+                let mut random = drawn(seed, scenario, step, &format!("{action} {times}"));
+                let plan = Plan { at: At::Step(step.clone()), times: *times, action };
+                let (deletes_first, order) = (random.below(2) == 0, random.number());
+                let then = Then::Itself;
+                cases.push(Case { scenario, step: step.clone(), plan, then, order, victim: 0, again: None, deletes_first });
             }
         }
     }
     cases
+}
+
+/// What is drawn for one case.
+fn drawn(seed: u64, scenario: &Scenario, step: &Step, event: &str) -> Random {
+    Random::named(seed, &format!("{} / {step} / {event}", scenario.name))
+}
+
+/// Draws so many: of each request and of each event about as many as of the others, however many steps a request has.
+pub(crate) fn draw(mut cases: Vec<Case>, size: usize) -> Vec<Case> {
+    cases.sort_by_key(|case| case.order);
+    let (mut requests, mut events) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
+    let mut chosen = Vec::new();
+    while chosen.len() < size && !cases.is_empty() {
+        let met = |case: &Case| requests.get(case.scenario.name).copied().unwrap_or(0) + events.get(&case.event()).copied().unwrap_or(0);
+        let rarest = (0..cases.len()).min_by_key(|index| met(&cases[*index])).unwrap_or(0);
+        let case = cases.remove(rarest);
+        *requests.entry(case.scenario.name).or_default() += 1;
+        *events.entry(case.event()).or_default() += 1;
+        chosen.push(case);
+    }
+    chosen
 }
 
 impl Case {

@@ -5,12 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dbt_controller_tests::Random;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::case::{Case, Then};
+use crate::case::{self, Case, Then};
 use crate::discovery::{self, Found};
 use crate::report::{End, Outcome, Report};
 use crate::site::{Plane, Site};
@@ -32,17 +31,16 @@ static FOUND: OnceCell<Found> = OnceCell::const_new();
 const TRIES: usize = 3;
 
 /// Runs a matrix.
-pub(crate) async fn run(name: &str, cases: impl FnOnce(&Found, &mut Random) -> Vec<Case>) {
+pub(crate) async fn run(name: &str, cases: impl FnOnce(&Found, u64) -> Vec<Case>) {
     let settings = Settings::read();
     let plane = Plane::find();
     let found = FOUND.get_or_try_init(|| discovery::discover(&plane, settings.parallel)).await.unwrap();
-    let mut random = Random::new(settings.seed);
-    let mut cases = cases(found, &mut random);
+    let mut cases = cases(found, settings.seed);
     let known = cases.len();
     cases.retain(|case| settings.only.as_ref().is_none_or(|only| case.to_string().contains(only)));
-    random.shuffle(&mut cases);
-    cases.truncate(settings.size.unwrap_or(known));
+    let cases = case::draw(cases, settings.size.unwrap_or(known));
     let (begin, count) = (Instant::now(), cases.len());
+    assert!(count > 0, "no case of the {name} matrix is called that: {:?}", settings.only);
     println!("{name} matrix: {count} of {known} cases, seed {}", settings.seed);
     let (report, wrong) = run_all(&plane, cases, settings.parallel).await;
     let minutes = begin.elapsed().as_secs_f64() / 60.0;

@@ -99,6 +99,9 @@ async fn serve(namespace: &Namespace, kubeconfig: &Path) -> Service {
         // Shorter than the run, so that what is kept for it reaches its full size.
         ("OPERATION_RETENTION", &format!("{}s", RETENTION.as_secs())),
         ("LOG_LEVEL", "warning"),
+        // Settings of the C library: what is free goes back to the system, so that what grows is what is held.
+        ("MALLOC_ARENA_MAX", "1"),
+        ("MALLOC_TRIM_THRESHOLD_", "65536"),
         ("AIRFLOW_URL", &Server::shared().url),
         ("AIRFLOW_USER", &user),
         ("AIRFLOW_PASSWORD", &password),

@@ -150,8 +150,14 @@ impl Worker {
             Kind::Delete => {
                 let was = self.tag.take();
                 self.asleep = false;
-                // A try before this one may have removed it.
-                if answer.status == 404 && (was.is_none() || retries > 0) { Ok(()) } else { is(if was.is_some() { 200 } else { 404 }) }
+                // A claim stays until a controller of the cluster has looked at it, who may be late. Until then there is something to delete.
+                let claims_left = body["details"]["pvc_deleted"].as_array().is_some_and(|claims| !claims.is_empty());
+                match answer.status {
+                    // A try before this one may have removed it.
+                    404 if was.is_none() || retries > 0 => Ok(()),
+                    200 if was.is_some() || claims_left => Ok(()),
+                    _ => Err(format!("not {}", if was.is_some() { 200 } else { 404 })),
+                }
             }
             Kind::Suspend | Kind::Resume => {
                 is(200)?;

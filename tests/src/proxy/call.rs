@@ -61,7 +61,11 @@ impl Call {
             }
             ["auth", ..] => Self::new(Kind::Read, "logs in"),
             ["api", "v1" | "v2", rest @ ..] if !rest.is_empty() => Self::of_airflow(&head.method, rest, query, body),
-            _ => Self::new(Kind::Probe, &format!("{} {}", head.method, head.uri.path())),
+            // Nothing of the kind is known; it counts, so that it is looked at.
+            _ => Self::new(
+                if head.method == Method::GET { Kind::Read } else { Kind::Write },
+                &format!("{} {}", head.method, head.uri.path()),
+            ),
         }
     }
 
