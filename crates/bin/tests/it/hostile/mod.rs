@@ -133,3 +133,17 @@ async fn nobody_who_means_harm_keeps_others_from_deploying() {
     assert_eq!(server.send(server.anonymous(Method::GET, "/health/liveness")).await.status, 200);
     assert!(server.peak_memory() < memory, "{} bytes, not {memory}", server.peak_memory());
 }
+
+/// As many times the connections as there may be, of which none ever sends a whole head. Who deploys meanwhile only has to wait for his turn.
+#[test]
+fn who_takes_all_connections_keeps_nobody_from_deploying_for_long() {
+    let server = Server::with(&[("MAX_CONNECTIONS", "32")]);
+    let mut silent = slow::connect(server.address(), 96);
+    for stream in &mut silent {
+        stream.write_all(b"G").unwrap();
+    }
+    let body = r#"{"project_name": "probe"}"#;
+    let head = format!("Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let answer = exchange(server.address(), &post(&head, body));
+    assert_eq!(statuses(&answer), [200], "{answer}");
+}

@@ -12,7 +12,7 @@ pub(super) const FILE: &str = "docs/swagger-ui-bundle.js";
 /// Between two bytes of a caller who takes his time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-fn connect(address: &str, count: usize) -> Vec<TcpStream> {
+pub(super) fn connect(address: &str, count: usize) -> Vec<TcpStream> {
     (0..count).map(|_| TcpStream::connect(address).unwrap()).collect()
 }
 
