@@ -189,9 +189,14 @@ impl Operations {
         }
     }
 
-    /// Shows a run to those who look for it here, until what is returned is dropped.
+    /// Shows a run to those who look for it here, until what is returned is dropped. One that comes when the service stops is asked to
+    /// stop: its claim may have been on its way to the store when the stop began.
     pub(super) fn enter(&self, run: &Arc<Run>) -> Live<'_> {
         self.live_runs().insert(run.info.id.clone(), Arc::clone(run));
+        // Looked at after the insertion: whoever does not see the stop here is seen by it.
+        if self.is_closing() {
+            run.ask_to_stop(Stop::ShuttingDown);
+        }
         Live { engine: self, id: run.info.id.clone() }
     }
 

@@ -56,6 +56,10 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         (OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags, _) => None,
     };
     if how != Claim::TakenOver {
+        // What is stopped before it begins does nothing here, so that whoever goes on can begin it.
+        if let Err(stop) = run.checkpoint() {
+            return stopped(stop);
+        }
         run.begin();
     }
     let mut taken_over = match how {
@@ -166,7 +170,6 @@ async fn finish(
     finished: &Arc<FinishedOperation>,
     paid: &[(crate::model::ReleaseKey, crate::model::Debt)],
 ) -> Result<Option<(Known, Instant)>, StoreError> {
-    let closing = engine.is_closing();
     let next = engine.new_holder();
     // The end of a settling that paid nothing, and of following DAGs to where the server is, tells nobody anything; it would push out
     // what does.
@@ -195,15 +198,15 @@ async fn finish(
         prune(record, now, engine.limits.retention);
         let scene = Scene { now, holder: &next, stale: false, full: false };
         if promote(record, &scene)
-            && closing
             && let Some(promoted) = &mut record.running
         {
-            promoted.released = true;
+            // Asked at each try: the service may begin to stop while the store is away.
+            promoted.released = engine.is_closing();
         }
     };
     let mut pause = Duration::from_millis(250);
     let closed = loop {
-        match run.close(write, |record| found_finished(record, finished, &next)).await {
+        match run.close(write, |record| found_finished(record, finished, &next, engine.is_closing())).await {
             // Everything but this last note is done. It is worth waiting for the store, as long as the lock may still be ours.
             Err(error) if pause < engine.limits.lock_stale_after => {
                 tracing::warn!(operation.id = %run.info.id, %error, "the end of the operation is not written yet");
@@ -222,13 +225,14 @@ async fn finish(
     Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|promoted| !promoted.released && promoted.holder == next)))
 }
 
-/// After a lost answer: whether this very end is written already, and if so, renews the claim of the next one. Whoever took the operation over
-/// may have written another, and then it is theirs that counts.
-fn found_finished(record: &mut OperationRecord, finished: &FinishedOperation, next: &HolderId) -> Change<bool> {
+/// After a lost answer: whether this very end is written already, and if so, renews the claim of the next one, or gives it up when the service
+/// stops. Whoever took the operation over may have written another, and then it is theirs that counts.
+fn found_finished(record: &mut OperationRecord, finished: &FinishedOperation, next: &HolderId, closing: bool) -> Change<bool> {
     // Looked for first: the end of some operations is not kept.
     match record.running.as_mut().filter(|running| running.holder == *next) {
         Some(running) => {
             running.renewal += 1;
+            running.released |= closing;
             Change::Write(true)
         }
         None => Change::Leave(record.finished(&finished.info.id).is_some_and(|written| **written == *finished)),
@@ -291,7 +295,22 @@ mod tests {
         let next = HolderId("next".to_owned());
         for (written, is_ours) in [(&ours, true), (&theirs, false)] {
             let mut record = OperationRecord { finished: vec![Arc::new(written.clone())], ..OperationRecord::empty(info.key.clone()) };
-            assert!(matches!(found_finished(&mut record, &ours, &next), Change::Leave(found) if found == is_ours), "{written:?}");
+            assert!(matches!(found_finished(&mut record, &ours, &next, false), Change::Leave(found) if found == is_ours), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_claim_is_found_after_a_lost_answer_and_given_up_when_the_service_stops() {
+        let info = queued("op-1", &identity(), deploy_task()).info;
+        let ours = finished(&info, Ok(Success::Settled));
+        let next = HolderId("next".to_owned());
+        for closing in [false, true] {
+            let mut record =
+                OperationRecord { waiting: vec![queued("op-2", &identity(), deploy_task())], ..OperationRecord::empty(info.key.clone()) };
+            promote(&mut record, &Scene { now: now(), holder: &next, stale: false, full: false });
+            assert!(matches!(found_finished(&mut record, &ours, &next, closing), Change::Write(true)));
+            let running = record.running.unwrap();
+            assert_eq!((running.renewal, running.released), (1, closing));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Holders that die, stop or lose the store: another goes on, and the first one writes nothing more.
 
 mod delete;
+mod stop;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -375,19 +376,6 @@ async fn an_undo_outlasts_an_outage() {
     revision(stage.deploy(main_request("v1")).await);
     stage.world.faults().plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Fail).times(20));
     assert_eq!(stage.deploy(main_request("missing-1")).await.unwrap_err().undo, UndoOutcome::Undone);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_waits_behind_an_operation_that_ends_within_the_grace_is_handed_over_at_once() {
-    let pair = Pair::new();
-    let first = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
-    let second = pair.frozen.deploy(main_request("v2"), caller()).await.unwrap();
-    pair.frozen.shut_down(Duration::from_secs(25)).await;
-    assert_eq!(revision(pair.survivor.wait(&first).await.unwrap().outcome.clone()), 1);
-    let began = tokio::time::Instant::now();
-    let _background = pair.survivor_works();
-    assert_eq!(revision(pair.survivor.wait(&second).await.unwrap().outcome.clone()), 2);
-    assert!(began.elapsed() < Duration::from_secs(15), "it did not have to become stale first: {:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
