@@ -1,7 +1,8 @@
 //! `prove fuzz`: AFL++, which is guided by coverage and works with the stable compiler (`cargo afl`).
 //!
 //! The targets are in `fuzz/`, a workspace of its own, since everything in it is built with instrumentation. What is worth keeping of a
-//! run goes into `fuzz/corpus/<target>` by hand; `cargo test` replays every file there.
+//! run goes into `fuzz/corpus/<target>` by hand; `cargo test` replays every file there. What a run found is moved to
+//! `.tools/fuzz/findings/<target>/<when>` by the next one, and is never deleted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +11,7 @@ use std::process::Command;
 use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context as _, anyhow, bail};
+use jiff::Timestamp;
 
 use crate::project;
 
@@ -18,6 +20,9 @@ const VERSION: &str = "0.18.2";
 
 /// What is fuzzed.
 const TARGETS: [&str; 5] = ["names", "record", "manifest", "operations", "body"];
+
+/// The folders in which AFL++ keeps inputs that crash or hang.
+const KINDS: [&str; 2] = ["crashes", "hangs"];
 
 /// How long, and what.
 #[derive(Debug, clap::Args)]
@@ -63,11 +68,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if options.record {
         super::record("prove fuzz", &table)?;
     }
-    let found: Vec<_> = runs.into_iter().flat_map(|run| run.found).collect();
+    let found: Vec<_> = runs.iter().flat_map(|run| run.found.iter().map(|path| advice(run.target, path))).collect();
     if !found.is_empty() {
-        bail!("inputs that crash or hang:\n{}", found.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n"));
+        bail!("inputs that crash or hang:\n{}", found.join("\n"));
     }
     Ok(())
+}
+
+/// What to do with an input that crashes or hangs.
+fn advice(target: &str, path: &Path) -> String {
+    format!("{}\n  when it is mended, add it to fuzz/corpus/{target}, which `cargo test` replays", path.display())
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -75,8 +85,10 @@ fn joined<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<
 }
 
 fn fuzz(afl: &Afl, folder: &Path, target: &'static str, seconds: u64) -> anyhow::Result<Run> {
-    let output = project::root().join(".tools/fuzz").join(target);
+    let tools = project::root().join(".tools/fuzz");
+    let output = tools.join(target);
     if output.exists() {
+        put_aside(&output, &tools.join("findings").join(target).join(now()))?;
         fs::remove_dir_all(&output).with_context(|| format!("cannot remove {}", output.display()))?;
     }
     fs::create_dir_all(&output)?;
@@ -86,16 +98,39 @@ fn fuzz(afl: &Afl, folder: &Path, target: &'static str, seconds: u64) -> anyhow:
     command.args(["-V", &seconds.to_string(), "-G", "1048576", "-t", "2000"]);
     command.arg(folder.join("target/release").join(target));
     project::run(&mut command)?;
+    Ok(Run { target, stats: stats(&output.join("default/fuzzer_stats"))?, found: findings(&output)? })
+}
+
+/// The inputs that crash or hang, of a run that wrote there. One that was stopped early may have no folders for them.
+fn findings(output: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for kind in ["crashes", "hangs"] {
-        for entry in fs::read_dir(output.join("default").join(kind))? {
+    for folder in KINDS.map(|kind| output.join("default").join(kind)).iter().filter(|folder| folder.exists()) {
+        for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("id:")) {
                 found.push(path);
             }
         }
     }
-    Ok(Run { target, stats: stats(&output.join("default/fuzzer_stats"))?, found })
+    Ok(found)
+}
+
+/// Moves what an earlier run found to where no run deletes it.
+#[expect(clippy::print_stdout, reason = "whoever looks for a finding has to know where it went")]
+fn put_aside(output: &Path, folder: &Path) -> anyhow::Result<()> {
+    for path in findings(output)? {
+        let to = folder.join(path.strip_prefix(output.join("default"))?);
+        let kind = to.parent().context("a finding lies in a folder")?;
+        fs::create_dir_all(kind).with_context(|| format!("cannot make {}", kind.display()))?;
+        fs::rename(&path, &to).with_context(|| format!("cannot move {} to {}", path.display(), to.display()))?;
+        println!("found by an earlier run, and kept: {}", to.display());
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is put aside tells when")]
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
 }
 
 /// What AFL++ writes of a run: a name, a colon and a value in each line.
@@ -151,4 +186,31 @@ fn install() -> anyhow::Result<Afl> {
     project::run(afl.command(project::root()).args(["afl", "config", "--build", "--force"]))?;
     fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
     Ok(afl)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::{findings, put_aside};
+
+    #[test]
+    fn what_an_earlier_run_found_is_kept() {
+        let tools = TempDir::new().unwrap();
+        let (output, folder) = (tools.path().join("body"), tools.path().join("findings/body/then"));
+        put_aside(&output, &folder).unwrap();
+        assert!(!folder.exists(), "nothing was found");
+        for (kind, text) in [("crashes", "crash"), ("hangs", "hang")] {
+            fs::create_dir_all(output.join("default").join(kind)).unwrap();
+            fs::write(output.join("default").join(kind).join("id:000000"), text).unwrap();
+            fs::write(output.join("default").join(kind).join("README.txt"), "").unwrap();
+        }
+        assert_eq!(findings(&output).unwrap().len(), 2);
+        put_aside(&output, &folder).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("crashes/id:000000")).unwrap(), "crash");
+        assert_eq!(fs::read_to_string(folder.join("hangs/id:000000")).unwrap(), "hang");
+        assert!(findings(&output).unwrap().is_empty() && !folder.join("hangs/README.txt").exists());
+    }
 }
