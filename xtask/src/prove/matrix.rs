@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// With an Airflow, so that the connection is one of the worlds that must agree
     #[arg(long)]
     airflow: Option<airflow::Kind>,
-    /// Writes the figures into docs/reliability.md
+    /// Writes the figures into docs/reliability.md, if the run succeeds
     #[arg(long)]
     record: bool,
 }
@@ -55,12 +55,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let airflow = options.airflow.map(|kind| airflow::Server::start(kind, "run-matrix", &interrupt)).transpose()?;
     cargo.envs(airflow.iter().flat_map(airflow::Server::environment));
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
+    let code = ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
     if options.record {
         let (marker, with) = named(options.airflow);
-        super::record(&marker, &format!("{with}, seed {}.\n\n{}", options.seed, report(&reports)?))?;
+        super::record_success(code, &marker, || Ok(format!("{with}, seed {}.\n\n{}", options.seed, report(&reports)?)))?;
     }
-    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    Ok(ExitCode::from(code))
+    Ok(code)
 }
 
 /// Where the figures stand, one place for each Airflow, and how they begin.

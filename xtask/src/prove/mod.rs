@@ -36,6 +36,16 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Records the figures of a run that succeeded. Those of one that failed would stand on the page as if all were well.
+#[expect(clippy::print_stdout, reason = "who asked for it has to know that it was not done")]
+fn record_success(code: ExitCode, name: &str, figures: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<()> {
+    if code == ExitCode::SUCCESS {
+        return record(name, &figures()?);
+    }
+    println!("the run failed, so nothing was recorded");
+    Ok(())
+}
+
 /// Writes the figures of a run that has just ended into docs/reliability.md, between the markers of this name.
 #[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
 fn record(name: &str, figures: &str) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// For how many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u32,
-    /// Writes the figures into docs/reliability.md
+    /// Writes the figures into docs/reliability.md, if the run succeeds
     #[arg(long)]
     record: bool,
 }
@@ -56,12 +56,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         restarts.join().map_err(|_| anyhow::anyhow!("whoever starts things again has panicked"))??;
         status
     })?;
+    let code = ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
     if options.record {
-        let report = fs::read_to_string(reports.path().join("soak.md")).context("the soak has no report")?;
-        super::record("prove soak", &report)?;
+        let report = || fs::read_to_string(reports.path().join("soak.md")).context("the soak has no report");
+        super::record_success(code, "prove soak", report)?;
     }
-    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    Ok(ExitCode::from(code))
+    Ok(code)
 }
 
 /// Of the whole workspace, so that dependencies have the features with which its tests have built them already.
