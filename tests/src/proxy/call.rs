@@ -1,5 +1,7 @@
 //! What a call is about, told from its request.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::Method;
 use http::request::Parts;
 use serde_json::Value;
@@ -104,6 +106,10 @@ impl Call {
         {
             label = format!("{label}/{name}");
         }
+        // The same object tells all that happens; how far it is tells one write from the other.
+        if let Some(phase) = kind.eq(&Kind::Write).then(|| recorded_phase(body)).flatten() {
+            label = format!("{label} [{phase}]");
+        }
         if kind == Kind::DryRun {
             label = format!("dry run: {label}");
         }
@@ -126,6 +132,12 @@ impl Call {
         }
         Self { label, kind }
     }
+}
+
+/// The phase of the operation that is under way by a written record of operations, or `at rest`.
+fn recorded_phase(body: &[u8]) -> Option<String> {
+    let record = BASE64.decode(named(body, "/data/record")?).ok()?;
+    Some(named(&record, "/record/running/phase").unwrap_or_else(|| "at rest".to_owned()))
 }
 
 /// What a body says at this place.
@@ -158,6 +170,16 @@ mod tests {
         check("PUT", "/apis/coordination.k8s.io/v1/namespaces/here/leases/l", "", "update leases/l", Kind::Lease);
         check("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "{}", "asks for rights", Kind::Rights);
         check("GET", "/version", "", "probes", Kind::Probe);
+        check("GET", "/unheard/of", "", "GET /unheard/of", Kind::Read);
+    }
+
+    #[test]
+    fn writes_of_an_operations_record_are_told_by_its_phase() {
+        for (running, phase) in [(r#"{"phase": "apply"}"#, "apply"), ("null", "at rest")] {
+            let record = BASE64.encode(format!(r#"{{"record": {{"running": {running}}}}}"#));
+            let body = format!(r#"{{"data": {{"record": "{record}"}}}}"#);
+            check("PUT", "/api/v1/namespaces/here/secrets/op", &body, &format!("update secrets/op [{phase}]"), Kind::Write);
+        }
     }
 
     #[test]
