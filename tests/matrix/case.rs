@@ -122,9 +122,12 @@ fn drawn(seed: u64, scenario: &Scenario, step: &Step, event: &str) -> Random {
 /// Draws so many: of each request and of each event about as many as of the others, however many steps a request has.
 pub(crate) fn draw(mut cases: Vec<Case>, size: usize) -> Vec<Case> {
     cases.sort_by_key(|case| case.order);
+    if size >= cases.len() {
+        return cases;
+    }
     let (mut requests, mut events) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
     let mut chosen = Vec::new();
-    while chosen.len() < size && !cases.is_empty() {
+    while chosen.len() < size {
         let met = |case: &Case| requests.get(case.scenario.name).copied().unwrap_or(0) + events.get(&case.event()).copied().unwrap_or(0);
         let rarest = (0..cases.len()).min_by_key(|index| met(&cases[*index])).unwrap_or(0);
         let case = cases.remove(rarest);

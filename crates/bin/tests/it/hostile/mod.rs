@@ -134,11 +134,11 @@ async fn nobody_who_means_harm_keeps_others_from_deploying() {
     assert!(server.peak_memory() < memory, "{} bytes, not {memory}", server.peak_memory());
 }
 
-/// As many times the connections as there may be, of which none ever sends a whole head. Who deploys meanwhile only has to wait for his turn.
+/// Twice as many connections as there may be, of which none ever sends a whole head. Who deploys meanwhile only has to wait for his turn.
 #[test]
 fn who_takes_all_connections_keeps_nobody_from_deploying_for_long() {
     let server = Server::with(&[("MAX_CONNECTIONS", "32")]);
-    let mut silent = slow::connect(server.address(), 96);
+    let mut silent = slow::connect(server.address(), 64);
     for stream in &mut silent {
         stream.write_all(b"G").unwrap();
     }
