@@ -255,8 +255,8 @@ impl Controller {
         Ok(others.collect())
     }
 
-    /// Stops: no new operations from now on, running ones get `grace`, then they are given up (their lock is released, so that
-    /// another replica or the next start finishes them) and their callers get `shutting_down`.
+    /// Stops: no new operations from now on, what has begun gets `grace`. The others, and later those too, are given up (their lock is
+    /// released, so that another replica or the next start finishes them) and their callers get `shutting_down`.
     pub async fn shut_down(&self, grace: Duration) {
         self.operations.shut_down(grace).await;
     }

@@ -172,9 +172,14 @@ impl Operations {
         self.slots.acquire().await.ok()
     }
 
+    /// A stop waits until what is returned is dropped. To be had before the look whether the service stops, by whoever may claim a lock.
+    pub(super) fn claiming(&self) -> Counted {
+        Counted::new(&self.lines)
+    }
+
     pub(super) fn spawn_line(&self, known: Known, sent: Instant, how: Claim) {
         let Some(engine) = self.this.upgrade() else { return };
-        let counted = Counted::new(&self.lines);
+        let counted = self.claiming();
         let line = async move {
             run_line(engine, known, sent, how).await;
             drop(counted);

@@ -52,11 +52,15 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         (OperationKind::Deploy | OperationKind::Resume, Claim::Fresh | Claim::Reclaimed) => tokio::select! {
             slot = engine.slot() => Some(slot),
             stop = run.stopped() => return stopped(stop),
+            () = engine.closing() => return stopped(Stop::ShuttingDown),
         },
         (OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags, _) => None,
     };
     if how != Claim::TakenOver {
-        // What is stopped before it begins does nothing here, so that whoever goes on can begin it.
+        // What is stopped before it begins does nothing here, so that whoever goes on can begin it. A place may be got at the same moment.
+        if engine.is_closing() {
+            run.ask_to_stop(Stop::ShuttingDown);
+        }
         if let Err(stop) = run.checkpoint() {
             return stopped(stop);
         }
@@ -262,6 +266,10 @@ async fn give_up(run: &Arc<Run>) -> Result<Option<(Known, Instant)>, StoreError>
 
 /// Claims the line of a record whose holder is gone (or that has none) and runs it. Says whether there was anything to claim.
 pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord) -> Result<bool, StoreError> {
+    let _claiming = engine.claiming();
+    if engine.is_closing() {
+        return Ok(false);
+    }
     let holder = engine.new_holder();
     let changed = update(&*engine.store, &stored.key, None, |record, lock_age| {
         let stale = super::placement::is_stale(record, lock_age, engine.limits.lock_stale_after);

@@ -56,6 +56,7 @@ impl Operations {
     }
 
     async fn place(&self, submission: Submission) -> Result<Submitted, Failure> {
+        let _claiming = self.claiming();
         if self.is_closing() {
             return Err(Failure::new(
                 FailureCode::ShuttingDown,

@@ -7,7 +7,7 @@ use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 
 use super::Pair;
-use crate::stage::{NAME, caller, key, main_request, revision};
+use crate::stage::{NAME, caller, key, main_request, request, revision, settings};
 
 impl Pair {
     /// A deploy that is about to end in the first replica; the one that waits behind it is returned.
@@ -100,14 +100,26 @@ async fn what_is_placed_while_the_service_stops_is_handed_over_at_once() {
         while !pair.world.faults().pending().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        pair.frozen.shut_down(Duration::ZERO).await;
         // Its first read would last longer than the process.
         pair.world.faults().plan(Fault::new(Call::InstallerSummary, 1, FaultKind::Hang));
+        pair.stop_without_grace().await.unwrap();
     });
     let ticket = placed.unwrap();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    pair.store.freeze(true);
     pair.world.faults().clear();
     assert_eq!(pair.writes(), 0, "nothing is begun any more");
     assert_eq!(pair.goes_on_at_once(&ticket).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_place_when_the_stop_begins_is_handed_over_at_once() {
+    let patience = Patience { pull_error_window: Duration::from_secs(900), ..Patience::default() };
+    let pair = Pair::with(&Settings { max_concurrent: 1, patience, ..settings() });
+    let other = pair.frozen.deploy(request("other", None, "missing-1"), caller()).await.unwrap();
+    let mut views = pair.frozen.follow(&other.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    let frozen = Arc::clone(&pair.frozen);
+    let stopping = tokio::spawn(async move { frozen.shut_down(Duration::from_secs(25)).await });
+    assert_eq!(pair.goes_on_at_once(&ticket).await, 1);
+    assert!(!stopping.is_finished(), "what has begun has its grace");
 }
