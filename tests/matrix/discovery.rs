@@ -7,7 +7,7 @@ use dbt_controller_tests::{Kind, Step};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::report::is_by_the_clock;
+use crate::report::is_of_record;
 use crate::scenario::{Expected, Request, SCENARIOS, Scenario};
 use crate::site::{Plane, Site};
 
@@ -47,7 +47,7 @@ pub(crate) async fn discover(plane: &Plane, parallel: usize) -> Result<Found, St
 async fn stable(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)>, String> {
     let (mut steps, other) = (steps_of(plane, scenario).await?, steps_of(plane, scenario).await?);
     let labels = |steps: &[(Step, Kind)]| {
-        steps.iter().filter(|(step, _)| !is_by_the_clock(step)).map(|(step, _)| step.label.clone()).collect::<BTreeSet<_>>()
+        steps.iter().filter(|(step, _)| !is_of_record(step)).map(|(step, _)| step.label.clone()).collect::<BTreeSet<_>>()
     };
     let odd: Vec<_> = labels(&steps).symmetric_difference(&labels(&other)).cloned().collect();
     if !odd.is_empty() {
