@@ -65,12 +65,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let table = table(&runs, options.seconds);
     #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
     let () = println!("{table}");
-    if options.record {
-        super::record("prove fuzz", &table)?;
-    }
     let found: Vec<_> = runs.iter().flat_map(|run| run.found.iter().map(|path| advice(run.target, path))).collect();
     if !found.is_empty() {
         bail!("inputs that crash or hang:\n{}", found.join("\n"));
+    }
+    if options.record {
+        super::record("prove fuzz", &table)?;
     }
     Ok(())
 }
