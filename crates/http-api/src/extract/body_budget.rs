@@ -11,7 +11,7 @@ const SHARED_BYTES: usize = 32 << 20;
 
 /// So much of each body is free, so that those who send large ones slowly cannot keep a usual one out. There are at most as many of
 /// these as there are connections.
-pub(super) const FREE_BYTES: usize = 16 << 10;
+const FREE_BYTES: usize = 16 << 10;
 
 /// What bodies may take together. Clones share it.
 #[derive(Clone)]

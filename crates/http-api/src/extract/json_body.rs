@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::web::Data;
+use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt as _;
 use paperclip::actix::OperationModifier;
@@ -15,7 +15,7 @@ use paperclip::actix::web::Json;
 use paperclip::v2::models::{DefaultOperationRaw, DefaultSchemaRaw};
 use paperclip::v2::schema::Apiv2Schema;
 
-use super::body_budget::{BodyShare, FREE_BYTES};
+use super::body_budget::BodyShare;
 use crate::app::ApiState;
 use crate::deploy_body::DeployBody;
 use crate::error::{ApiError, ErrorCode};
@@ -26,45 +26,26 @@ pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// How long a body may take to arrive. A caller on a slow line sends a few kilobytes in a moment; who takes longer only holds a socket.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(30);
 
-/// A body is held in pieces of this size. One buffer that grows with what comes would hold up to twice of it, and leave holes of all
-/// sizes behind.
-const PIECE_BYTES: usize = FREE_BYTES;
-
 /// The bytes of a JSON body of at most 1 MiB. No content type counts as JSON.
 pub(crate) struct JsonBody {
-    /// All but the last one are full.
-    pieces: Vec<Vec<u8>>,
-    length: usize,
+    bytes: BytesMut,
     share: BodyShare,
 }
 
 impl JsonBody {
-    fn new(share: BodyShare) -> Self {
-        Self { pieces: Vec::new(), length: 0, share }
-    }
-
     /// Reads it, and gives its memory back: what waits for an operation does not hold it.
     pub(crate) fn read<T>(self, read: impl FnOnce(&[u8]) -> T) -> T {
-        // A body of more than a piece becomes whole only while it is read, which one body at a time is on each worker.
-        if let [piece] = &*self.pieces { read(piece) } else { read(&self.pieces.concat()) }
+        read(&self.bytes)
     }
 
     /// Adds what came.
-    fn extend(&mut self, mut chunk: &[u8]) -> Result<(), ApiError> {
-        self.length += chunk.len();
-        if self.length > MAX_BYTES {
+    fn extend(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        let length = self.bytes.len() + chunk.len();
+        if length > MAX_BYTES {
             return Err(too_large());
         }
-        self.share.grow(self.length.next_multiple_of(PIECE_BYTES))?;
-        while !chunk.is_empty() {
-            let piece = match self.pieces.last_mut() {
-                Some(last) if last.len() < PIECE_BYTES => last,
-                _ => self.pieces.push_mut(Vec::with_capacity(PIECE_BYTES)),
-            };
-            let (now, later) = chunk.split_at(chunk.len().min(PIECE_BYTES - piece.len()));
-            piece.extend_from_slice(now);
-            chunk = later;
-        }
+        self.share.grow(length)?;
+        self.bytes.extend_from_slice(chunk);
         Ok(())
     }
 }
@@ -81,7 +62,7 @@ impl FromRequest for JsonBody {
         Box::pin(async move {
             head?;
             let budget = budget.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the application has no state"))?;
-            let body = Self::new(budget.share());
+            let body = Self { bytes: BytesMut::new(), share: budget.share() };
             let late = |_| ApiError::new(ErrorCode::RequestTimeout, format!("the body took longer than {} s", ARRIVAL_LIMIT.as_secs()));
             tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, body)).await.map_err(late)?
         })
@@ -148,6 +129,3 @@ impl OperationModifier for JsonBody {
         Json::<DeployBody>::update_definitions(map);
     }
 }
-
-#[cfg(test)]
-mod tests;

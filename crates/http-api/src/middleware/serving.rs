@@ -1,8 +1,7 @@
-//! Tells the connection of a request that it is being answered, up to the last byte of the answer's body; and hands that body out in
-//! pieces, so that an answer which nobody reads holds little memory.
+//! Tells the connection of a request that it is being answered, up to the last byte of the answer's body.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -12,15 +11,9 @@ use actix_web::web::Bytes;
 
 use crate::connection::{Serving, Turns};
 
-/// What a body hands out at once. actix asks for more as soon as its buffer for a connection holds less than 32 KiB, and copies into that
-/// buffer whatever it gets: a whole file, if it gets one.
-pub(super) const PIECE: usize = 32 << 10;
-
 /// A body that is part of an answer under way. actix drops it when it has taken all of it.
 pub(crate) struct Served {
     body: BoxBody,
-    /// What the body gave and was not handed out yet.
-    rest: Bytes,
     _serving: Option<Serving>,
 }
 
@@ -28,7 +21,7 @@ pub(crate) struct Served {
 pub(crate) async fn serving<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<Served>, Error> {
     let serving = request.request().conn_data::<Turns>().map(Turns::serve);
     let response = next.call(request).await?;
-    Ok(response.map_body(|_, body| Served { body: body.boxed(), rest: Bytes::new(), _serving: serving }))
+    Ok(response.map_body(|_, body| Served { body: body.boxed(), _serving: serving }))
 }
 
 impl MessageBody for Served {
@@ -39,13 +32,6 @@ impl MessageBody for Served {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_next(context)) {
-                Some(Ok(bytes)) => self.rest = bytes,
-                end => return Poll::Ready(end),
-            }
-        }
-        let piece = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(self.rest.split_to(piece))))
+        Pin::new(&mut self.body).poll_next(context)
     }
 }

@@ -96,7 +96,9 @@ async fn what_is_promoted_by_an_end_that_was_on_its_way_when_the_stop_began_is_h
 async fn what_is_placed_while_the_service_stops_is_handed_over_at_once() {
     let pair = Pair::new();
     pair.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::Fail));
-    let (placed, ()) = tokio::join!(pair.frozen.deploy(main_request("v1"), caller()), async {
+    let placing = pair.frozen.deploy(main_request("v1"), caller());
+    let placed = tokio::time::timeout(Duration::from_secs(60), placing);
+    let (placed, ()) = tokio::join!(placed, async {
         while !pair.world.faults().pending().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -104,7 +106,7 @@ async fn what_is_placed_while_the_service_stops_is_handed_over_at_once() {
         pair.world.faults().plan(Fault::new(Call::InstallerSummary, 1, FaultKind::Hang));
         pair.stop_without_grace().await.unwrap();
     });
-    let ticket = placed.unwrap();
+    let ticket = placed.expect("the caller is answered").unwrap();
     pair.world.faults().clear();
     assert_eq!(pair.writes(), 0, "nothing is begun any more");
     assert_eq!(pair.goes_on_at_once(&ticket).await, 1);

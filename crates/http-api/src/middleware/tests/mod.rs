@@ -4,7 +4,6 @@ mod auth;
 mod catch_panic;
 mod headers;
 mod rate_limit;
-mod serving;
 mod tokens;
 
 use actix_web::body::MessageBody;
