@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Kubeconfig, Kubectl, Namespace};
+use crate::{Kubeconfig, Kubectl, Namespace, until};
 
 /// The rules of the Role that is shipped for the service.
 ///
@@ -55,7 +55,8 @@ impl Account {
         account
     }
 
-    /// Lets it do this in a namespace, which may be another one than its own.
+    /// Lets it do this in a namespace, which may be another one than its own. When it was allowed nothing there, the API server knows of it when this
+    /// returns.
     ///
     /// # Panics
     ///
@@ -72,6 +73,28 @@ impl Account {
             "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": own.name()}],
         });
         there.apply(&binding).await;
+        // A Role is known whole, so one of its rules tells of all.
+        let Some(rule) = rules.as_array().and_then(|rules| rules.first()) else { return };
+        let (resource, subresource) = split(rule["resources"][0].as_str().unwrap());
+        let attributes = json!({
+            "namespace": there.name(),
+            "group": rule["apiGroups"][0],
+            "resource": resource,
+            "subresource": subresource,
+            "verb": rule["verbs"][0],
+        });
+        until("the API server knows the Role", async || self.may(&attributes).await.then_some(())).await;
+    }
+
+    /// Whether it may do something. Asked without the discovery that `kubectl auth can-i` begins with.
+    async fn may(&self, attributes: &Value) -> bool {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        });
+        let answer = self.kubectl.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await.unwrap();
+        answer["status"]["allowed"] == true
     }
 
     /// Its name as a user, as the audit log has it.
@@ -97,4 +120,9 @@ impl Account {
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
+}
+
+/// The resource that a rule names, and the part of it.
+fn split(resource: &str) -> (&str, &str) {
+    resource.split_once('/').unwrap_or((resource, ""))
 }

@@ -59,6 +59,16 @@ impl Kubectl {
         self.try_apply(object).await.unwrap()
     }
 
+    /// Posts an object to a path of the API, and returns the answer. Makes no other request.
+    ///
+    /// # Errors
+    ///
+    /// When kubectl ends with an error.
+    pub async fn post(&self, path: &str, object: &Value) -> Result<Value, Refusal> {
+        let shown = self.run_with(&["create", "--raw", path, "-f", "-"], Some(&object.to_string())).await?;
+        Ok(serde_json::from_str(&shown).unwrap())
+    }
+
     /// An object.
     ///
     /// # Panics

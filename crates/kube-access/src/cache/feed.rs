@@ -17,8 +17,8 @@ pub(super) const PAGE_LIMIT: Duration = Duration::from_secs(60);
 /// The pauses between two tries of a watch that broke.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The pause while our account may not read the kind at all.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// The same while our account could never read the kind. The first are as short as any: a Role that was just made is not known at once.
+const LONGEST_FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// For how long our account may be refused what it could read before: an API server that starts knows no roles at first.
 pub(super) const LOST_AFTER: Duration = Duration::from_secs(60);
 
@@ -49,8 +49,9 @@ where
             self.note_broken(reason, forbidden);
             self.forget_what_is_lost();
             let never_read = self.shared.read(|state| !state.links[self.index].synced);
-            sleep(if forbidden && never_read { FORBIDDEN_PAUSE } else { pause }).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let longest = if forbidden && never_read { LONGEST_FORBIDDEN_PAUSE } else { LONGEST_PAUSE };
+            sleep(pause.min(longest)).await;
+            pause = (pause * 2).min(longest);
         }
     }
 

@@ -242,3 +242,13 @@ async fn only_the_first_namespace_must_be_readable() {
     events[0].send(Err(forbidden())).unwrap();
     cache.until(LIMIT, || matches!(cache.synced(), Err(Fault::Forbidden(_)))).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_was_just_made_is_not_waited_for_long() {
+    let (source, events) = played(3);
+    let (cache, _) = start(source);
+    events[0].send(Err(forbidden())).unwrap();
+    events[1].send(Err(forbidden())).unwrap();
+    list(&events[2], &[("a", 1)]);
+    cache.until(Duration::from_secs(1), || cache.synced().is_ok()).await.unwrap();
+}
