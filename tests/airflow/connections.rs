@@ -8,6 +8,7 @@ use dbt_controller_domain::ports::{ConnectionError, ConnectionStore as _, Fence}
 use dbt_controller_port_contracts::fixtures::{self, fence};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::adapter::{adapter_of, connection, prefix};
@@ -79,6 +80,27 @@ async fn ten_equal_puts_at_once_all_succeed_and_one_creates() {
     assert!(store.get(&wanted.id).await.unwrap().unwrap().agrees_with(&wanted));
     let password = tables::password(&server, wanted.id.as_str()).await;
     assert_eq!(password.as_deref(), Some(wanted.credentials.password.expose_secret()));
+}
+
+#[tokio::test]
+async fn a_hundred_deployments_at_once_do_not_stall_it() {
+    // Its own, lest the other tests wait behind these calls.
+    let server = Server::start(&[]).await;
+    let store = Arc::new(adapter_of(&server));
+    let mut deployments = JoinSet::new();
+    for number in 0..100 {
+        let (store, wanted) = (Arc::clone(&store), connection(&format!("crowd-{number}")));
+        deployments.spawn(async move {
+            let fence = Fence::new(Duration::from_secs(180), Instant::now());
+            let known = store.get(&wanted.id).await.unwrap();
+            store.put(&wanted, known.as_ref(), &fence).await.unwrap();
+            let known = store.get(&wanted.id).await.unwrap();
+            store.put(&wanted, known.as_ref(), &fence).await.unwrap();
+            assert!(store.list_ours().await.unwrap().len() > 1);
+            store.delete(&wanted.id, &fence).await.unwrap();
+        });
+    }
+    deployments.join_all().await;
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! What real servers do not do on demand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbt_controller_domain::model::PutOutcome;
 use dbt_controller_domain::ports::{ConnectionError, ConnectionStore as _, Fence};
 use dbt_controller_port_contracts::fixtures::fence;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::airflow::Airflow;
@@ -95,6 +97,25 @@ async fn no_write_lasts_longer_than_its_fence_allows_nor_begins_when_it_is_down(
     });
     assert!(matches!(put, Err(ConnectionError::Fenced(_))), "{put:?}");
     assert_eq!(airflow.stub.drain().len(), 1);
+}
+
+#[tokio::test]
+async fn no_more_calls_are_under_way_than_airflow_bears() {
+    let airflow = Airflow::start(3).await;
+    let store = Arc::new(adapter_of(&airflow));
+    store.check().await.unwrap();
+    airflow.state().always = Some(Play::Hang);
+    airflow.stub.drain();
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let store = Arc::clone(&store);
+        calls.spawn(async move { store.get(&connection().id).await.map(drop) });
+    }
+    while airflow.stub.seen().len() < 5 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(airflow.stub.drain().len(), 5);
 }
 
 #[tokio::test]
