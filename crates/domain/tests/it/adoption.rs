@@ -1,6 +1,6 @@
 //! Deployments of the replaced service: read, adopted under their old names, or retired.
 
-use dbt_controller_adapters_memory::{Call, Fault, FaultKind, ForeignConnection, ForeignRelease};
+use dbt_controller_adapters_memory::{Call, Fault, FaultKind, ForeignConnection, ForeignRelease, MemoryWorld};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_port_contracts::fixtures;
@@ -11,22 +11,27 @@ fn old_name(request: &DeployRequest) -> ReleaseName {
     request.identity.replaced_release_name().unwrap()
 }
 
-fn old_key(request: &DeployRequest) -> ReleaseKey {
+pub(crate) fn old_key(request: &DeployRequest) -> ReleaseKey {
     ReleaseKey { namespace: request.namespace.clone(), name: old_name(request) }
 }
 
-fn old_connection(request: &DeployRequest) -> ConnectionId {
+pub(crate) fn old_connection(request: &DeployRequest) -> ConnectionId {
     old_name(request).as_str().parse().unwrap()
+}
+
+/// The replaced service deploys this.
+pub(crate) async fn plant(world: &MemoryWorld, request: &DeployRequest) {
+    let (key, login) = (old_key(request), fixtures::credentials("old"));
+    world.releases().install(ForeignRelease::of_replaced_service(key.clone(), request, login.clone())).unwrap();
+    let url = format!("http://dbt-server-{}.dbt-server.svc.cluster.local/invocations", key.name);
+    world.airflow().plant(ForeignConnection::of_replaced_service(old_connection(request), key, &url, &login));
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
 }
 
 /// The replaced service deployed this.
 async fn stage_with(request: &DeployRequest) -> Stage {
     let stage = Stage::new();
-    let (key, login) = (old_key(request), fixtures::credentials("old"));
-    stage.world.releases().install(ForeignRelease::of_replaced_service(key.clone(), request, login.clone())).unwrap();
-    let url = format!("http://dbt-server-{}.dbt-server.svc.cluster.local/invocations", key.name);
-    stage.world.airflow().plant(ForeignConnection::of_replaced_service(old_connection(request), key, &url, &login));
-    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    plant(&stage.world, request).await;
     stage
 }
 
@@ -100,7 +105,7 @@ async fn a_deployment_of_another_namespace_is_not_adopted_from_here() {
     assert_eq!(code(stage.deploy(elsewhere).await), FailureCode::DeployedElsewhere);
 }
 
-fn long_request(tag: &str) -> DeployRequest {
+pub(crate) fn long_request(tag: &str) -> DeployRequest {
     request(&"x".repeat(29), Some("main"), tag)
 }
 

@@ -1,6 +1,7 @@
 //! Holders that die, stop or lose the store: another goes on, and the first one writes nothing more.
 
 mod delete;
+mod every_call;
 mod stop;
 
 use std::sync::Arc;
