@@ -2,14 +2,20 @@
 
 use std::fmt;
 
+use dbt_controller_tests::Upstream;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+/// How many requests of all services together come to it at a time. More than the connections that it has to its database stall it.
+const AT_ONCE: usize = 8;
+
 /// The Airflow that the environment names.
 #[derive(Clone)]
 pub(crate) struct Airflow {
-    pub(crate) url: String,
+    url: String,
+    /// The way of the services to it.
+    pub(crate) upstream: Upstream,
     pub(crate) user: String,
     pub(crate) password: String,
     client: Client,
@@ -41,7 +47,8 @@ impl Airflow {
         // A second installation does no harm.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
-        Some(Self { url, user: user.to_owned(), password: password.to_owned(), client, login: std::sync::Arc::default() })
+        let upstream = Upstream::plain(&url).at_most(AT_ONCE);
+        Some(Self { url, upstream, user: user.to_owned(), password: password.to_owned(), client, login: std::sync::Arc::default() })
     }
 
     /// A connection, if it is there.

@@ -52,8 +52,8 @@ const CRASHES: [(Signal, Then, bool); 7] = [
     (Signal::KILL, Then::Survivor, true),
     (Signal::STOP, Then::Survivor, false),
 ];
-/// A takeover is killed at one of its first calls.
-const TAKEOVER_CALLS: usize = 12;
+/// A takeover is killed at one of its first calls. One that finishes or undoes a deployment makes about so many.
+const TAKEOVER_CALLS: usize = 24;
 
 /// Longer than any call may try again, and as long as it can.
 const FOR_GOOD: usize = usize::MAX;

@@ -134,7 +134,7 @@ async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant) -> Resul
     let (scenario, victim) = (case.scenario, case.victim);
     let replica = &site.replicas[victim];
     // It holds nothing yet, or not any more: then it goes on where it was.
-    let is_holder = site.observe().await?.is_under_way();
+    let is_holder = site.unfinished().await?.is_under_way();
     let settled = site.settled(&[scenario.before, scenario.after], stopped + MINUTE).await;
     let (took, woken) = (stopped.elapsed(), replica.script.now());
     replica.service().signal(Signal::CONT);

@@ -73,6 +73,5 @@ async fn steps_of(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)
     if scenario.after != Expected::Nothing {
         site.demand(0, Request::Delete, Expected::Nothing).await?;
     }
-    site.close().await;
     Ok(steps)
 }

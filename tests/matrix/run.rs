@@ -104,9 +104,7 @@ async fn run_one(plane: &Plane, case: &Case) -> Result<Outcome, (String, String)
         Then::Itself => fault::run(case, &mut site).await,
         Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => crash::run(case, &mut site).await,
     };
-    let result = result.map_err(|reason| (reason, site.story()));
-    site.close().await;
-    result
+    result.map_err(|reason| (reason, site.story()))
 }
 
 /// Keeps the story of a case that went wrong; returns where.

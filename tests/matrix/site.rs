@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::airflow::Airflow;
 use crate::case::Case;
 use crate::scenario::{Expected, HISTORY, PLAIN, Request, Scenario, Server as Wanted};
-use crate::world::World;
+use crate::world::{Unfinished, World};
 
 /// What a stage needs to know of the control plane, found once.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub(crate) struct Names {
 /// The project as it is told.
 const PROJECT: &str = "shop";
 
-/// Where a case takes place.
+/// Where a case takes place. Its namespace stays: the control plane goes with the run, and to delete a namespace costs it more than a case does.
 pub(crate) struct Site {
     plane: Plane,
     names: Names,
@@ -192,6 +192,10 @@ impl Site {
     /// Waits until nothing is under way or owed and the world is one of these; says which.
     pub(crate) async fn settled(&self, allowed: &[Expected], deadline: Instant) -> Result<Expected, String> {
         loop {
+            // The world is looked at when its records say that it is worth it: this loop is what the API server is asked most by.
+            while let Err(reason) = self.unfinished().await?.is_at_rest() {
+                self.wait(deadline, &reason).await?;
+            }
             let world = self.observe().await?;
             let mut odd = Vec::new();
             for expected in allowed {
@@ -200,24 +204,21 @@ impl Site {
                     Err(reason) => odd.push(format!("not {expected:?}: {reason}")),
                 }
             }
-            self.wait(&world, deadline, &odd.join("; ")).await?;
+            self.wait(deadline, &odd.join("; ")).await?;
         }
     }
 
     /// Waits until nothing is under way, whatever there is then, and whatever is owed.
     pub(crate) async fn ended(&self, deadline: Instant) -> Result<(), String> {
-        loop {
-            let world = self.observe().await?;
-            if !world.is_under_way() {
-                return Ok(());
-            }
-            self.wait(&world, deadline, "something is under way").await?;
+        while self.unfinished().await?.is_under_way() {
+            self.wait(deadline, "something is under way").await?;
         }
+        Ok(())
     }
 
-    async fn wait(&self, world: &World, deadline: Instant, odd: &str) -> Result<(), String> {
+    async fn wait(&self, deadline: Instant, odd: &str) -> Result<(), String> {
         if Instant::now() > deadline {
-            return Err(format!("the worlds do not agree in time; {odd}\n{}", world.describe()));
+            return Err(format!("the worlds do not agree in time; {odd}\n{}", self.observe().await?.describe()));
         }
         tokio::time::sleep(POLL).await;
         Ok(())
@@ -245,18 +246,15 @@ impl Site {
         World::observe(&self.plane.api, self.plane.airflow.as_ref(), &self.names).await
     }
 
+    /// What is not over yet.
+    pub(crate) async fn unfinished(&self) -> Result<Unfinished, String> {
+        Unfinished::observe(&self.plane.api, &self.names).await
+    }
+
     /// What everybody wrote and called, for who reads why a case failed.
     pub(crate) fn story(&self) -> String {
         let stories = self.replicas.iter().enumerate().map(|(number, replica)| format!("=== replica {number}\n{}", replica.story()));
         stories.collect::<Vec<_>>().join("\n")
-    }
-
-    /// Ends it. Nobody waits for the end of the namespace.
-    pub(crate) async fn close(self) {
-        let path = format!("/api/v1/namespaces/{}", self.names.namespace);
-        drop(self.replicas);
-        // The control plane goes soon anyway.
-        let _ = self.plane.api.send(Method::DELETE, &path, None).await;
     }
 }
 
@@ -285,7 +283,7 @@ impl Replica {
         ];
         let mut settings: Vec<_> = settings.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
         if let Some(airflow) = &plane.airflow {
-            let proxy = Proxy::to(Upstream::plain(&airflow.url), &script);
+            let proxy = Proxy::to(airflow.upstream.clone(), &script);
             settings.push(("AIRFLOW_URL", format!("http://{}", proxy.address())));
             settings.push(("AIRFLOW_USER", airflow.user.clone()));
             settings.push(("AIRFLOW_PASSWORD", airflow.password.clone()));

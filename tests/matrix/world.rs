@@ -30,6 +30,17 @@ const BARE: [&str; 2] = ["ConfigMap/kube-root-ca.crt", "ServiceAccount/default"]
 /// What the names of Helm's records begin with, and those of the service's own.
 const RECORD: &str = "sh.helm.release.v1.";
 const OPERATIONS: &str = "dbt-controller-op.";
+/// The type of the Secrets that these are.
+const OPERATIONS_TYPE: &str = "dbt-controller/operation.v1";
+
+/// What is not over yet, by the records of operations.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unfinished {
+    /// The running and the waiting operations.
+    operations: Vec<String>,
+    /// What ended operations have left to do.
+    debts: Vec<String>,
+}
 
 /// A namespace at a moment.
 #[derive(Debug, Clone)]
@@ -39,10 +50,7 @@ pub(crate) struct World {
     records: Vec<Record>,
     /// Everything else of a deployment, by `kind/name`.
     objects: BTreeMap<String, Value>,
-    /// The running and the waiting operations.
-    operations: Vec<String>,
-    /// What ended operations have left to do.
-    debts: Vec<String>,
+    unfinished: Unfinished,
     /// The connection, if it is there; none without an Airflow.
     connection: Option<Option<Connection>>,
 }
@@ -54,8 +62,7 @@ impl World {
             names: names.clone(),
             records: Vec::new(),
             objects: BTreeMap::new(),
-            operations: Vec::new(),
-            debts: Vec::new(),
+            unfinished: Unfinished::default(),
             connection: None,
         };
         for (kind, version, plural) in KINDS {
@@ -80,7 +87,7 @@ impl World {
         if kind == "Secret" && name.starts_with(RECORD) {
             self.records.push(Record::read(&object).ok_or_else(unreadable)?);
         } else if kind == "Secret" && name.starts_with(OPERATIONS) {
-            (self.operations, self.debts) = unfinished(&object).ok_or_else(unreadable)?;
+            self.unfinished.take_in(&object).ok_or_else(unreadable)?;
         } else {
             let title = self.title(kind, name);
             if !BARE.contains(&title.as_str()) {
@@ -98,20 +105,6 @@ impl World {
         self.objects.get(&self.title(kind, name)).unwrap_or(&Value::Null)
     }
 
-    /// Whether an operation is on record that has not ended.
-    pub(crate) fn is_under_way(&self) -> bool {
-        !self.operations.is_empty()
-    }
-
-    /// Whether nothing is under way, and nothing is owed; else what is.
-    pub(crate) fn is_at_rest(&self) -> Result<(), String> {
-        match (self.operations.as_slice(), self.debts.as_slice()) {
-            ([], []) => Ok(()),
-            ([], debts) => Err(format!("owed: {}", debts.join(", "))),
-            (operations, _) => Err(format!("under way: {}", operations.join(", "))),
-        }
-    }
-
     /// The objects that the newest revision says there are.
     pub(crate) fn manifest(&self) -> &[Value] {
         self.records.last().map(|record| record.manifest.as_slice()).unwrap_or_default()
@@ -119,7 +112,7 @@ impl World {
 
     /// Whether all of it is as expected; else what is not.
     pub(crate) fn agrees_with(&self, expected: Expected) -> Result<(), String> {
-        self.is_at_rest()?;
+        self.unfinished.is_at_rest()?;
         match expected {
             Expected::Nothing if self.records.is_empty() && self.objects.is_empty() => self.has_no_connection(),
             Expected::Nothing => Err("something is left".to_owned()),
@@ -246,7 +239,7 @@ impl World {
         }
         let set = self.object("StatefulSet", &self.names.release());
         let _ = writeln!(text, "  server: {} {} of {}", image_tag(set), set["status"], set["spec"]["replicas"]);
-        let _ = writeln!(text, "  operations: {:?}, debts: {:?}", self.operations, self.debts);
+        let _ = writeln!(text, "  operations: {:?}, debts: {:?}", self.unfinished.operations, self.unfinished.debts);
         let _ = writeln!(text, "  user: {:?}", self.login().map(|(user, _)| user));
         let _ = writeln!(text, "  connection: {:?}", self.connection);
         let _ = write!(text, "  objects: {:?}", self.objects.keys());
@@ -254,15 +247,41 @@ impl World {
     }
 }
 
-/// What a record of operations says is under way, and what is owed.
-fn unfinished(secret: &Value) -> Option<(Vec<String>, Vec<String>)> {
-    let stored: Value = serde_json::from_slice(&BASE64.decode(secret["data"]["record"].as_str()?).ok()?).ok()?;
-    let record = &stored["record"];
-    let running = Some(&record["running"]).filter(|running| !running.is_null());
-    let waiting = record["waiting"].as_array()?.iter();
-    let operations = running.into_iter().chain(waiting).map(|operation| format!("{} {}", operation["info"]["kind"], operation["phase"]));
-    let debts = record["finished"].as_array()?.iter().flat_map(|finished| finished["debts"].as_array().into_iter().flatten());
-    Some((operations.collect(), debts.map(Value::to_string).collect()))
+impl Unfinished {
+    /// Looks at the records of operations, and at nothing else.
+    pub(crate) async fn observe(api: &ApiServer, names: &Names) -> Result<Self, String> {
+        let path = format!("/api/v1/namespaces/{}/secrets?fieldSelector=type%3D{OPERATIONS_TYPE}", names.namespace);
+        let mut unfinished = Self::default();
+        for record in api.list(&path).await.map_err(|error| error.to_string())? {
+            unfinished.take_in(&record).ok_or("a record of operations cannot be read")?;
+        }
+        Ok(unfinished)
+    }
+
+    fn take_in(&mut self, secret: &Value) -> Option<()> {
+        let stored: Value = serde_json::from_slice(&BASE64.decode(secret["data"]["record"].as_str()?).ok()?).ok()?;
+        let record = &stored["record"];
+        let running = Some(&record["running"]).filter(|running| !running.is_null());
+        let operations = running.into_iter().chain(record["waiting"].as_array()?);
+        let debts = record["finished"].as_array()?.iter().flat_map(|finished| finished["debts"].as_array().into_iter().flatten());
+        self.operations.extend(operations.map(|operation| format!("{} {}", operation["info"]["kind"], operation["phase"])));
+        self.debts.extend(debts.map(Value::to_string));
+        Some(())
+    }
+
+    /// Whether an operation has not ended.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.operations.is_empty()
+    }
+
+    /// Whether nothing is under way, and nothing is owed; else what is.
+    pub(crate) fn is_at_rest(&self) -> Result<(), String> {
+        match (self.operations.as_slice(), self.debts.as_slice()) {
+            ([], []) => Ok(()),
+            ([], debts) => Err(format!("owed: {}", debts.join(", "))),
+            (operations, _) => Err(format!("under way: {}", operations.join(", "))),
+        }
+    }
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

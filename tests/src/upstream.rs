@@ -15,17 +15,19 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
 
 use crate::Kubeconfig;
 
 /// Whatever went wrong on the way.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A far side. Its connections are kept and used again.
+/// A far side. Its connections are kept and used again. Cheap to clone.
 #[derive(Clone)]
 pub struct Upstream {
     base: String,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    turns: Arc<Semaphore>,
 }
 
 impl Upstream {
@@ -49,12 +51,19 @@ impl Upstream {
         Self::with(url.trim_end_matches('/').to_owned(), RootCertStore::empty())
     }
 
+    /// The same, which is sent so many requests at a time by all its clones together.
+    #[must_use]
+    pub fn at_most(self, requests: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(requests)), ..self }
+    }
+
     fn with(base: String, roots: RootCertStore) -> Self {
         // Named, because the process's own choice may be another one, or none.
         let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let tls = tls.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        Self { base, client: Client::builder(TokioExecutor::new()).build(connector) }
+        let turns = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Self { base, client: Client::builder(TokioExecutor::new()).build(connector), turns }
     }
 
     /// Sends a request there, whatever host it names, and returns the head of the answer.
@@ -68,6 +77,7 @@ impl Upstream {
         head.uri = format!("{}{path}", self.base).parse::<Uri>()?;
         // The client sets it by the address.
         head.headers.remove(http::header::HOST);
+        let _turn = self.turns.acquire().await?;
         Ok(self.client.request(Request::from_parts(head, Full::new(body))).await?)
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum as _};
+use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
 use crate::airflow;
@@ -15,6 +15,8 @@ use crate::project::{self, Profile};
 /// Which cases are run.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    /// Only this matrix
+    matrix: Option<Matrix>,
     /// What the draw depends on; the same seed draws the same cases of the same steps
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -30,25 +32,40 @@ pub(crate) struct Options {
     /// With an Airflow, so that the connection is one of the worlds that must agree
     #[arg(long)]
     airflow: Option<airflow::Kind>,
+    /// With the service as it is shipped: it takes longer to build, and the cases take half the time
+    #[arg(long)]
+    release: bool,
     /// Writes the figures into docs/reliability.md, if the run succeeds
     #[arg(long)]
     record: bool,
 }
 
-/// The matrices, each a test with this name and `_matrix`.
-const MATRICES: [&str; 2] = ["crash", "fault"];
+/// A matrix: a test with this name and `_matrix`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Matrix {
+    /// The service is killed or stopped at every call
+    Crash,
+    /// Every call goes wrong
+    Fault,
+}
 
 /// Runs them.
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::catch()?;
-    let service = project::build_service(Profile::Dev)?;
+    let service = project::build_service(if options.release { Profile::Release } else { Profile::Dev })?;
     let reports = TempDir::new()?;
     let plane = Plane::start("run-matrix", &interrupt)?;
     let mut cargo = project::cargo();
     // Of the whole workspace, so that dependencies have the features with which its tests have built them already.
     cargo.args(["test", "--locked", "--workspace", "--features", "dbt-controller-tests/cluster", "--test", "matrix"]);
+    if options.release {
+        cargo.arg("--release");
+    }
+    let matrices: Vec<_> = options.matrix.map_or_else(|| Matrix::value_variants().to_vec(), |matrix| vec![matrix]);
     // One after the other: each runs as many cases side by side as the machine bears.
-    cargo.args(["--", "--nocapture", "--test-threads", "1"]);
+    cargo
+        .args(["--", "--nocapture", "--test-threads", "1", "--exact"])
+        .args(matrices.iter().map(|matrix| format!("{}_matrix", matrix.name())));
     cargo.env("TIER_SERVICE", service).env("MATRIX_REPORT", reports.path());
     cargo.env("MATRIX_SEED", options.seed.to_string()).env("MATRIX_PARALLEL", options.parallel.to_string());
     cargo.env("MATRIX_CASES", &options.cases).env("MATRIX_ONLY", options.only.as_deref().unwrap_or_default());
@@ -57,24 +74,35 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
     let code = ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
     if options.record {
-        let (marker, with) = named(options.airflow);
-        super::record_success(code, &marker, || Ok(format!("{with}, seed {}.\n\n{}", options.seed, report(&reports)?)))?;
+        for matrix in matrices {
+            let (marker, with) = named(matrix, options.airflow);
+            let text = || Ok(format!("{with}, seed {}.\n\n{}", options.seed, matrix.report(&reports)?));
+            super::record_success(code, &marker, text)?;
+        }
     }
     Ok(code)
 }
 
-/// Where the figures stand, one place for each Airflow, and how they begin.
-fn named(airflow: Option<airflow::Kind>) -> (String, String) {
+/// Where the figures stand, one place for each matrix and Airflow, and how they begin.
+fn named(matrix: Matrix, airflow: Option<airflow::Kind>) -> (String, String) {
+    let marker = format!("prove matrix {}", matrix.name());
     match airflow.and_then(|kind| kind.to_possible_value()) {
-        None => ("prove matrix".to_owned(), "Without Airflow".to_owned()),
-        Some(kind) => (format!("prove matrix --airflow {}", kind.get_name()), format!("With Airflow {}", kind.get_name())),
+        None => (marker, "Without Airflow".to_owned()),
+        Some(kind) => (format!("{marker} --airflow {}", kind.get_name()), format!("With Airflow {}", kind.get_name())),
     }
 }
 
-fn report(reports: &TempDir) -> anyhow::Result<String> {
-    let report = |name| {
-        let report = fs::read_to_string(reports.path().join(format!("{name}.md")));
-        report.with_context(|| format!("the {name} matrix has no report"))
-    };
-    Ok(MATRICES.map(report).into_iter().collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
+impl Matrix {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// What it has written of its run.
+    fn report(self, reports: &TempDir) -> anyhow::Result<String> {
+        let report = fs::read_to_string(reports.path().join(format!("{}.md", self.name())));
+        report.with_context(|| format!("the {} matrix has no report", self.name()))
+    }
 }
