@@ -42,12 +42,12 @@ pub struct StoredConnection {
 }
 
 impl StoredConnection {
-    /// Whether its readable fields are those of `wanted`.
+    /// Whether its readable fields are those of `wanted`. One that the replaced service wrote has its owner, and says so in other words.
     pub fn agrees_with(&self, wanted: &Connection) -> bool {
         self.conn_type == CONNECTION_TYPE
             && self.url == wanted.url
             && self.login.as_deref() == Some(&wanted.credentials.user)
-            && self.owner.as_ref() == Some(&wanted.owner)
+            && self.description.as_deref() == Some(&description_of_owner(&wanted.owner))
             && !self.has_foreign_fields
     }
 }

@@ -80,8 +80,10 @@ async fn a_failed_adoption_brings_the_old_server_back() {
     assert_eq!(deployment.server.phase, ServerPhase::Ready);
     assert!(!deployment.release.deployment.as_ref().unwrap().ours);
     assert_eq!(stage.world.airflow().login(&old_connection(&wished)), login);
-    // It can still be adopted.
+    // It can still be adopted, with its connection.
     assert_eq!(revision(stage.deploy(main_request("v2")).await), 4);
+    let connection = stage.world.airflow().get(&old_connection(&wished)).unwrap();
+    assert_eq!(connection.description, Some(description_of_owner(&key)));
 }
 
 #[tokio::test(start_paused = true)]
