@@ -16,8 +16,8 @@ use crate::naming::{Identity, ReleaseName};
 pub struct Observed<'a> {
     /// The newest revision on record.
     pub newest: Option<&'a Release>,
-    /// The revision in force, where that is an older one.
-    pub in_force: Option<&'a Release>,
+    /// The revision that an undo goes back to, where that is an older one: the one in force, or that was so last.
+    pub previous: Option<&'a Release>,
     /// The size of the largest claim, where no revision is in force.
     pub claim: Option<&'a ByteQuantity>,
     /// The manifest that this request makes.
@@ -70,8 +70,7 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         let message = format!("release `{}` was just taken by another deployment; post again for a name of its own", summary.key.name);
         return refuse(FailureCode::NameTaken, message);
     }
-    let adopt = facts.identity.is_none();
-    if adopt && !is_adoptable(summary, &request.identity) {
+    if is_foreign(newest) && !is_adoptable(summary, &request.identity) {
         let message =
             format!("release `{}` is a dbt deployment that this service did not make; post again for a name of its own", summary.key.name);
         return refuse(FailureCode::NameTaken, message);
@@ -98,6 +97,9 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
     if in_force && facts.manifest_hash.as_ref() == Some(observed.manifest) {
         return Plan::Repair { revision: summary.revision };
     }
+    // Also where an adoption of ours was neither finished nor undone: the StatefulSet may still be the replaced service's, and an undo brings
+    // that one back.
+    let adopt = is_foreign(newest) || observed.previous.is_some_and(is_foreign);
     let grows = template.held.is_some_and(|held| wished.bytes() > held.bytes());
     let rebuild = Rebuild { grow: grows || !template.is_sure, adopt };
     Plan::Change { previous: summary.standing.to_go_back_to(), rebuild }
@@ -106,6 +108,11 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
 /// Whether the newest revision is the one in force.
 pub(crate) fn is_in_force(newest: &ReleaseSummary) -> bool {
     newest.status == ReleaseStatus::Deployed && newest.standing.deployed == Some(newest.revision)
+}
+
+/// Whether a revision is a dbt deployment that this service did not make.
+fn is_foreign(release: &Release) -> bool {
+    release.summary.deployment.as_ref().is_some_and(|facts| facts.identity.is_none())
 }
 
 /// The claim template in the cluster, whose size cannot be changed.
@@ -121,7 +128,8 @@ fn template<'a>(observed: &Observed<'a>, recorded: Option<&'a ByteQuantity>, in_
     if in_force {
         return Template { held: recorded, is_sure: true };
     }
-    match observed.in_force.and_then(|older| older.summary.deployment.as_ref()) {
+    let older = observed.previous.filter(|older| older.summary.status == ReleaseStatus::Deployed);
+    match older.and_then(|older| older.summary.deployment.as_ref()) {
         Some(older) => Template { held: older.storage.as_ref(), is_sure: older.storage.as_ref() == recorded },
         None => Template { held: observed.claim, is_sure: false },
     }

@@ -7,7 +7,7 @@ fn decided(newest: Option<&Release>, request: &DeployRequest, manifest: &str, af
     let manifest = ManifestHash(manifest.to_owned());
     let observed = Observed {
         newest,
-        in_force: None,
+        previous: None,
         claim: None,
         manifest: &manifest,
         now: now() + jiff::SignedDuration::from_secs(after),
@@ -97,7 +97,7 @@ fn sized(held: &str, in_force: bool, failed: &str, wished: &str) -> Plan {
     let claim = held.parse().unwrap();
     let observed = Observed {
         newest: Some(&newest),
-        in_force: in_force.then_some(&older),
+        previous: in_force.then_some(&older),
         claim: (!in_force).then_some(&claim),
         manifest: &ManifestHash("new".to_owned()),
         now: now(),
@@ -174,6 +174,24 @@ fn a_release_of_the_replaced_service_is_adopted_by_the_identity_whose_name_it_ha
     for other in ["dbt-test-project-00000000", "dbt-server-test-project-main", "by-hand"] {
         assert_eq!(refused(decided(Some(&replaced(other)), &request(), "new", 0)), FailureCode::NameTaken, "{other}");
     }
+}
+
+/// The StatefulSet may still be the old one.
+#[test]
+fn an_adoption_that_was_neither_finished_nor_undone_is_begun_anew() {
+    let older = replaced(request().identity.replaced_release_name().unwrap().as_str());
+    let mut newest = release(5, ReleaseStatus::Failed);
+    newest.summary.standing.deployed = Some(RevisionNumber(4));
+    let observed = Observed {
+        newest: Some(&newest),
+        previous: Some(&older),
+        claim: None,
+        manifest: &ManifestHash("new".to_owned()),
+        now: now(),
+        pending_is_dead_after: HOUR,
+    };
+    let adopt = Plan::Change { previous: Some(RevisionNumber(4)), rebuild: Rebuild { grow: false, adopt: true } };
+    assert_eq!(decide(&observed, &request()), adopt);
 }
 
 #[test]

@@ -50,16 +50,16 @@ impl Deploy<'_> {
         let manifest = call(self.run, self.deadline, || self.workflows.ports.installer.manifest_hash(&desired)).await;
         let manifest = manifest.map_err(|broken| broken.or_fail(|error| faults::of_installer(&error)))?;
         let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
-        let running = if newest_in_force { None } else { self.to_go_back_to(newest).await? };
-        running.iter().for_each(|release| self.run.keep_secret(&release.redactor));
-        let in_force = running.filter(|release| release.summary.status == ReleaseStatus::Deployed);
+        let previous = if newest_in_force { None } else { self.to_go_back_to(newest).await? };
+        previous.iter().for_each(|release| self.run.keep_secret(&release.redactor));
+        let in_force = previous.as_ref().filter(|release| release.summary.status == ReleaseStatus::Deployed);
         let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
-        let running = if newest_in_force { newest } else { in_force.as_ref() };
+        let running = if newest_in_force { newest } else { in_force };
         let facts = running.and_then(|release| release.summary.deployment.as_ref());
         let doubts_login = facts.is_some_and(|facts| facts.ours && facts.operation.is_none());
         let observed = Observed {
             newest,
-            in_force: in_force.as_ref(),
+            previous: previous.as_ref(),
             claim: claim.as_ref(),
             manifest: &manifest,
             now: self.workflows.ports.clock.now(),

@@ -86,6 +86,27 @@ async fn a_failed_adoption_brings_the_old_server_back() {
     assert_eq!(connection.description, Some(description_of_owner(&key)));
 }
 
+/// The newest revision is ours then, and the StatefulSet may be of either service.
+#[tokio::test(start_paused = true)]
+async fn an_adoption_that_could_not_be_undone_is_begun_anew() {
+    for (tag, method, nth) in
+        [("v1", Call::ClusterDeleteStatefulSet, 1), ("v1", Call::InstallerApply, 1), ("missing-1", Call::ClusterDeleteStatefulSet, 2)]
+    {
+        let stage = stage_with(&main_request("v1")).await;
+        stage.world.faults().plan(Fault::new(method, nth, FaultKind::Forbid));
+        stage.world.faults().plan(Fault::new(Call::InstallerRollBack, 1, FaultKind::Forbid));
+        let failure = stage.deploy(main_request(tag)).await.unwrap_err();
+        assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{method} {nth}: {failure}");
+        stage.world.faults().clear();
+
+        let failure = stage.deploy(main_request("missing-2")).await.unwrap_err();
+        assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{method} {nth}: {failure}");
+        assert_eq!(revision(stage.deploy(main_request("v2")).await), 5);
+        stage.delete(old_name(&main_request("v2")).as_str()).await.unwrap();
+        stage.assert_nothing_left();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_the_identity_whose_name_it_has_adopts() {
     let stage = stage_with(&main_request("v1")).await;
