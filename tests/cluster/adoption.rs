@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use dbt_controller_domain::model::*;
+use dbt_controller_tests::replaced::{OLD_VARIABLE, SecretField, install};
 use dbt_controller_tests::{HelmVersion, until};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::replaced::{Maker, OLD_VARIABLE, Replaced, SecretField, install};
+use crate::support::replaced::{Maker, Replaced};
 use crate::support::stage::{Stage, failure, history, name, revision, target, uid};
 
 /// One that any of the makers stands for.

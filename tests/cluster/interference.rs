@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dbt_controller_domain::model::*;
+use dbt_controller_tests::replaced::SecretField;
 use dbt_controller_tests::{HelmVersion, until};
 use futures_util::future::join_all;
 
 use crate::support::interloper::{Act, Interloper, Step};
-use crate::support::replaced::{Maker, SecretField};
+use crate::support::replaced::Maker;
 use crate::support::stage::{Setup, Stage, failure, name, revision};
 
 /// A stage with somebody between the service and its ports.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use dbt_controller_tests::replaced::install;
 use dbt_controller_tests::{Account, HelmVersion, Namespace, Service, stateful_set, until};
 use serde_json::{Value, json};
 
-use crate::support::replaced::install;
 use crate::support::role;
 use crate::support::site::{Site, body, body_with, deploy, inventory, path, serve, settings, until_nothing_is_left};
 

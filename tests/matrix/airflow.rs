@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dbt_controller_tests::Upstream;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -53,17 +53,31 @@ impl Airflow {
 
     /// A connection, if it is there.
     pub(crate) async fn connection(&self, id: &str) -> Result<Option<Connection>, String> {
-        let request = match self.login.get_or_try_init(|| self.log_in()).await? {
-            Login::Basic => self.client.get(format!("{}/api/v1/connections/{id}", self.url)).basic_auth(&self.user, Some(&self.password)),
-            Login::Token(token) => self.client.get(format!("{}/api/v2/connections/{id}", self.url)).bearer_auth(token),
-        };
-        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let answer = self.request(Method::GET, &format!("connections/{id}")).await?.send().await.map_err(said)?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         let connection: Value = answer.error_for_status().map_err(said)?.json().await.map_err(said)?;
         let text = |field: &str| connection[field].as_str().unwrap_or_default().to_owned();
         Ok(Some(Connection { description: text("description"), host: text("host"), user: text("login") }))
+    }
+
+    /// Makes a connection.
+    pub(crate) async fn create(&self, id: &str, connection: &Connection, password: &str) -> Result<(), String> {
+        let Connection { description, host, user } = connection;
+        let body = json!({
+            "connection_id": id, "conn_type": "http", "description": description, "host": host, "login": user, "password": password,
+        });
+        let answer = self.request(Method::POST, "connections").await?.json(&body).send().await.map_err(said)?;
+        answer.error_for_status().map(drop).map_err(said)
+    }
+
+    async fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, String> {
+        let to = |version: &str| self.client.request(method, format!("{}/api/{version}/{path}", self.url));
+        Ok(match self.login.get_or_try_init(|| self.log_in()).await? {
+            Login::Basic => to("v1").basic_auth(&self.user, Some(&self.password)),
+            Login::Token(token) => to("v2").bearer_auth(token),
+        })
     }
 
     async fn log_in(&self) -> Result<Login, String> {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::case::{Case, Then};
 use crate::report::{End, Outcome};
-use crate::scenario::{Expected, Request};
+use crate::scenario::Expected;
 use crate::site::{ENDED, SOON, Site};
 use crate::verdict::Verdict;
 
@@ -31,13 +31,13 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
 
     let replica = &site.replicas[victim];
     replica.script.arm(Some(case.plan.clone()), replica.service().process());
-    let asked: Asked = tokio::spawn(Answer::try_to(scenario.request.to(replica.service(), replica.project())));
+    let asked: Asked = tokio::spawn(Answer::try_to(scenario.request.to(replica.service(), replica.names())));
     let reached = reaches(site, victim, &asked).await?;
     let crashed = Instant::now();
     site.replicas[victim].script.disarm();
     if !reached {
         site.settled(&[scenario.after], crashed + MINUTE).await?;
-        site.goes_on(case, victim, next).await?;
+        site.goes_on(case, scenario.after, victim, next).await?;
         return Ok(Outcome { end: End::NotReached, told: Vec::new(), took: crashed.elapsed() });
     }
     if signal == Signal::STOP {
@@ -70,7 +70,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     }
     let end = site.settled(&allowed, crashed + MINUTE).await?;
     let took = crashed.elapsed();
-    site.goes_on(case, next, next).await?;
+    site.goes_on(case, end, next, next).await?;
     Ok(Outcome { end: End::of(scenario, end), told, took })
 }
 
@@ -116,7 +116,7 @@ async fn retry(case: &Case, site: &Site, replica: usize) -> Result<Vec<String>, 
     for _ in 0..TRIES {
         let answer = site.replicas[replica].ask(scenario.request).await?;
         // The first one may have been finished by now.
-        let is_gone = scenario.request == Request::Delete && answer.status == 404;
+        let is_gone = scenario.request.is_delete() && answer.status == 404;
         if scenario.is_answered_by(&answer) || is_gone {
             return Ok(told);
         }
@@ -161,6 +161,6 @@ async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant) -> Resul
         .settled(&allowed, Instant::now() + SOON)
         .await
         .map_err(|error| format!("it woke and answered {} {}: {error}", answer.status, answer.text))?;
-    site.goes_on(case, victim, 1 - victim).await?;
+    site.goes_on(case, end, victim, 1 - victim).await?;
     Ok(Outcome { end: End::of(scenario, end), told: verdict.told().into_iter().collect(), took })
 }

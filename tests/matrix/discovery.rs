@@ -58,7 +58,7 @@ async fn stable(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)>,
 }
 
 async fn steps_of(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)>, String> {
-    let mut site = Site::open(plane, 1).await?;
+    let mut site = Site::open(plane, scenario, 1).await?;
     site.prepare(scenario).await?;
     let (replica, begin) = (&site.replicas[0], Instant::now());
     replica.script.arm(None, replica.service().process());
@@ -71,7 +71,7 @@ async fn steps_of(plane: &Plane, scenario: &Scenario) -> Result<Vec<(Step, Kind)
     }
     site.soon(scenario.after).await.map_err(|error| format!("{error}\n{}", site.story()))?;
     if scenario.after != Expected::Nothing {
-        site.demand(0, Request::Delete, Expected::Nothing).await?;
+        site.demand(0, Request::Delete(scenario.after.naming()), Expected::Nothing).await?;
     }
     Ok(steps)
 }

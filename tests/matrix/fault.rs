@@ -6,7 +6,7 @@ use dbt_controller_tests::{Action, Fault};
 
 use crate::case::Case;
 use crate::report::{End, Outcome};
-use crate::scenario::Request;
+use crate::scenario::Expected;
 use crate::site::{ENDED, Site};
 use crate::verdict::Verdict;
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     let verdict = Verdict::of(scenario, &answer)?;
     let told_so = |error: String| format!("after the answer {} {}: {error}", answer.status, answer.text);
     let deadline = Instant::now() + MINUTE;
-    let end = match verdict {
+    let (end, found) = match verdict {
         // Each call is tried again.
         Verdict::Failed(_) | Verdict::Unknown(_) if case.is_borne() => {
             return Err(told_so("the fault was over before the last try".to_owned()));
@@ -50,28 +50,28 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
         Verdict::Between if case.passes() => return Err(told_so("the fault was over, and the undo gave up".to_owned())),
         Verdict::Between => {
             site.ended(deadline).await.map_err(told_so)?;
-            End::Between
+            (End::Between, scenario.before)
         }
         // A delete has no undo: one that failed is asked for again, and then it is done.
-        Verdict::Failed(_) | Verdict::Unknown(_) if scenario.request == Request::Delete => {
+        Verdict::Failed(_) | Verdict::Unknown(_) if scenario.request.is_delete() => {
             site.ended(deadline).await.map_err(told_so)?;
-            site.remove(0).await.map_err(told_so)?;
-            End::Finished
+            site.remove(0, scenario.before.naming()).await.map_err(told_so)?;
+            (End::Finished, Expected::Nothing)
         }
         Verdict::Done | Verdict::Failed(_) | Verdict::Unknown(_) => {
             let patience = if late.is_some() { Instant::now() + UNTIL_PAID } else { deadline };
             match site.settled(&verdict.allows(scenario), patience).await {
-                Ok(_) if verdict == Verdict::Done => End::Finished,
-                Ok(found) => End::of(scenario, found),
+                Ok(found) if verdict == Verdict::Done => (End::Finished, found),
+                Ok(found) => (End::of(scenario, found), found),
                 // It came after the undo had looked, which is not promised to be seen: what is asked for next puts it right.
                 Err(_) if late.is_some() && (scenario.code.is_some() || verdict != Verdict::Done) => {
                     site.ended(deadline).await.map_err(told_so)?;
-                    End::Between
+                    (End::Between, scenario.before)
                 }
                 Err(error) => return Err(told_so(error)),
             }
         }
     };
-    site.goes_on(case, 0, 0).await.map_err(told_so)?;
+    site.goes_on(case, found, 0, 0).await.map_err(told_so)?;
     Ok(Outcome { end: if reached { end } else { End::NotReached }, told: verdict.told().into_iter().collect(), took })
 }

@@ -40,11 +40,17 @@ fn surplus(owned: &Value, wanted: &Value, path: &str) -> Option<String> {
         let name = key.strip_prefix("f:")?;
         let path = format!("{path}.{name}");
         match wanted.get(name) {
-            None if MARKS.contains(&name) => None,
+            None if MARKS.contains(&name) || has_only_marks(inner) => None,
             None | Some(Value::Null) => Some(format!("{path} is still Helm's")),
             Some(wanted) => surplus(inner, wanted, &path),
         }
     })
+}
+
+/// Whether Helm's marks are all that is owned in here: annotations of which the manifest has none.
+fn has_only_marks(owned: &Value) -> bool {
+    let mut fields = owned.as_object().into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("f:")).peekable();
+    fields.peek().is_some() && fields.all(|name| MARKS.contains(&name))
 }
 
 #[cfg(test)]
@@ -80,5 +86,17 @@ mod tests {
         };
         check(&json!({"data": {"a": "1"}}), &with("helm"), Some(".data.b is still Helm's"));
         check(&json!({"data": {"a": "1"}}), &with("kubectl"), None);
+    }
+
+    #[test]
+    fn marks_are_helms_even_where_the_manifest_has_nothing() {
+        let with = |annotations: Value| {
+            let fields = json!({"f:metadata": {"f:annotations": annotations}});
+            json!({"metadata": {"managedFields": [{"manager": "helm", "fieldsV1": fields}]}})
+        };
+        let mark = "f:meta.helm.sh/release-name";
+        check(&json!({"metadata": {}}), &with(json!({mark: {}})), None);
+        check(&json!({"metadata": {}}), &with(json!({mark: {}, "f:a": {}})), Some(".metadata.annotations is still Helm's"));
+        check(&json!({"metadata": {}}), &with(json!({})), Some(".metadata.annotations is still Helm's"));
     }
 }

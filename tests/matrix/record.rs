@@ -10,7 +10,11 @@ use serde_json::Value;
 /// What a Secret of Helm tells of a revision.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
+    /// The name of its release.
+    pub(crate) release: String,
     pub(crate) revision: u64,
+    /// The name of its chart.
+    pub(crate) chart: String,
     /// By its label, and by its payload.
     pub(crate) status: (String, String),
     /// The objects of its manifest.
@@ -27,6 +31,8 @@ impl Record {
         let payload: Value = serde_json::from_str(&text).ok()?;
         let status = (labels["status"].as_str()?.to_owned(), payload["info"]["status"].as_str()?.to_owned());
         let manifest = serde_saphyr::from_multiple(payload["manifest"].as_str()?).ok()?;
-        Some(Self { revision: labels["version"].as_str()?.parse().ok()?, status, manifest })
+        let release = labels["name"].as_str()?.to_owned();
+        let chart = payload["chart"]["metadata"]["name"].as_str()?.to_owned();
+        Some(Self { release, revision: labels["version"].as_str()?.parse().ok()?, chart, status, manifest })
     }
 }

@@ -99,7 +99,7 @@ async fn run_until_reached(plane: &Plane, case: &Case) -> Result<Outcome, (Strin
 
 /// Runs a case; what went wrong comes with the story of its services.
 async fn run_one(plane: &Plane, case: &Case) -> Result<Outcome, (String, String)> {
-    let mut site = Site::open(plane, case.then.replicas()).await.map_err(|error| (error, String::new()))?;
+    let mut site = Site::open(plane, case.scenario, case.then.replicas()).await.map_err(|error| (error, String::new()))?;
     let result = match case.then {
         Then::Itself => fault::run(case, &mut site).await,
         Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => crash::run(case, &mut site).await,

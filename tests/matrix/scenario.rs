@@ -1,8 +1,10 @@
 //! What is asked for, and what there is before and after.
 
-use dbt_controller_tests::{Answer, Service};
+use dbt_controller_tests::{Answer, Service, replaced};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+
+use crate::site::Names;
 
 /// A request in a certain state of the world. What it says is all that there is to a new scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,17 @@ pub(crate) enum Expected {
     Nothing,
     /// This server, whole, and nothing else.
     Server(Server),
+    /// [`REPLACED`] as the replaced service made it, whole, and nothing else.
+    Replaced,
+}
+
+/// By whose rules the parts of a deployment are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Ours.
+    Own,
+    /// Those of the replaced service, which what was adopted keeps.
+    Replaced,
 }
 
 /// What a POST can say, and what there is then.
@@ -43,6 +56,8 @@ pub(crate) struct Server {
     pub(crate) https: bool,
     /// Whether it is scaled to 0; no POST asks for that.
     pub(crate) asleep: bool,
+    /// How it is called; no POST asks for that either.
+    pub(crate) naming: Naming,
 }
 
 /// A request about the deployment.
@@ -50,8 +65,8 @@ pub(crate) struct Server {
 pub(crate) enum Request {
     /// POST.
     Post(Server),
-    /// DELETE.
-    Delete,
+    /// DELETE of what is called so.
+    Delete(Naming),
     /// POST to `suspend`.
     Suspend,
     /// POST to `resume`.
@@ -59,7 +74,7 @@ pub(crate) enum Request {
 }
 
 /// The deployment of most scenarios.
-pub(crate) const PLAIN: Server = Server { tag: "1.0.0", size: "1Gi", login: None, https: false, asleep: false };
+pub(crate) const PLAIN: Server = Server { tag: "1.0.0", size: "1Gi", login: None, https: false, asleep: false, naming: Naming::Own };
 const CHANGED: Server = Server { tag: "2.0.0", ..PLAIN };
 /// Its StatefulSet is made anew.
 const LARGER: Server = Server { size: "30Gi", ..CHANGED };
@@ -69,6 +84,13 @@ const ANOTHER_LOGIN: Server = Server { login: Some(("somebody-else", "another-pa
 const PUBLISHED: Server = Server { https: true, ..CHANGED };
 /// The name of its image is none.
 const FAILING: Server = Server { tag: "invalid-1", ..PLAIN };
+
+/// What the replaced service made.
+pub(crate) const REPLACED: Server =
+    Server { tag: replaced::TAG, size: replaced::SIZE, login: Some(OLD_LOGIN), https: false, asleep: false, naming: Naming::Replaced };
+pub(crate) const OLD_LOGIN: (&str, &str) = ("old-user", "old-password");
+/// Whoever has its login in their DAGs keeps it.
+const ADOPTED: Server = Server { tag: PLAIN.tag, ..REPLACED };
 
 const OLD: Expected = Expected::Server(PLAIN);
 const ASLEEP: Expected = Expected::Server(Server { asleep: true, ..PLAIN });
@@ -92,7 +114,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     failing("post-failing-wakes", ASLEEP, FAILING),
     scenario("suspend", OLD, Request::Suspend, ASLEEP),
     scenario("resume", ASLEEP, Request::Resume, OLD),
-    scenario("delete", OLD, Request::Delete, Expected::Nothing),
+    scenario("delete", OLD, Request::Delete(Naming::Own), Expected::Nothing),
+    scenario("adopt", Expected::Replaced, Request::Post(PLAIN), Expected::Server(ADOPTED)),
+    failing("adopt-failing", Expected::Replaced, FAILING),
+    scenario("delete-replaced", Expected::Replaced, Request::Delete(Naming::Replaced), Expected::Nothing),
 ];
 
 const fn scenario(name: &'static str, before: Expected, request: Request, after: Expected) -> Scenario {
@@ -116,40 +141,65 @@ impl Scenario {
         }
     }
 
-    /// A POST that works after this one, whatever became of it: a volume never gets smaller.
-    pub(crate) fn next(&self) -> Server {
+    /// A POST that works after this one, whatever became of it: a volume never gets smaller. What is there is called so.
+    pub(crate) fn next(&self, naming: Naming) -> Server {
         let size = match self.request {
             Request::Post(asked) => asked.size,
-            Request::Delete | Request::Suspend | Request::Resume => PLAIN.size,
+            Request::Delete(_) | Request::Suspend | Request::Resume => PLAIN.size,
         };
-        Server { tag: "9.0.0", size, ..PLAIN }
+        Server { tag: "9.0.0", size, naming, ..PLAIN }
+    }
+
+    /// How anything can be called in it.
+    pub(crate) fn namings(&self) -> &'static [Naming] {
+        match self.before {
+            Expected::Nothing | Expected::Server(_) => &[Naming::Own],
+            // Once it is deleted, the next one is ours from the start.
+            Expected::Replaced => &[Naming::Own, Naming::Replaced],
+        }
     }
 
     /// What there may be after a failure. Only a POST is undone.
     pub(crate) fn after_failure(&self) -> Vec<Expected> {
         match self.request {
             Request::Post(_) => vec![self.before],
-            Request::Delete | Request::Suspend | Request::Resume => vec![self.before, self.after],
+            Request::Delete(_) | Request::Suspend | Request::Resume => vec![self.before, self.after],
+        }
+    }
+}
+
+impl Expected {
+    /// How it is called, or what a POST would make.
+    pub(crate) fn naming(self) -> Naming {
+        match self {
+            Self::Nothing => Naming::Own,
+            Self::Server(server) => server.naming,
+            Self::Replaced => REPLACED.naming,
         }
     }
 }
 
 impl Request {
-    /// The request about a project to a service.
-    pub(crate) fn to(self, service: &Service, project: &str) -> RequestBuilder {
-        let path = format!("/api/v1/deployments/dbt-server-{project}-main");
+    /// The request about the deployment of these names to a service.
+    pub(crate) fn to(self, service: &Service, names: &Names) -> RequestBuilder {
+        let path = |naming| format!("/api/v1/deployments/{}", names.release(naming));
         match self {
-            Self::Post(server) => service.request(Method::POST, "/api/v1/deployments").json(&server.body(project)),
-            Self::Delete => service.request(Method::DELETE, &path),
-            Self::Suspend => service.request(Method::POST, &format!("{path}/suspend")),
-            Self::Resume => service.request(Method::POST, &format!("{path}/resume")),
+            Self::Post(server) => service.request(Method::POST, "/api/v1/deployments").json(&server.body(names.project())),
+            Self::Delete(naming) => service.request(Method::DELETE, &path(naming)),
+            Self::Suspend => service.request(Method::POST, &format!("{}/suspend", path(Naming::Own))),
+            Self::Resume => service.request(Method::POST, &format!("{}/resume", path(Naming::Own))),
         }
+    }
+
+    /// Whether it is a DELETE.
+    pub(crate) fn is_delete(self) -> bool {
+        matches!(self, Self::Delete(_))
     }
 }
 
 impl Server {
     fn body(self, project: &str) -> Value {
-        let Self { tag, size, login, https, asleep: _ } = self;
+        let Self { tag, size, login, https, asleep: _, naming: _ } = self;
         let mut body = json!({"project_name": project, "git_branch": "main", "tag": tag, "storage_size": size, "https_enabled": https});
         if let Some((user, password)) = login {
             body["basic_auth_user"] = json!(user);

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use dbt_controller_domain::naming::Identity;
 use dbt_controller_tests::airflow::{Server, tables};
-use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Proxy, Script, Service, Upstream};
+use dbt_controller_tests::replaced::{self, Deployment, SecretField};
+use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Helm, HelmVersion, Proxy, Script, Service, Upstream, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::airflow::Airflow;
+use crate::airflow::{Airflow, Connection};
 use crate::case::Case;
-use crate::scenario::{Expected, HISTORY, PLAIN, Request, Scenario, Server as Wanted};
+use crate::scenario::{Expected, HISTORY, Naming, OLD_LOGIN, PLAIN, Request, Scenario, Server as Wanted};
 use crate::world::{Unfinished, World};
 
 /// What a stage needs to know of the control plane, found once.
@@ -28,10 +30,15 @@ pub(crate) struct Plane {
 pub(crate) struct Names {
     pub(crate) namespace: String,
     project: String,
+    /// The name of the release that the replaced service makes of the project.
+    replaced: String,
+    /// How anything can be called.
+    pub(crate) namings: &'static [Naming],
 }
 
-/// The project as it is told.
+/// The project as it is told, and the name of the replaced service's release.
 const PROJECT: &str = "shop";
+const REPLACED_RELEASE: &str = "dbt-shop-00000000";
 
 /// Where a case takes place. Its namespace stays: the control plane goes with the run, and to delete a namespace costs it more than a case does.
 pub(crate) struct Site {
@@ -46,7 +53,7 @@ pub(crate) struct Site {
 pub(crate) struct Replica {
     service: Option<Service>,
     pub(crate) script: Script,
-    project: String,
+    names: Names,
     settings: Vec<(&'static str, String)>,
     // What it wrote before it was killed.
     earlier_logs: String,
@@ -79,27 +86,47 @@ impl Plane {
 // === impl Names ===
 
 impl Names {
-    fn new() -> Self {
+    fn new(namings: &'static [Naming]) -> Self {
         let id = Uuid::new_v4().simple().to_string();
-        Self { namespace: format!("matrix-{}", &id[..12]), project: format!("{PROJECT}-{}", &id[..12]) }
+        let project = format!("{PROJECT}-{}", &id[..12]);
+        let replaced = Identity::parse(&project, Some("main")).ok().and_then(|identity| identity.replaced_release_name()).unwrap();
+        Self { namespace: format!("matrix-{}", &id[..12]), project, replaced: replaced.to_string(), namings }
     }
 
-    pub(crate) fn release(&self) -> String {
-        format!("dbt-server-{}-main", self.project)
+    pub(crate) fn project(&self) -> &str {
+        &self.project
     }
 
-    /// What the connection calls.
-    pub(crate) fn invocations(&self, https: bool) -> String {
-        let release = self.release();
-        if https {
-            format!("https://{release}.acme.example.com/invocations")
-        } else {
-            format!("http://{release}.{}.svc.cluster.local/invocations", self.namespace)
+    pub(crate) fn release(&self, naming: Naming) -> String {
+        match naming {
+            Naming::Own => format!("dbt-server-{}-main", self.project),
+            Naming::Replaced => self.replaced.clone(),
         }
     }
 
-    pub(crate) fn connection(&self) -> String {
-        format!("{}_main", self.project.replace('-', "_"))
+    /// What the objects are called.
+    pub(crate) fn server(&self, naming: Naming) -> String {
+        match naming {
+            Naming::Own => self.release(naming),
+            Naming::Replaced => replaced::server(&self.replaced),
+        }
+    }
+
+    /// What the connection calls.
+    pub(crate) fn invocations(&self, naming: Naming, https: bool) -> String {
+        let server = self.server(naming);
+        if https {
+            format!("https://{server}.acme.example.com/invocations")
+        } else {
+            format!("http://{server}.{}.svc.cluster.local/invocations", self.namespace)
+        }
+    }
+
+    pub(crate) fn connection(&self, naming: Naming) -> String {
+        match naming {
+            Naming::Own => format!("{}_main", self.project.replace('-', "_")),
+            Naming::Replaced => self.replaced.clone(),
+        }
     }
 
     /// A name of something in it as it is told: the same in each case.
@@ -108,16 +135,19 @@ impl Names {
     }
 
     fn pairs(&self) -> Vec<(String, String)> {
-        [self.project.clone(), self.project.replace('-', "_")].map(|own| (own, PROJECT.to_owned())).into()
+        // The first has the project in it.
+        [(self.replaced.clone(), REPLACED_RELEASE), (self.project.clone(), PROJECT), (self.project.replace('-', "_"), PROJECT)]
+            .map(|(own, told)| (own, told.to_owned()))
+            .into()
     }
 }
 
 // === impl Site ===
 
 impl Site {
-    /// Opens one with so many services, one after the other: the first does the background work.
-    pub(crate) async fn open(plane: &Plane, replicas: usize) -> Result<Self, String> {
-        let names = Names::new();
+    /// Opens one for a scenario with so many services, one after the other: the first does the background work.
+    pub(crate) async fn open(plane: &Plane, scenario: &Scenario, replicas: usize) -> Result<Self, String> {
+        let names = Names::new(scenario.namings());
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}});
         let made = plane.api.send(Method::POST, "/api/v1/namespaces", Some(&body)).await;
         match made {
@@ -135,7 +165,17 @@ impl Site {
 
     /// Makes what a scenario begins with.
     pub(crate) async fn prepare(&mut self, scenario: &Scenario) -> Result<(), String> {
-        let Expected::Server(server) = scenario.before else { return Ok(()) };
+        match scenario.before {
+            Expected::Nothing => return Ok(()),
+            Expected::Server(server) => self.deploy(scenario, server).await?,
+            Expected::Replaced => self.plant().await?,
+        }
+        self.origin = Some((scenario.before, self.observe().await?.manifest().to_vec()));
+        Ok(())
+    }
+
+    /// Makes a server by as many POSTs as the scenario says.
+    async fn deploy(&self, scenario: &Scenario, server: Wanted) -> Result<(), String> {
         for tag in EARLIER.iter().take(scenario.revisions - 1) {
             let answer = self.replicas[0].ask(Request::Post(Wanted { tag, ..PLAIN })).await?;
             if answer.status != 200 {
@@ -147,7 +187,28 @@ impl Site {
         if server.asleep {
             self.demand(0, Request::Suspend, scenario.before).await?;
         }
-        self.origin = Some((scenario.before, self.observe().await?.manifest().to_vec()));
+        Ok(())
+    }
+
+    /// Makes a deployment as the replaced service did, and waits until all services have seen it.
+    async fn plant(&self) -> Result<(), String> {
+        let Self { plane, names, .. } = self;
+        let (release, (user, password)) = (names.release(Naming::Replaced), OLD_LOGIN);
+        let deployment = Deployment { release: &release, project: names.project(), login: OLD_LOGIN, secret: SecretField::Data };
+        deployment.install(&Helm::on(HelmVersion::V4, &plane.control, &names.namespace)).await;
+        if let Some(airflow) = &plane.airflow {
+            let host = names.invocations(Naming::Replaced, false);
+            let connection = Connection { description: replaced::description(&host), host, user: user.to_owned() };
+            airflow.create(&names.connection(Naming::Replaced), &connection, password).await?;
+        }
+        self.soon(Expected::Replaced).await.map_err(|error| format!("before: {error}"))?;
+        for replica in &self.replicas {
+            until("a service has seen the release", async || {
+                let listed = replica.service().get("/api/v1/deployments?status=deployed").await;
+                listed.text.contains(&release).then_some(())
+            })
+            .await;
+        }
         Ok(())
     }
 
@@ -162,22 +223,24 @@ impl Site {
 
     /// The proof that a deployment is whole: the next POST and the next DELETE work, in either order, and what is owed or too much goes with
     /// them.
-    pub(crate) async fn goes_on(&self, case: &Case, post: usize, delete: usize) -> Result<(), String> {
+    pub(crate) async fn goes_on(&self, case: &Case, found: Expected, post: usize, delete: usize) -> Result<(), String> {
+        let mut naming = found.naming();
         if case.deletes_first {
-            self.remove(delete).await?;
+            self.remove(delete, naming).await?;
+            naming = Expected::Nothing.naming();
         }
-        let next = case.scenario.next();
+        let next = case.scenario.next(naming);
         self.demand(post, Request::Post(next), Expected::Server(next)).await?;
         let revisions = self.observe().await?.revisions();
         if revisions > HISTORY {
             return Err(format!("the next POST has left {revisions} revisions"));
         }
-        self.demand(delete, Request::Delete, Expected::Nothing).await
+        self.demand(delete, Request::Delete(naming), Expected::Nothing).await
     }
 
     /// DELETE of what may be there: nothing is left.
-    pub(crate) async fn remove(&self, replica: usize) -> Result<(), String> {
-        let answer = self.replicas[replica].ask(Request::Delete).await?;
+    pub(crate) async fn remove(&self, replica: usize, naming: Naming) -> Result<(), String> {
+        let answer = self.replicas[replica].ask(Request::Delete(naming)).await?;
         if !matches!(answer.status, 200 | 404) {
             return Err(format!("the next DELETE: {} {}", answer.status, answer.text));
         }
@@ -232,13 +295,13 @@ impl Site {
         {
             return Err("the newest revision says something else than the one before".to_owned());
         }
-        self.password_agrees(world).await
+        self.password_agrees(world, expected.naming()).await
     }
 
     /// Whether the connection has the server's password, which no API tells.
-    async fn password_agrees(&self, world: &World) -> Result<(), String> {
+    async fn password_agrees(&self, world: &World, naming: Naming) -> Result<(), String> {
         let (Some(_), Some((_, password))) = (&self.plane.airflow, world.login()) else { return Ok(()) };
-        let stored = tables::password(&Server::shared(), &self.names.connection()).await;
+        let stored = tables::password(&Server::shared(), &self.names.connection(naming)).await;
         if stored == Some(password) { Ok(()) } else { Err("the connection has another password than the server".to_owned()) }
     }
 
@@ -289,8 +352,7 @@ impl Replica {
             settings.push(("AIRFLOW_PASSWORD", airflow.password.clone()));
             proxies.push(proxy);
         }
-        let project = names.project.clone();
-        Self { service: None, script, project, settings, earlier_logs: String::new(), _proxies: proxies, _files: files }
+        Self { service: None, script, names: names.clone(), settings, earlier_logs: String::new(), _proxies: proxies, _files: files }
     }
 
     /// Starts its service, and waits until it is ready.
@@ -311,14 +373,14 @@ impl Replica {
         self.service.as_ref().unwrap()
     }
 
-    /// The project of which everything here is.
-    pub(crate) fn project(&self) -> &str {
-        &self.project
+    /// What everything here is called.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Asks it for something.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer, String> {
-        Answer::try_to(request.to(self.service(), &self.project)).await.map_err(|error| format!("no answer: {error}"))
+        Answer::try_to(request.to(self.service(), &self.names)).await.map_err(|error| format!("no answer: {error}"))
     }
 
     fn story(&self) -> String {

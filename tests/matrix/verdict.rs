@@ -35,7 +35,7 @@ impl Verdict {
         }
         let is_undone = match scenario.request {
             Request::Post(_) => ["", "undone", "nothing_to_undo"].contains(&undo.as_str()),
-            Request::Delete | Request::Suspend | Request::Resume => true,
+            Request::Delete(_) | Request::Suspend | Request::Resume => true,
         };
         if code == "rollback_failed" && undo == "failed" && answer.text.contains("the undo was incomplete: ") {
             return Ok(Self::Between);

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use dbt_controller_tests::ApiServer;
+use dbt_controller_tests::{ApiServer, replaced};
 use serde_json::Value;
 
 use crate::airflow::{Airflow, Connection};
 use crate::fields;
 use crate::record::Record;
-use crate::scenario::{Expected, HISTORY, Server};
+use crate::scenario::{Expected, HISTORY, Naming, REPLACED, Server};
 use crate::site::Names;
 
 /// The kinds of which a deployment has objects, and where they are listed.
@@ -51,8 +51,8 @@ pub(crate) struct World {
     /// Everything else of a deployment, by `kind/name`.
     objects: BTreeMap<String, Value>,
     unfinished: Unfinished,
-    /// The connection, if it is there; none without an Airflow.
-    connection: Option<Option<Connection>>,
+    /// The connections by their ids; none without an Airflow.
+    connections: Option<BTreeMap<String, Connection>>,
 }
 
 impl World {
@@ -63,7 +63,7 @@ impl World {
             records: Vec::new(),
             objects: BTreeMap::new(),
             unfinished: Unfinished::default(),
-            connection: None,
+            connections: None,
         };
         for (kind, version, plural) in KINDS {
             let root = if version.contains('/') { "apis" } else { "api" };
@@ -75,7 +75,11 @@ impl World {
             }
         }
         if let Some(airflow) = airflow {
-            world.connection = Some(airflow.connection(&names.connection()).await?);
+            let mut connections = BTreeMap::new();
+            for id in names.namings.iter().map(|naming| names.connection(*naming)) {
+                connections.extend(airflow.connection(&id).await?.map(|connection| (id, connection)));
+            }
+            world.connections = Some(connections);
         }
         world.records.sort_by_key(|record| record.revision);
         Ok(world)
@@ -117,19 +121,37 @@ impl World {
             Expected::Nothing if self.records.is_empty() && self.objects.is_empty() => self.has_no_connection(),
             Expected::Nothing => Err("something is left".to_owned()),
             Expected::Server(server) => {
-                self.history_is_well()?;
-                self.runs(server)?;
-                self.has_what_is_recorded(server)?;
-                self.claim_fits()?;
-                self.is_connected(server)
+                self.is_whole(server)?;
+                self.is_of_chart_of_replaced(false)?;
+                self.is_connected(server, &[self.description(server.naming)])
+            }
+            Expected::Replaced => {
+                self.is_whole(REPLACED)?;
+                self.is_of_chart_of_replaced(true)?;
+                // An undo brings back what is called and with which login, and leaves our description.
+                let before = replaced::description(&self.names.invocations(REPLACED.naming, REPLACED.https));
+                self.is_connected(REPLACED, &[before, self.description(REPLACED.naming)])
             }
         }
     }
 
+    fn is_whole(&self, server: Server) -> Result<(), String> {
+        self.history_is_well(server.naming)?;
+        self.runs(server)?;
+        self.has_what_is_recorded(server)?;
+        self.claim_fits(server.naming)
+    }
+
+    /// By the chart a release is known as one that was not adopted.
+    fn is_of_chart_of_replaced(&self, wanted: bool) -> Result<(), String> {
+        let chart = self.records.last().map(|record| record.chart.as_str()).unwrap_or_default();
+        if (chart == replaced::CHART) == wanted { Ok(()) } else { Err(format!("the newest revision is of the chart {chart}")) }
+    }
+
     /// The server is the one that was asked for, and ready, or asleep.
     fn runs(&self, server: Server) -> Result<(), String> {
-        let Server { tag, size, login, https, asleep } = server;
-        let set = self.object("StatefulSet", &self.names.release());
+        let Server { tag, size, login, https, asleep, naming } = server;
+        let set = self.object("StatefulSet", &self.names.server(naming));
         let found = (image_tag(set), template_size(set), self.objects.keys().any(|title| title.starts_with("Ingress/")));
         if found != (tag, size, https) {
             return Err(format!("the server is not of this tag, size and way in: {found:?}"));
@@ -143,13 +165,13 @@ impl World {
 
     /// There are the objects of the newest revision, and what Kubernetes makes of them; and each is as that revision says.
     fn has_what_is_recorded(&self, server: Server) -> Result<(), String> {
-        let set = self.object("StatefulSet", &self.names.release());
+        let name = self.names.server(server.naming);
+        let set = self.object("StatefulSet", &name);
         let mut whole: BTreeSet<_> =
             self.manifest().iter().map(|wanted| self.title(text(wanted, "/kind"), text(wanted, "/metadata/name"))).collect();
-        let release = self.names.release();
-        whole.extend((!server.asleep).then(|| self.title("Pod", &format!("{release}-0"))));
+        whole.extend((!server.asleep).then(|| self.title("Pod", &format!("{name}-0"))));
         let templates = set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
-        whole.extend(templates.map(|claim| self.title("PersistentVolumeClaim", &format!("{}-{release}-0", text(claim, "/metadata/name")))));
+        whole.extend(templates.map(|claim| self.title("PersistentVolumeClaim", &format!("{}-{name}-0", text(claim, "/metadata/name")))));
         let odd: Vec<_> = self
             .objects
             .keys()
@@ -170,8 +192,8 @@ impl World {
     }
 
     /// A claim has the size of the template, or a larger one that a failed revision asked for: an undo leaves it.
-    fn claim_fits(&self) -> Result<(), String> {
-        let wanted = template_size(self.object("StatefulSet", &self.names.release()));
+    fn claim_fits(&self, naming: Naming) -> Result<(), String> {
+        let wanted = template_size(self.object("StatefulSet", &self.names.server(naming)));
         let failed = self.records.iter().filter(|record| record.status.0 == "failed").flat_map(|record| &record.manifest);
         let allowed: BTreeSet<_> = failed.map(template_size).chain([wanted]).filter(|size| !size.is_empty()).collect();
         for (title, claim) in self.objects.iter().filter(|(title, _)| title.starts_with("PersistentVolumeClaim/")) {
@@ -184,20 +206,27 @@ impl World {
     }
 
     fn has_no_connection(&self) -> Result<(), String> {
-        match &self.connection {
-            None | Some(None) => Ok(()),
-            Some(Some(left)) => Err(format!("a connection is left: {}", left.description)),
+        match self.connections.iter().flatten().next() {
+            None => Ok(()),
+            Some((id, left)) => Err(format!("a connection is left: {id}, {}", left.description)),
         }
     }
 
-    fn is_connected(&self, server: Server) -> Result<(), String> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        let wanted = self.login().map(|(user, _)| Connection {
-            description: format!("dbt-api-service-controller: release {} in namespace {}", self.names.release(), self.names.namespace),
-            host: self.names.invocations(server.https),
-            user,
+    /// What the service says of itself in the connection of a release of this name.
+    fn description(&self, naming: Naming) -> String {
+        format!("dbt-api-service-controller: release {} in namespace {}", self.names.release(naming), self.names.namespace)
+    }
+
+    /// There is one connection, the server's, with one of these descriptions.
+    fn is_connected(&self, server: Server, descriptions: &[String]) -> Result<(), String> {
+        let Some(connections) = &self.connections else { return Ok(()) };
+        let (id, host) = (self.names.connection(server.naming), self.names.invocations(server.naming, server.https));
+        let user = self.login().map(|(user, _)| user).unwrap_or_default();
+        let allowed = descriptions.iter().map(|description| {
+            BTreeMap::from([(id.clone(), Connection { description: description.clone(), host: host.clone(), user: user.clone() })])
         });
-        if *connection == wanted { Ok(()) } else { Err(format!("the connection is not {wanted:?}")) }
+        let allowed: Vec<_> = allowed.collect();
+        if allowed.contains(connections) { Ok(()) } else { Err(format!("the connection is not one of {allowed:?}")) }
     }
 
     /// User and password of the server, by its Secret.
@@ -214,8 +243,12 @@ impl World {
 
     /// The newest revision is the deployed one, no other is, none is pending, and there are not too many: a cut that failed is left to the
     /// next revision.
-    fn history_is_well(&self) -> Result<(), String> {
+    fn history_is_well(&self, naming: Naming) -> Result<(), String> {
         let Some((newest, older)) = self.records.split_last() else { return Err("no revision is recorded".to_owned()) };
+        let release = self.names.release(naming);
+        if let Some(odd) = self.records.iter().find(|record| record.release != release) {
+            return Err(format!("a revision of {} is recorded, not of {release}", odd.release));
+        }
         if let Some(Record { revision, status, .. }) = self.records.iter().find(|record| record.status.0 != record.status.1) {
             return Err(format!("revision {revision} is {} by its label and {} by its payload", status.0, status.1));
         }
@@ -235,13 +268,15 @@ impl World {
     pub(crate) fn describe(&self) -> String {
         let mut text = String::new();
         for record in &self.records {
-            let _ = writeln!(text, "  revision {}: {} ({} in its payload)", record.revision, record.status.0, record.status.1);
+            let Record { release, revision, chart, status: (label, payload), manifest: _ } = record;
+            let _ = writeln!(text, "  revision {revision} of {release}: {label} ({payload} in its payload), chart {chart}");
         }
-        let set = self.object("StatefulSet", &self.names.release());
-        let _ = writeln!(text, "  server: {} {} of {}", image_tag(set), set["status"], set["spec"]["replicas"]);
+        for set in self.names.namings.iter().map(|naming| self.object("StatefulSet", &self.names.server(*naming))) {
+            let _ = writeln!(text, "  server: {} {} of {}", image_tag(set), set["status"], set["spec"]["replicas"]);
+        }
         let _ = writeln!(text, "  operations: {:?}, debts: {:?}", self.unfinished.operations, self.unfinished.debts);
         let _ = writeln!(text, "  user: {:?}", self.login().map(|(user, _)| user));
-        let _ = writeln!(text, "  connection: {:?}", self.connection);
+        let _ = writeln!(text, "  connections: {:?}", self.connections);
         let _ = write!(text, "  objects: {:?}", self.objects.keys());
         text
     }

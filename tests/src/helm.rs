@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::command::{self, Refusal};
-use crate::{Kubeconfig, Namespace};
+use crate::{ControlPlane, Kubeconfig, Namespace};
 
 /// A version of Helm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +60,23 @@ impl Helm {
     /// When there is no temporary folder.
     #[must_use]
     pub fn with(version: HelmVersion, namespace: &Namespace, kubeconfig: &Kubeconfig) -> Self {
+        Self::within(version, namespace.plane(), namespace.name(), kubeconfig)
+    }
+
+    /// The administrator's, in a namespace that somebody else has made.
+    ///
+    /// # Panics
+    ///
+    /// When there is no temporary folder.
+    #[must_use]
+    pub fn on(version: HelmVersion, plane: &ControlPlane, namespace: &str) -> Self {
+        Self::within(version, plane, namespace, &plane.kubeconfig())
+    }
+
+    fn within(version: HelmVersion, plane: &ControlPlane, namespace: &str, kubeconfig: &Kubeconfig) -> Self {
         let home = TempDir::new().unwrap();
         let kubeconfig = kubeconfig.write(&home);
-        Self { version, program: namespace.plane().tool(version.as_str()), namespace: namespace.name().to_owned(), kubeconfig, home }
+        Self { version, program: plane.tool(version.as_str()), namespace: namespace.to_owned(), kubeconfig, home }
     }
 
     /// Runs it and returns what it wrote.

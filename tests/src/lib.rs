@@ -10,6 +10,7 @@
 //!                           └── Service, the program under test
 //!
 //! airflow::Server, the Airflow that a run shares, or one of a test's own
+//! replaced::Deployment, what the replaced service left behind
 //! ```
 //!
 //! Everything here speaks to the control plane through `kubectl` and `helm`, never through code of ours: it is the other opinion.
@@ -31,6 +32,7 @@ mod namespace;
 mod objects;
 mod proxy;
 mod random;
+pub mod replaced;
 mod service;
 mod upstream;
 mod wait;
