@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{OperationRecord, ReleaseKey};
-use crate::ports::{OperationStore, StoreError, Version};
+use crate::naming::ReleaseName;
+use crate::ports::{OperationStore, StoreError, StoredRecord, Version};
 
 /// A record as this process last wrote or read it.
 #[derive(Debug, Clone)]
@@ -51,13 +52,9 @@ pub(crate) async fn update<T>(
     loop {
         let current = match known.take() {
             Some(current) => current,
-            None => match read(store, key).await {
-                Ok(current) => current,
-                Err(StoreError::Unavailable(_)) if faults < RETRIES => {
-                    pause(&mut faults).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
+            None => match read(store, &key.name, &mut faults).await? {
+                Some(stored) => Known { version: Some(stored.version), record: stored.record, lock_age: stored.lock_age },
+                None => Known { version: None, record: Arc::new(OperationRecord::empty(key.clone())), lock_age: Duration::ZERO },
             },
         };
         let mut copy = OperationRecord::clone(&current.record);
@@ -111,11 +108,14 @@ fn shorten(record: &mut OperationRecord, cuts: u32) {
 /// What is left of the running operation's story then.
 const KEPT_EVENTS: usize = 20;
 
-async fn read(store: &dyn OperationStore, key: &ReleaseKey) -> Result<Known, StoreError> {
-    Ok(match store.read(&key.name).await? {
-        Some(stored) => Known { version: Some(stored.version), record: stored.record, lock_age: stored.lock_age },
-        None => Known { version: None, record: Arc::new(OperationRecord::empty(key.clone())), lock_age: Duration::ZERO },
-    })
+/// Reads a record. Passing faults are tried again; `faults` counts them.
+pub(super) async fn read(store: &dyn OperationStore, release: &ReleaseName, faults: &mut u32) -> Result<Option<StoredRecord>, StoreError> {
+    loop {
+        match store.read(release).await {
+            Err(StoreError::Unavailable(_)) if *faults < RETRIES => pause(faults).await,
+            answer => return answer,
+        }
+    }
 }
 
 async fn pause(faults: &mut u32) {

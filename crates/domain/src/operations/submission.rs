@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use super::audit;
 use super::engine::{Counted, Operations, store_failure};
 use super::placement::{Placement, Scene, cancelled, is_stale, place, promote, prune};
-use super::records::{Change, update};
+use super::records::{Change, read, update};
 use crate::model::{
     Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey,
     Task, Ticket,
@@ -160,9 +160,9 @@ impl Operations {
             return Ok(false);
         }
         for rival in rivals {
-            let record = self.read(rival).await.map_err(|error| store_failure(&error))?;
+            let stored = read(&*self.store, rival, &mut 0).await.map_err(|error| store_failure(&error))?;
             let same = |other: &OperationInfo| other.identity.is_some() && other.identity == info.identity;
-            if record.is_some_and(|record| record.unfinished().any(|(other, _)| same(other))) {
+            if stored.is_some_and(|stored| stored.record.unfinished().any(|(other, _)| same(other))) {
                 return Ok(true);
             }
         }

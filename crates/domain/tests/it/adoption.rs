@@ -86,6 +86,17 @@ async fn a_failed_adoption_brings_the_old_server_back() {
     assert_eq!(connection.description, Some(description_of_owner(&key)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_passes_while_its_other_names_are_looked_at_is_not_noticed() {
+    for kind in [FaultKind::Fail, FaultKind::Hang] {
+        let stage = stage_with(&main_request("v1")).await;
+        // After the look at the line that it joins.
+        stage.world.faults().plan(Fault::new(Call::OperationsRead, 2, kind).times(2));
+        assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
+        assert_eq!(stage.world.faults().pending(), []);
+    }
+}
+
 /// The newest revision is ours then, and the StatefulSet may be of either service.
 #[tokio::test(start_paused = true)]
 async fn an_adoption_that_could_not_be_undone_is_begun_anew() {
