@@ -90,7 +90,11 @@ async fn the_token_is_asked_for_before_anything_else_is_looked_at() {
 async fn a_token_that_asks_too_often_is_told_when_to_come_back() {
     let app = TestApp::with(|settings| settings.requests_per_second = 2, |_| {});
     let mut last = app.get("/info").await;
-    for _ in 0..5 {
+    // On a busy machine one or the other may come so late that it is not too often.
+    for _ in 0..100 {
+        if last.status != 200 {
+            break;
+        }
         last = app.get("/info").await;
     }
     last.expect_error(429, "rate_limited");
