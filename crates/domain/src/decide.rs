@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::allocation::unreadable;
 use crate::model::{
-    ByteQuantity, DeployRequest, Failure, FailureCode, ManifestHash, Rebuild, Release, ReleaseStatus, ReleaseSummary, RevisionNumber,
-    UndoOutcome,
+    ByteQuantity, DeployRequest, DeploymentFacts, Failure, FailureCode, ManifestHash, Rebuild, Release, ReleaseStatus, ReleaseSummary,
+    RevisionNumber, UndoOutcome,
 };
 use crate::naming::{Identity, ReleaseName};
 
@@ -70,7 +70,7 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         let message = format!("release `{}` was just taken by another deployment; post again for a name of its own", summary.key.name);
         return refuse(FailureCode::NameTaken, message);
     }
-    if is_foreign(newest) && !is_adoptable(summary, &request.identity) {
+    if facts.is_foreign() && !is_adoptable(summary, &request.identity) {
         let message =
             format!("release `{}` is a dbt deployment that this service did not make; post again for a name of its own", summary.key.name);
         return refuse(FailureCode::NameTaken, message);
@@ -99,7 +99,7 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
     }
     // Also where an adoption of ours was neither finished nor undone: the StatefulSet may still be the replaced service's, and an undo brings
     // that one back.
-    let adopt = is_foreign(newest) || observed.previous.is_some_and(is_foreign);
+    let adopt = facts.is_foreign() || observed.previous.is_some_and(Release::is_foreign);
     let grows = template.held.is_some_and(|held| wished.bytes() > held.bytes());
     let rebuild = Rebuild { grow: grows || !template.is_sure, adopt };
     Plan::Change { previous: summary.standing.to_go_back_to(), rebuild }
@@ -108,11 +108,6 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
 /// Whether the newest revision is the one in force.
 pub(crate) fn is_in_force(newest: &ReleaseSummary) -> bool {
     newest.status == ReleaseStatus::Deployed && newest.standing.deployed == Some(newest.revision)
-}
-
-/// Whether a revision is a dbt deployment that this service did not make.
-fn is_foreign(release: &Release) -> bool {
-    release.summary.deployment.as_ref().is_some_and(|facts| facts.identity.is_none())
 }
 
 /// The claim template in the cluster, whose size cannot be changed.
@@ -142,8 +137,9 @@ pub(crate) fn is_adoptable(release: &ReleaseSummary, identity: &Identity) -> boo
 
 /// Whether a release is the one that the replaced service made for this identity.
 pub(crate) fn is_replaced(release: &ReleaseSummary, identity: &Identity) -> bool {
-    let is_foreign = release.deployment.as_ref().is_some_and(|facts| !facts.ours && facts.identity.is_none());
-    is_foreign && release.is_present() && identity.replaced_release_name().as_ref() == Some(&release.key.name)
+    release.deployment.as_ref().is_some_and(DeploymentFacts::is_foreign)
+        && release.is_present()
+        && identity.replaced_release_name().as_ref() == Some(&release.key.name)
 }
 
 fn is_dead(observed: &Observed<'_>, since: Timestamp) -> bool {

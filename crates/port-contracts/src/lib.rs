@@ -25,6 +25,7 @@ mod check;
 pub mod fixtures;
 mod harness;
 pub mod model;
+pub mod mortal;
 
 mod cluster;
 mod connection_store;

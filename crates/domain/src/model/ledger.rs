@@ -33,7 +33,8 @@ pub struct Ledger {
     pub dag_state_before: Option<DagState>,
     /// The failure that is being undone, once the undo has begun.
     pub undoing: Option<Box<Failure>>,
-    /// What a delete has to leave. It is stored before the release goes, whose record says what there is to owe.
+    /// What a delete has to leave, or the replaced release that a deploy is removing. It is stored before that release goes, whose record says
+    /// what there is to owe.
     pub owed: Vec<Debt>,
 }
 

@@ -99,6 +99,13 @@ pub struct DeploymentFacts {
     pub operation: Option<OperationId>,
 }
 
+impl DeploymentFacts {
+    /// Whether the replaced service or a human made it, and does not tell for whom.
+    pub fn is_foreign(&self) -> bool {
+        !self.ours && self.identity.is_none()
+    }
+}
+
 /// What the statuses of all revisions of a release say together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -182,6 +189,13 @@ pub struct Release {
     pub values: serde_json::Value,
     /// Replaces the secrets that this revision holds.
     pub redactor: Redactor,
+}
+
+impl Release {
+    /// Whether it is a deployment that the replaced service or a human made, and that does not tell for whom.
+    pub fn is_foreign(&self) -> bool {
+        self.summary.deployment.as_ref().is_some_and(DeploymentFacts::is_foreign)
+    }
 }
 
 impl DesiredRelease {

@@ -50,14 +50,17 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
 }
 
 impl<'a> Deploy<'a> {
-    /// The delete that cancelled it looks for the connection, and may find none that is made after that.
-    fn stopped(&self, stop: Stop) -> Ending {
-        match (&stop, self.run.ledger().connection) {
-            (Stop::Cancelled(by), Some(intent)) if self.may_be_connected.load(Ordering::Relaxed) => {
-                Ending::Done { outcome: Err(cancelled(by)), debts: vec![Debt::Connection(intent.id)], paid: Vec::new() }
-            }
-            _ => Ending::Stopped(stop),
+    /// The delete that cancelled it looks for the connection, and may find none that is made after that. It does not look for a replaced release
+    /// that is removed in part.
+    pub(super) fn stopped(&self, stop: Stop) -> Ending {
+        let Stop::Cancelled(by) = &stop else { return Ending::Stopped(stop) };
+        let ledger = self.run.ledger();
+        let late = ledger.connection.filter(|_| self.may_be_connected.load(Ordering::Relaxed)).map(|intent| Debt::Connection(intent.id));
+        let debts: Vec<_> = late.into_iter().chain(ledger.owed).collect();
+        if debts.is_empty() {
+            return Ending::Stopped(stop);
         }
+        Ending::Done { outcome: Err(cancelled(by)), debts, paid: Vec::new() }
     }
 
     async fn forward(&self) -> Result<Success, Halt> {
@@ -131,12 +134,19 @@ impl<'a> Deploy<'a> {
         self.run.note(|ledger| ledger.rebuild = rebuild);
         // Before the intent, which is stored with it: who takes over an operation that is still queued begins it anew.
         self.run.phase(Phase::Record, "recording the release revision");
-        if prepared.doubts_login && intent.as_ref().is_some_and(|intent| intent.before.is_some()) {
-            // An undo makes the revision ours, after which nobody would doubt the login any more. So it writes that too.
-            self.store_intent(|ledger, meant| (ledger.writing, ledger.connecting) = (meant, meant)).await?;
-        } else {
-            self.store_intent(|ledger, meant| ledger.writing = meant).await?;
-        }
+        // An undo makes the revision ours, after which nobody would doubt the login any more. So it writes that too.
+        let connects = prepared.doubts_login && intent.as_ref().is_some_and(|intent| intent.before.is_some());
+        let adopts = prepared.adopts_anew;
+        self.store_intent(|ledger, meant| {
+            ledger.writing = meant;
+            if connects {
+                ledger.connecting = meant;
+            }
+            if adopts {
+                ledger.adopting = meant;
+            }
+        })
+        .await?;
         let revision = self.record(&prepared.desired).await?;
         self.rebuild(&revision, rebuild).await?;
         self.apply(&revision).await?;
@@ -201,7 +211,9 @@ impl<'a> Deploy<'a> {
         }
         if rebuild.adopt {
             self.run.progress("the server of the replaced service stops; its claim is kept");
-            self.store_intent(|ledger, meant| ledger.adopting = meant).await?;
+            if !self.run.ledger().adopting {
+                self.store_intent(|ledger, meant| ledger.adopting = meant).await?;
+            }
         }
         // Growing may have taken long.
         self.still_own(revision).await?;
@@ -310,7 +322,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
-    pub(super) async fn store_intent(&self, set: fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
+    pub(super) async fn store_intent(&self, set: impl Fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
         self.run.note(|ledger| set(ledger, true));
         let stored = call(self.run, self.deadline, || self.run.record(|_| ())).await;
         if let Err(broken) = stored {

@@ -16,6 +16,8 @@ pub(super) struct Prepared {
     pub(super) keeps_login: bool,
     /// Whether a human brought the revision in force back, so that the connection may have another login than its server.
     pub(super) doubts_login: bool,
+    /// Whether an adoption was neither finished nor undone, so that the StatefulSet may be ours although an undo brings the replaced one back.
+    pub(super) adopts_anew: bool,
 }
 
 impl Deploy<'_> {
@@ -66,7 +68,8 @@ impl Deploy<'_> {
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);
-        Ok(Prepared { desired, plan, keeps_login, doubts_login })
+        let adopts_anew = previous.as_ref().is_some_and(Release::is_foreign);
+        Ok(Prepared { desired, plan, keeps_login, doubts_login, adopts_anew })
     }
 
     /// A service that works without Airflow now leaves the connection of when it had one on record: whoever deletes the deployment owes it.

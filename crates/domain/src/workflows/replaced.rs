@@ -16,8 +16,8 @@ impl Deploy<'_> {
     pub(super) async fn retire_replaced(&self, mut success: Success) -> Ending {
         let Some(key) = self.replaced().await else { return Ending::success(success) };
         self.run.progress(format!("removing release `{}` of the replaced service", key.name));
-        match retire(self.workflows, self.run, &key, self.deadline).await {
-            Err(Halt::Stop(stop)) => Ending::Stopped(stop),
+        match self.retire(&key).await {
+            Err(Halt::Stop(stop)) => self.stopped(stop),
             Ok(()) => {
                 if let Success::Deployed { notes, .. } = &mut success {
                     notes.push(format!("release `{}` of the replaced service, whose name is too long for a server, was removed", key.name));
@@ -31,7 +31,18 @@ impl Deploy<'_> {
         }
     }
 
+    async fn retire(&self, key: &ReleaseKey) -> Result<(), Halt> {
+        // Its record goes before its claims, and nothing else tells whoever takes over that they are left.
+        self.store_intent(|ledger, meant| ledger.owed = if meant { vec![Debt::Replaced(key.name.clone())] } else { Vec::new() }).await?;
+        retire(self.workflows, self.run, key, self.deadline).await
+    }
+
+    /// The release that this deployment takes the place of: noted by whoever ran it before, or still there.
     async fn replaced(&self) -> Option<ReleaseKey> {
+        let noted = self.run.ledger().owed.into_iter().find_map(|debt| if let Debt::Replaced(name) = debt { Some(name) } else { None });
+        if let Some(name) = noted {
+            return Some(ReleaseKey { namespace: self.request.namespace.clone(), name });
+        }
         let releases = match self.workflows.ports.installer.list().await {
             Ok(releases) => releases,
             Err(error) => {

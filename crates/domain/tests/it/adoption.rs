@@ -5,7 +5,7 @@ use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_port_contracts::fixtures;
 
-use crate::stage::{NAME, Stage, code, deploy, key, main_request, replica_with, request, revision, settings, target};
+use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica_with, request, revision, settings, target};
 
 fn old_name(request: &DeployRequest) -> ReleaseName {
     request.identity.replaced_release_name().unwrap()
@@ -110,8 +110,13 @@ async fn an_adoption_that_could_not_be_undone_is_begun_anew() {
         assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{method} {nth}: {failure}");
         stage.world.faults().clear();
 
-        let failure = stage.deploy(main_request("missing-2")).await.unwrap_err();
-        assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{method} {nth}: {failure}");
+        // One that fails before it comes to the StatefulSet brings the old one back all the same.
+        stage.world.faults().plan(Fault::new(Call::ClusterGrowClaims, 1, FaultKind::Forbid));
+        let mut larger = main_request("v2");
+        larger.resources.storage_size = "30Gi".parse().unwrap();
+        let failure = stage.deploy(larger).await.unwrap_err();
+        assert_eq!((failure.code, failure.undo), (FailureCode::Forbidden, UndoOutcome::Undone), "{method} {nth}: {failure}");
+        assert_eq!(stage.world.faults().pending(), []);
         assert_eq!(revision(stage.deploy(main_request("v2")).await), 5);
         stage.delete(old_name(&main_request("v2")).as_str()).await.unwrap();
         stage.assert_nothing_left();
@@ -176,6 +181,22 @@ async fn what_of_a_replaced_release_cannot_be_removed_at_once_is_removed_later()
     assert!(stage.world.releases().get(&old_key(&long_request("v1"))).is_none());
     assert_eq!(connections(&stage), [long_request("v1").identity.connection_ids()[0].as_str()]);
     assert!(stage.world.operation_records().all().iter().all(|record| record.debts().next().is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_comes_while_a_replaced_release_is_removed_leaves_nothing_of_that() {
+    let stage = stage_with(&long_request("v1")).await;
+    // Its record is gone, and nobody has heard so.
+    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::LoseAnswer));
+    let ticket = stage.controller.deploy(long_request("v1"), caller()).await.unwrap();
+    stage.next(Call::InstallerUninstall).await;
+    stage.delete(long_request("v1").identity.release_names()[0].as_str()).await.unwrap();
+    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    let controller = std::sync::Arc::clone(&stage.controller);
+    let background = tokio::spawn(async move { controller.run_background().await });
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    background.abort();
+    stage.assert_nothing_left();
 }
 
 #[tokio::test(start_paused = true)]

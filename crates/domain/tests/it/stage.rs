@@ -35,7 +35,12 @@ pub(crate) fn replica_with(
     connections: Option<Arc<dyn ConnectionStore>>,
     settings: Settings,
 ) -> Arc<Controller> {
-    let ports = Ports {
+    Controller::new(ports(world, operations, connections), settings)
+}
+
+/// The ports of a world, with this store and this Airflow, or none.
+pub(crate) fn ports(world: &MemoryWorld, operations: Arc<dyn OperationStore>, connections: Option<Arc<dyn ConnectionStore>>) -> Ports {
+    Ports {
         installer: world.installer(),
         cluster: world.cluster(),
         connections,
@@ -43,8 +48,7 @@ pub(crate) fn replica_with(
         operations,
         clock: world.clock(),
         random: world.random(),
-    };
-    Controller::new(ports, settings)
+    }
 }
 
 impl Stage {

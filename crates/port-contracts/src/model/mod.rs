@@ -21,9 +21,7 @@
 mod allowed;
 mod answer;
 mod invariants;
-mod mortal;
 mod pace;
-mod process;
 mod promise;
 mod reference;
 mod rig;

@@ -9,12 +9,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answer::Answer;
-use super::mortal;
 use super::pace::Pace;
-use super::process::{Life, Process};
 use super::step::{Event, Form, Human, Request, Step, Trouble};
 use super::world::{Links, World};
 use crate::fixtures;
+use crate::mortal::{self, Life, Process};
 
 pub(super) struct Rig {
     pub(super) world: Arc<dyn World>,

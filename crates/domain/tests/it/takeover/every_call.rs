@@ -1,112 +1,95 @@
-//! The crash matrix in memory: whoever does the work is frozen at each of its calls, somebody else goes on, and the first one wakes.
-//!
-//! To be frozen before a call is to be frozen after the one before it, so each call needs to be met once. What comes by the clock, such as a
-//! renewal or a look around, is met as often as it comes in a run that nobody disturbs.
+//! The crash matrix in memory: whoever does the work is frozen before each of its calls or killed after it, somebody else goes on, and whoever
+//! was frozen wakes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, MemoryWorld};
 use dbt_controller_domain::Controller;
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::ConnectionId;
+use dbt_controller_port_contracts::mortal::{self, Life, Process};
 
 use crate::adoption::{long_request, old_connection, old_key, plant};
-use crate::freezing::Freezing;
-use crate::stage::{NAME, Stage, caller, deploy, key, main_request, replica, revision, server, settings, target, world};
+use crate::stage::{NAME, Stage, caller, deploy, key, main_request, ports, revision, server, settings, target, world};
 
 /// Until what was left behind is taken over and done, and until whoever wakes has noticed.
 const TAKEN_OVER: Duration = Duration::from_secs(400);
 const WOKEN: Duration = Duration::from_secs(120);
 
-/// Somebody who will be frozen, and the stage of whoever goes on.
+/// What happens at a call: the process is frozen before it and wakes when somebody else has gone on, or it is killed when the call is done.
+const STRIKES: [(Life, bool); 2] = [(Life::Frozen, false), (Life::Dead, true)];
+
+/// Somebody who is struck at a call, and the stage of whoever goes on.
 struct Scene {
     stage: Stage,
-    store: Arc<Freezing>,
+    process: Arc<Process>,
     doomed: Arc<Controller>,
 }
 
 impl Scene {
     fn new() -> Self {
         let (world, settings) = (world(), Settings { sleep_with_dags: true, ..settings() });
-        let store = Freezing::new(world.operations());
-        let doomed = replica(&world, store.clone(), settings.clone());
-        let controller = replica(&world, world.operations(), settings);
-        Self { stage: Stage { world, controller }, store, doomed }
+        let process = Arc::new(Process::new());
+        let ports = |world: &MemoryWorld| ports(world, world.operations(), Some(world.connections()));
+        let doomed = Controller::new(mortal::ports(&process, ports(&world)), settings.clone());
+        let controller = Controller::new(ports(&world), settings);
+        Self { stage: Stage { world, controller }, process, doomed }
     }
 
-    /// Sends a request to whoever will be frozen, and waits for its end, whatever that is.
+    /// Sends a request to whoever is struck, and waits for its end, whatever that is.
     async fn ask(&self, request: DeployRequest) {
         drop(deploy(&self.doomed, request).await);
     }
 
-    /// The background work of whoever will be frozen, until this holds.
+    /// The background work of whoever is struck, until this holds.
     async fn works_until(&self, mut holds: impl AsyncFnMut(&Stage) -> bool) {
-        let done = async {
-            while !holds(&self.stage).await {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        tokio::select! {
-            () = self.doomed.run_background() => panic!("the background work has ended"),
-            () = done => {}
+        let doomed = Arc::clone(&self.doomed);
+        let background = tokio::spawn(async move { doomed.run_background().await });
+        while !holds(&self.stage).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        background.abort();
     }
 
-    /// The calls made while something is done, and how often each.
-    async fn calls(&self, act: impl AsyncFn(&Self)) -> Vec<(Call, u64)> {
-        let calls = self.stage.world.calls();
-        let before: Vec<_> = Call::ALL.iter().map(|call| (*call, calls.count(*call))).collect();
-        act(self).await;
-        before.into_iter().map(|(call, before)| (call, calls.count(call) - before)).filter(|(_, made)| *made > 0).collect()
-    }
-
-    /// Does something until its `nth` call of this kind, at which whoever makes it is frozen.
-    async fn freeze_at(&self, call: Call, nth: u64, act: impl AsyncFn(&Self)) {
-        let world = &self.stage.world;
-        world.faults().plan(Fault::new(call, u32::try_from(nth).unwrap(), FaultKind::Hang));
-        let last = world.calls().count(call) + nth;
-        let met = async {
-            while world.calls().count(call) < last {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
+    /// Does something until a process is struck at its call after so many others; false when it makes no more than these.
+    async fn struck(&self, calls: u16, (life, done): (Life, bool), act: impl AsyncFn(&Self)) -> bool {
+        self.process.strike_at(calls, done, life);
         tokio::select! {
             biased;
-            () = met => {}
-            () = act(self) => assert!(world.calls().count(call) >= last, "{call} #{nth} did not come again"),
+            () = self.process.stands_still() => true,
+            // The strike may be at its last call.
+            () = act(self) => self.process.life() != Life::Running,
         }
-        self.store.freeze(true);
     }
 
-    /// Somebody else does the background work for long enough, and then the frozen one wakes.
+    /// Somebody else does the background work for long enough, and then whoever was frozen wakes.
     async fn go_on(&self) {
         let controller = Arc::clone(&self.stage.controller);
         let background = tokio::spawn(async move { controller.run_background().await });
         tokio::time::sleep(TAKEN_OVER).await;
-        self.store.freeze(false);
+        self.process.set(Life::Running);
         tokio::time::sleep(WOKEN).await;
         background.abort();
     }
 }
 
-/// Freezes at every call that is made while something is done, each in a world of its own that was prepared alike.
+/// Strikes at every call that is made while something is done, each in a world of its own that was prepared alike.
 async fn at_every_call(prepare: impl AsyncFn(&Scene), act: impl AsyncFn(&Scene), check: impl AsyncFn(&Stage, &str)) {
-    let scene = Scene::new();
-    prepare(&scene).await;
-    let calls = scene.calls(&act).await;
-    scene.go_on().await;
-    check(&scene.stage, "undisturbed").await;
-    for (call, made) in &calls {
-        for nth in 1..=*made {
+    for strike in STRIKES {
+        for calls in 0.. {
             let scene = Scene::new();
             prepare(&scene).await;
-            scene.freeze_at(*call, nth, &act).await;
+            let is_struck = scene.struck(calls, strike, &act).await;
+            scene.process.spare();
             scene.go_on().await;
-            check(&scene.stage, &format!("frozen at {call} #{nth}")).await;
+            check(&scene.stage, &format!("{strike:?} at the call after {calls} others")).await;
+            if !is_struck {
+                assert!(calls > 5, "after {calls} calls it was done");
+                break;
+            }
         }
     }
-    assert!(calls.len() > 4, "it makes other calls: {calls:?}");
 }
 
 fn own_connection() -> ConnectionId {
@@ -367,12 +350,14 @@ async fn is_working(stage: &Stage) -> bool {
 
 /// The first holder of an operation is gone for so long that its lock is stale, in this phase.
 async fn left_behind(scene: &Scene, phase: Phase, submit: impl AsyncFn(&Arc<Controller>) -> Ticket) {
-    let store = Freezing::new(scene.stage.world.operations());
-    let first = replica(&scene.stage.world, store.clone(), settings());
+    let world = &scene.stage.world;
+    let process = Arc::new(Process::new());
+    let ports = mortal::ports(&process, ports(world, world.operations(), Some(world.connections())));
+    let first = Controller::new(ports, settings());
     let ticket = submit(&first).await;
     let mut views = first.follow(&ticket.id).await.unwrap().unwrap();
     views.wait_for(|view| view.phase == phase).await.unwrap();
-    store.freeze(true);
+    process.set(Life::Dead);
     tokio::time::sleep(settings().lock_stale_after + Duration::from_secs(1)).await;
 }
 

@@ -6,7 +6,8 @@ use tokio::sync::watch;
 
 /// How a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+pub enum Life {
+    /// It does what it has to do.
     Running,
     /// As after SIGSTOP: no call begins and no answer is seen until it goes on.
     Frozen,
@@ -14,9 +15,9 @@ pub(super) enum Life {
     Dead,
 }
 
-/// The process of one replica.
+/// The process of one replica, as far as its calls show it.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     life: watch::Sender<Life>,
     strike: Mutex<Option<Strike>>,
 }
@@ -30,26 +31,35 @@ struct Strike {
     life: Life,
 }
 
+impl Default for Process {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Process {
-    pub(super) fn new() -> Self {
+    /// One that runs.
+    pub fn new() -> Self {
         Self { life: watch::Sender::new(Life::Running), strike: Mutex::default() }
     }
 
-    pub(super) fn life(&self) -> Life {
+    /// How it is.
+    pub fn life(&self) -> Life {
         *self.life.borrow()
     }
 
-    /// Changes a process at its call after so many others.
-    pub(super) fn strike_at(&self, calls: u16, done: bool, life: Life) {
+    /// Changes it at its call after so many others, which is done before that or not.
+    pub fn strike_at(&self, calls: u16, done: bool, life: Life) {
         *self.strike.lock().unwrap_or_else(PoisonError::into_inner) = Some(Strike { calls, done, life });
     }
 
     /// Forgets what was to happen at a call.
-    pub(super) fn spare(&self) {
+    pub fn spare(&self) {
         *self.strike.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(super) fn set(&self, life: Life) {
+    /// Changes it now. What is dead stays so.
+    pub fn set(&self, life: Life) {
         self.life.send_if_modified(|now| {
             let changes = *now != Life::Dead && *now != life;
             if changes {
@@ -60,7 +70,7 @@ impl Process {
     }
 
     /// Resolves when the process does not run.
-    pub(super) async fn stands_still(&self) {
+    pub async fn stands_still(&self) {
         // The sender is a field of `self`, so the wait ends by the value only.
         let _ = self.life.subscribe().wait_for(|life| *life != Life::Running).await;
     }

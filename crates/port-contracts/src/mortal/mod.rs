@@ -1,4 +1,6 @@
-//! The ports of a replica whose process can be frozen or killed.
+//! The ports of a replica whose process can be frozen or killed at any of its calls.
+
+mod process;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_domain::ports::*;
 use tokio::sync::watch;
 
-use super::process::Process;
+pub use self::process::{Life, Process};
 
 /// A port, as the process of one replica calls it.
 struct Mortal<P: ?Sized> {
@@ -19,7 +21,7 @@ struct Mortal<P: ?Sized> {
 }
 
 /// The ports of a world, called by a process. Clock and chance are no calls.
-pub(super) fn ports(process: &Arc<Process>, world: Ports) -> Ports {
+pub fn ports(process: &Arc<Process>, world: Ports) -> Ports {
     let Ports { installer, cluster, connections, events, operations, clock, random } = world;
     Ports {
         events,
