@@ -83,12 +83,12 @@ async fn ten_equal_puts_at_once_all_succeed_and_one_creates() {
 }
 
 #[tokio::test]
-async fn a_hundred_deployments_at_once_do_not_stall_it() {
+async fn forty_deployments_at_once_do_not_stall_it() {
     // Its own, lest the other tests wait behind these calls.
     let server = Server::start(&[]).await;
     let store = Arc::new(adapter_of(&server));
     let mut deployments = JoinSet::new();
-    for number in 0..100 {
+    for number in 0..40 {
         let (store, wanted) = (Arc::clone(&store), connection(&format!("crowd-{number}")));
         deployments.spawn(async move {
             let fence = Fence::new(Duration::from_secs(180), Instant::now());
@@ -96,7 +96,7 @@ async fn a_hundred_deployments_at_once_do_not_stall_it() {
             store.put(&wanted, known.as_ref(), &fence).await.unwrap();
             let known = store.get(&wanted.id).await.unwrap();
             store.put(&wanted, known.as_ref(), &fence).await.unwrap();
-            assert!(store.list_ours().await.unwrap().len() > 1);
+            assert!(store.list_ours().await.unwrap().iter().any(|stored| stored.id == wanted.id));
             store.delete(&wanted.id, &fence).await.unwrap();
         });
     }

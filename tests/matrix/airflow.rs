@@ -1,14 +1,16 @@
 //! Airflow, asked for one connection.
 
 use std::fmt;
+use std::sync::Arc;
 
 use dbt_controller_tests::Upstream;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
-/// How many requests of all services together come to it at a time. More than the connections that it has to its database stall it.
-const AT_ONCE: usize = 8;
+/// How many requests of all services together come to it at a time, and how many of ours. More than the connections that it has to its
+/// database stall it.
+const AT_ONCE: [usize; 2] = [8, 4];
 
 /// The Airflow that the environment names.
 #[derive(Clone)]
@@ -18,8 +20,10 @@ pub(crate) struct Airflow {
     pub(crate) upstream: Upstream,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// For what is asked here.
+    turns: Arc<Semaphore>,
     client: Client,
-    login: std::sync::Arc<OnceCell<Login>>,
+    login: Arc<OnceCell<Login>>,
 }
 
 /// What it tells of a connection.
@@ -47,12 +51,14 @@ impl Airflow {
         // A second installation does no harm.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
-        let upstream = Upstream::plain(&url).at_most(AT_ONCE);
-        Some(Self { url, upstream, user: user.to_owned(), password: password.to_owned(), client, login: std::sync::Arc::default() })
+        let upstream = Upstream::plain(&url).at_most(AT_ONCE[0]);
+        let turns = Arc::new(Semaphore::new(AT_ONCE[1]));
+        Some(Self { url, upstream, user: user.to_owned(), password: password.to_owned(), turns, client, login: Arc::default() })
     }
 
     /// A connection, if it is there.
     pub(crate) async fn connection(&self, id: &str) -> Result<Option<Connection>, String> {
+        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
         let answer = self.request(Method::GET, &format!("connections/{id}")).await?.send().await.map_err(said)?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -64,6 +70,7 @@ impl Airflow {
 
     /// Makes a connection.
     pub(crate) async fn create(&self, id: &str, connection: &Connection, password: &str) -> Result<(), String> {
+        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
         let Connection { description, host, user } = connection;
         let body = json!({
             "connection_id": id, "conn_type": "http", "description": description, "host": host, "login": user, "password": password,

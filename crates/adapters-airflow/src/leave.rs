@@ -44,6 +44,11 @@ impl<'a> Leave<'a> {
         Self { deadline: self.deadline - left / 2, ..self }
     }
 
+    /// Whether it is that of a step that changes something.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fence.is_some()
+    }
+
     /// When every call must have ended.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline

@@ -3,7 +3,7 @@
 //! ```text
 //! AirflowConnections ─► connections, put, dags, check     what the port promises: looks, retries, whose a connection is
 //!                          └─► session                    finds out the API, logs in, asks again where that may have been the trouble
-//!                                └─► caller               one call: fence, and the pauses that Airflow asks for (hold)
+//!                                └─► caller               one call: fence, a turn, and the pauses that Airflow asks for (hold)
 //!                                      ├─ ask, body, login  the request, as this API takes it
 //!                                      ├─ transport         one exchange over HTTP: deadline, size
 //!                                      └─ verdict           one match from the answer to a fault

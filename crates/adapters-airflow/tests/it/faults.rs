@@ -100,22 +100,34 @@ async fn no_write_lasts_longer_than_its_fence_allows_nor_begins_when_it_is_down(
 }
 
 #[tokio::test]
-async fn no_more_calls_are_under_way_than_airflow_bears() {
+async fn no_more_calls_are_under_way_than_airflow_bears_and_lists_keep_no_write_waiting() {
     let airflow = Airflow::start(3).await;
     let store = Arc::new(adapter_of(&airflow));
     store.check().await.unwrap();
     airflow.state().always = Some(Play::Hang);
     airflow.stub.drain();
     let mut calls = JoinSet::new();
+    let under_way = async |expected: usize| {
+        let came = async {
+            while airflow.stub.seen().len() < expected {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), came).await.unwrap();
+        // Any more would come at once.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(airflow.stub.seen().len(), expected);
+    };
     for _ in 0..20 {
         let store = Arc::clone(&store);
-        calls.spawn(async move { store.get(&connection().id).await.map(drop) });
+        calls.spawn(async move { drop(store.list_ours().await) });
     }
-    while airflow.stub.seen().len() < 5 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    under_way(3).await;
+    for _ in 0..20 {
+        let store = Arc::clone(&store);
+        calls.spawn(async move { drop(store.put(&connection(), None, &fence()).await) });
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(airflow.stub.drain().len(), 5);
+    under_way(5).await;
 }
 
 #[tokio::test]
