@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::adapter::{adapter_of, connection, prefix};
-use dbt_controller_tests::airflow::{Server, tables};
+use dbt_controller_tests::airflow::{Server, kind, tables};
 
 const ODD: [&str; 9] = [
     "p@ss:w/rd?#%&=+",
@@ -83,12 +83,14 @@ async fn ten_equal_puts_at_once_all_succeed_and_one_creates() {
 }
 
 #[tokio::test]
-async fn forty_deployments_at_once_do_not_stall_it() {
+async fn a_crowd_of_deployments_at_once_does_not_stall_it() {
     // Its own, lest the other tests wait behind these calls.
     let server = Server::start(&[]).await;
     let store = Arc::new(adapter_of(&server));
+    // Airflow 2 serves one call at a time here, so a crowd would wait for longer than a call may take.
+    let crowd = if kind() == "2" { 5 } else { 40 };
     let mut deployments = JoinSet::new();
-    for number in 0..40 {
+    for number in 0..crowd {
         let (store, wanted) = (Arc::clone(&store), connection(&format!("crowd-{number}")));
         deployments.spawn(async move {
             let fence = Fence::new(Duration::from_secs(180), Instant::now());
