@@ -116,9 +116,11 @@ impl Call {
         Self { label, kind }
     }
 
-    fn of_airflow(method: &Method, path: &[&str], _query: &str, body: &[u8]) -> Self {
-        // By a change of a connection that cannot be, the service finds out whether it could make one.
-        let is_question = method == Method::PATCH && path.last().is_some_and(|id| id.bytes().all(|byte| byte == b'x'));
+    fn of_airflow(method: &Method, path: &[&str], query: &str, body: &[u8]) -> Self {
+        // When it starts, beside its first operations, the service finds out what it may: it reads one of a list, and asks for a change of a
+        // connection that cannot be.
+        let reads_one = method == Method::GET && query.split('&').any(|pair| pair == "limit=1");
+        let is_question = reads_one || method == Method::PATCH && path.last().is_some_and(|id| id.bytes().all(|byte| byte == b'x'));
         let kind = match method {
             _ if is_question => Kind::Rights,
             &Method::GET => Kind::Read,
@@ -186,6 +188,9 @@ mod tests {
     fn calls_to_airflow_are_told_by_their_path() {
         check("POST", "/api/v2/connections", r#"{"connection_id": "a"}"#, "airflow: post connections/a", Kind::Write);
         check("GET", "/api/v1/connections/a", "", "airflow: get connections/a", Kind::Read);
+        check("GET", "/api/v2/connections?limit=100&offset=0", "", "airflow: get connections", Kind::Read);
+        check("GET", "/api/v2/connections?limit=1&offset=0", "", "airflow: get connections", Kind::Rights);
+        check("PATCH", "/api/v2/connections/xxx", "{}", "airflow: patch connections/xxx", Kind::Rights);
         check("POST", "/auth/token", "{}", "logs in", Kind::Read);
         check("GET", "/api/v2/version", "", "probes", Kind::Probe);
     }

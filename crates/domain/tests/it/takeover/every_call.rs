@@ -276,6 +276,24 @@ async fn a_payment_of_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_payment_of_connections_that_no_record_names() {
+    let prepare = async |scene: &Scene| {
+        deployed(scene).await;
+        assert!(scene.stage.world.releases().uninstall(&key(NAME), false));
+        scene.stage.world.set_airflow_link(AirflowLink::Down);
+        scene.stage.delete(NAME).await.unwrap();
+        scene.stage.world.set_airflow_link(AirflowLink::Up);
+        assert!(!is_paid(&scene.stage).await);
+    };
+    let act = async |scene: &Scene| scene.works_until(is_paid).await;
+    at_every_call(prepare, act, async |stage, case| {
+        assert!(is_paid(stage).await, "{case}");
+        assert_eq!(stage.world.leftovers(), Vec::<String>::new(), "{case}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_payment_of_a_claim() {
     let prepare = async |scene: &Scene| {
         deployed(scene).await;
