@@ -52,7 +52,7 @@ const CRASHES: [(Signal, Then, bool); 7] = [
     (Signal::KILL, Then::Survivor, true),
     (Signal::STOP, Then::Survivor, false),
 ];
-/// A takeover is killed at one of its first calls. One that finishes or undoes a deployment makes about so many.
+/// A takeover is killed at one of its first calls; one that makes fewer is told as not killed again.
 const TAKEOVER_CALLS: usize = 24;
 
 /// Longer than any call may try again, and as long as it can.

@@ -25,6 +25,8 @@ const KINDS: [(&str, &str, &str); 8] = [
     ("Ingress", "networking.k8s.io/v1", "ingresses"),
     ("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
 ];
+/// The chart of our releases.
+const CHART: &str = "dbt-server";
 /// What every namespace has.
 const BARE: [&str; 2] = ["ConfigMap/kube-root-ca.crt", "ServiceAccount/default"];
 /// What the names of Helm's records begin with, and those of the service's own.
@@ -122,12 +124,12 @@ impl World {
             Expected::Nothing => Err("something is left".to_owned()),
             Expected::Server(server) => {
                 self.is_whole(server)?;
-                self.is_of_chart_of_replaced(false)?;
+                self.is_of_chart(CHART)?;
                 self.is_connected(server, &[self.description(server.naming)])
             }
             Expected::Replaced => {
                 self.is_whole(REPLACED)?;
-                self.is_of_chart_of_replaced(true)?;
+                self.is_of_chart(replaced::CHART)?;
                 // An undo brings back what is called and with which login, and leaves our description.
                 let before = replaced::description(&self.names.invocations(REPLACED.naming, REPLACED.https));
                 self.is_connected(REPLACED, &[before, self.description(REPLACED.naming)])
@@ -142,10 +144,10 @@ impl World {
         self.claim_fits(server.naming)
     }
 
-    /// By the chart a release is known as one that was not adopted.
-    fn is_of_chart_of_replaced(&self, wanted: bool) -> Result<(), String> {
+    /// By the chart a release is known as ours, or as one that was not adopted.
+    fn is_of_chart(&self, wanted: &str) -> Result<(), String> {
         let chart = self.records.last().map(|record| record.chart.as_str()).unwrap_or_default();
-        if (chart == replaced::CHART) == wanted { Ok(()) } else { Err(format!("the newest revision is of the chart {chart}")) }
+        if chart == wanted { Ok(()) } else { Err(format!("the newest revision is of the chart {chart}, not {wanted}")) }
     }
 
     /// The server is the one that was asked for, and ready, or asleep.

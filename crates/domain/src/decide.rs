@@ -110,6 +110,11 @@ pub(crate) fn is_in_force(newest: &ReleaseSummary) -> bool {
     newest.status == ReleaseStatus::Deployed && newest.standing.deployed == Some(newest.revision)
 }
 
+/// The revision that an undo goes back to, if it is in force; it may only have been so last.
+pub(crate) fn in_force_before(previous: Option<&Release>) -> Option<&Release> {
+    previous.filter(|release| release.summary.status == ReleaseStatus::Deployed)
+}
+
 /// The claim template in the cluster, whose size cannot be changed.
 struct Template<'a> {
     held: Option<&'a ByteQuantity>,
@@ -123,8 +128,7 @@ fn template<'a>(observed: &Observed<'a>, recorded: Option<&'a ByteQuantity>, in_
     if in_force {
         return Template { held: recorded, is_sure: true };
     }
-    let older = observed.previous.filter(|older| older.summary.status == ReleaseStatus::Deployed);
-    match older.and_then(|older| older.summary.deployment.as_ref()) {
+    match in_force_before(observed.previous).and_then(|older| older.summary.deployment.as_ref()) {
         Some(older) => Template { held: older.storage.as_ref(), is_sure: older.storage.as_ref() == recorded },
         None => Template { held: observed.claim, is_sure: false },
     }

@@ -3,7 +3,7 @@
 use super::call::{Halt, call};
 use super::deploy::Deploy;
 use super::faults;
-use crate::decide::{Observed, Plan, decide, is_in_force};
+use crate::decide::{Observed, Plan, decide, in_force_before, is_in_force};
 use crate::model::{ByteQuantity, ConnectionIntent, Credentials, Debt, DesiredRelease, Release, ReleaseStatus};
 use crate::naming::ConnectionId;
 
@@ -36,8 +36,8 @@ impl Deploy<'_> {
         // The old server may still run with the secrets of the revision before, and say them in its logs.
         newest.iter().for_each(|release| self.run.keep_secret(&release.redactor));
         let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
-        let in_force = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
-        let recorded_login = in_force.and_then(|release| release.credentials.as_ref());
+        let deployed = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
+        let recorded_login = deployed.and_then(|release| release.credentials.as_ref());
         let keeps_login = recorded_login == Some(&credentials) && !self.owes_a_login(intent).await;
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
@@ -54,7 +54,7 @@ impl Deploy<'_> {
         let newest_in_force = newest.is_none_or(|newest| is_in_force(&newest.summary));
         let previous = if newest_in_force { None } else { self.to_go_back_to(newest).await? };
         previous.iter().for_each(|release| self.run.keep_secret(&release.redactor));
-        let in_force = previous.as_ref().filter(|release| release.summary.status == ReleaseStatus::Deployed);
+        let in_force = in_force_before(previous.as_ref());
         let claim = if newest_in_force || in_force.is_some() { None } else { self.largest_claim().await? };
         let running = if newest_in_force { newest } else { in_force };
         let facts = running.and_then(|release| release.summary.deployment.as_ref());
