@@ -139,16 +139,12 @@ async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant) -> Resul
     let (took, woken) = (stopped.elapsed(), replica.script.now());
     replica.service().signal(Signal::CONT);
     let mut allowed = vec![settled?];
-    let mut was_on_its_way = false;
     if is_holder {
         tokio::time::sleep(WATCHED).await;
-        let seen = replica.script.seen();
-        let mut written = seen.iter().filter(|seen| seen.at > woken && seen.call.kind == Kind::Write);
-        if let Some(seen) = written.clone().find(|seen| seen.status.is_some_and(|status| status < 300)) {
+        let mut written = replica.script.seen().into_iter().filter(|seen| seen.at > woken && seen.call.kind == Kind::Write);
+        if let Some(seen) = written.find(|seen| seen.status.is_some_and(|status| status < 300)) {
             return Err(format!("the process that woke has written: {} ({:?})", seen.call.label, seen.status));
         }
-        // It looked at its lock, was frozen before the first byte, and gave the call up when it woke. Nobody can call that one back.
-        was_on_its_way = written.any(|seen| seen.status.is_none());
     }
     let answer = match tokio::time::timeout(MINUTE, asked).await {
         Ok(Ok(Ok(answer))) => answer,
@@ -161,13 +157,10 @@ async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant) -> Resul
     } else {
         allowed = promised;
     }
-    let told: Vec<_> = verdict.told().into_iter().collect();
-    let (found, end) = match site.settled(&allowed, Instant::now() + SOON).await {
-        Ok(found) => (found, End::of(scenario, found)),
-        // What is asked for next puts it right.
-        Err(_) if was_on_its_way => (scenario.before, End::Between),
-        Err(error) => return Err(format!("it woke and answered {} {}: {error}", answer.status, answer.text)),
-    };
-    site.goes_on(case, found, victim, 1 - victim).await?;
-    Ok(Outcome { end, told, took })
+    let end = site
+        .settled(&allowed, Instant::now() + SOON)
+        .await
+        .map_err(|error| format!("it woke and answered {} {}: {error}", answer.status, answer.text))?;
+    site.goes_on(case, end, victim, 1 - victim).await?;
+    Ok(Outcome { end: End::of(scenario, end), told: verdict.told().into_iter().collect(), took })
 }

@@ -1,8 +1,8 @@
 //! One exchange over HTTP.
 
+use dbt_controller_domain::ports::before;
 use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use reqwest::{Client, Request, Response, Url};
-use tokio::time::timeout_at;
 
 use crate::fault::{Fault, chain};
 use crate::leave::Leave;
@@ -39,9 +39,9 @@ impl Transport {
         }
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let begin = tokio::time::Instant::now();
-        let answer = timeout_at(leave.deadline(), self.send(request)).await;
+        let answer = before(leave.deadline(), self.send(request)).await;
         let took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let answer = answer.unwrap_or_else(|_| {
+        let answer = answer.unwrap_or_else(|| {
             let why = format!("no answer from {} within the time that was left for it", self.base);
             Err(Fault::NoAnswer { why, arrived: true })
         });

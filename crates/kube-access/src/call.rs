@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use dbt_controller_domain::ports::{Fence, FenceDown};
+use dbt_controller_domain::ports::{Fence, FenceDown, before};
+use tokio::time::Instant;
 
 use crate::Fault;
 
@@ -26,9 +27,13 @@ pub enum Denied {
 /// # Errors
 /// What the API server answered, or [`Fault::Unavailable`].
 pub async fn call<T>(limit: Duration, request: impl Future<Output = kube::Result<T>>) -> Result<T, Fault> {
-    match tokio::time::timeout(limit, request).await {
-        Ok(answer) => answer.map_err(Fault::from),
-        Err(_) => Err(Fault::Unavailable(format!("no answer from the API server within {limit:?}").into())),
+    call_before(Instant::now() + limit, limit, request).await
+}
+
+async fn call_before<T>(deadline: Instant, limit: Duration, request: impl Future<Output = kube::Result<T>>) -> Result<T, Fault> {
+    match before(deadline, request).await {
+        Some(answer) => answer.map_err(Fault::from),
+        None => Err(Fault::Unavailable(format!("no answer from the API server within {limit:?}").into())),
     }
 }
 
@@ -37,7 +42,9 @@ pub async fn call<T>(limit: Duration, request: impl Future<Output = kube::Result
 /// # Errors
 /// [`Denied::Fenced`] before the request; else as [`call`].
 pub async fn fenced<T>(fence: &Fence, request: impl Future<Output = kube::Result<T>>) -> Result<T, Denied> {
-    // A future does nothing before it is polled, so nothing has left by now.
+    let limit = fence.call_limit();
+    // Its time begins before the look at the lock. A future does nothing before it is polled, so nothing has left by now.
+    let deadline = Instant::now() + limit;
     fence.check()?;
-    Ok(call(fence.call_limit(), request).await?)
+    Ok(call_before(deadline, limit, request).await?)
 }

@@ -1,9 +1,12 @@
 //! The fence: no writer goes on after it may have lost its lock.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// The right to write, as long as the operation's lock was renewed lately.
 ///
@@ -72,8 +75,22 @@ impl Fence {
     }
 }
 
+/// Makes a call that ends by a moment; none when its time is over.
+///
+/// It gets not one step further after that. A plain time-out lets a call go on once more before it looks at the clock: that of a process
+/// which was frozen while it waited for a connection would be sent when it wakes, long after others have taken over.
+pub async fn before<T>(deadline: Instant, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let in_time = poll_fn(|context| if Instant::now() < deadline { call.as_mut().poll(context).map(Some) } else { Poll::Ready(None) });
+    timeout_at(deadline, in_time).await.ok().flatten()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::Notify;
+
     use super::*;
 
     const S: Duration = Duration::from_secs(30);
@@ -98,6 +115,24 @@ mod tests {
         fence.take_down();
         fence.renewed(Instant::now());
         assert_eq!(fence.check(), Err(FenceDown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_frozen_for_its_time_gets_no_step_further() {
+        let sent = AtomicBool::new(false);
+        let connected = Notify::new();
+        let call = async {
+            connected.notified().await;
+            sent.store(true, Ordering::Relaxed);
+        };
+        let wakes = async {
+            // Nobody is asked in between, so both come at once: the connection and the end of the time.
+            connected.notify_one();
+            tokio::time::advance(S).await;
+        };
+        let (answer, ()) = tokio::join!(biased; before(Instant::now() + S / 3, call), wakes);
+        assert_eq!((answer, sent.load(Ordering::Relaxed)), (None, false));
+        assert_eq!(before(Instant::now() + S / 3, async { 1 }).await, Some(1));
     }
 
     #[test]
