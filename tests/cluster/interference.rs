@@ -8,6 +8,7 @@ use dbt_controller_tests::replaced::SecretField;
 use dbt_controller_tests::{HelmVersion, until};
 use futures_util::future::join_all;
 
+use crate::support::at_work::{Held, uninstall, until_uninstalling, upgrade};
 use crate::support::interloper::{Act, Interloper, Step};
 use crate::support::replaced::Maker;
 use crate::support::stage::{Setup, Stage, failure, name, revision};
@@ -193,4 +194,55 @@ async fn a_delete_finishes_what_a_humans_uninstall_began() {
     let Ok(Success::Deleted { claims, connection }) = stage.delete(old.key.name.as_str()).await else { panic!("not deleted") };
     assert_eq!((claims, connection.id), (vec![format!("{0}-{0}-0", old.server)], Some(old.connection)));
     stage.assert_nothing_left().await;
+}
+
+/// Somebody's `helm upgrade --wait` is left alone, and so is what it made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_does_not_disturb_a_humans_upgrade() {
+    let stage = Stage::new().await;
+    join_all(HelmVersion::ALL.map(async |helm| {
+        let project = helm.as_str();
+        let server = name(project);
+        assert_eq!(revision(stage.deploy(stage.request(project)).await), 1);
+        let refused = async {
+            let pending = format!("owner=helm,name={server},status=pending-upgrade");
+            until("helm upgrades", async || (!stage.namespace.list("secrets", &pending).await.is_empty()).then_some(())).await;
+            let outcome = stage.deploy(stage.request(project).worker_num(2)).await;
+            failure(outcome, FailureCode::ReleasePending, &["revision 2", "is pending-upgrade", "wait for it, or roll it back"])
+        };
+        let (ended, refused) = tokio::join!(upgrade(stage.helm(helm), &server, "slow-1"), refused);
+        ended.unwrap_or_else(|refusal| panic!("{project}: {refusal:?}"));
+        assert_eq!(refused.undo, UndoOutcome::NothingToUndo);
+        let lines = stage.history(&server).await;
+        let statuses: Vec<_> = lines.iter().map(|(revision, status, _)| (*revision, status.as_str())).collect();
+        assert_eq!(statuses, [(1, "superseded"), (2, "deployed")], "{project}");
+        assert_eq!(revision(stage.deploy(stage.request(project).worker_num(2)).await), 3, "{project}");
+    }))
+    .await;
+}
+
+/// Somebody's `helm uninstall --wait` ends by deleting the records whose names it has read at its start: a revision 1 that was made before that
+/// would go with them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_does_not_disturb_a_humans_uninstall() {
+    let stage = Stage::new().await;
+    join_all(HelmVersion::ALL.map(async |helm| {
+        let project = helm.as_str();
+        let server = name(project);
+        assert_eq!(revision(stage.deploy(stage.request(project)).await), 1);
+        let held = Held::new(&stage.namespace, "service", &server).await;
+        let refused = async {
+            until_uninstalling(&stage.namespace, &server).await;
+            let outcome = stage.deploy(stage.request(project)).await;
+            held.let_go().await;
+            failure(outcome, FailureCode::ReleasePending, &["revision 1", "is uninstalling", "wait for it, or delete the deployment"])
+        };
+        let (ended, refused) = tokio::join!(uninstall(stage.helm(helm), &server), refused);
+        ended.unwrap_or_else(|refusal| panic!("{project}: {refusal:?}"));
+        assert_eq!(refused.undo, UndoOutcome::NothingToUndo);
+        assert_eq!(revision(stage.deploy(stage.request(project)).await), 1, "{project}");
+        let lines = stage.history(&server).await;
+        assert_eq!(lines.len(), 1, "{project}: {lines:?}");
+    }))
+    .await;
 }

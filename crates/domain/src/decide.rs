@@ -33,7 +33,7 @@ pub struct Observed<'a> {
 pub enum Plan {
     /// There is no deployment: make the first revision, or the next after mere history.
     Install,
-    /// Somebody's uninstall died half-way: finish it, then install.
+    /// An uninstall died half-way: finish it, then install.
     CleanUpAndInstall,
     /// Write the next revision.
     Change {
@@ -76,10 +76,14 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
         return refuse(FailureCode::NameTaken, message);
     }
     match summary.status {
+        // It ends by deleting the records that it found, by their names, which a revision of ours would have by then.
+        ReleaseStatus::Uninstalling if summary.helm_uninstalls_since.is_some_and(|since| !is_dead(observed, since)) => {
+            return Plan::Refuse(Box::new(pending(summary, "wait for it, or delete the deployment")));
+        }
         ReleaseStatus::Uninstalling => return Plan::CleanUpAndInstall,
         // A pending revision of our own service is dead: whoever decides holds the release's lock, so nobody of ours is writing it.
         status if status.is_pending() && facts.operation.is_none() && !is_dead(observed, summary.last_deployed) => {
-            return Plan::Refuse(Box::new(pending(summary.key.name.as_str(), status, summary.revision)));
+            return Plan::Refuse(Box::new(pending(summary, "wait for it, or roll it back")));
         }
         _ => {}
     }
@@ -150,16 +154,13 @@ fn is_dead(observed: &Observed<'_>, since: Timestamp) -> bool {
     Duration::try_from(observed.now.duration_since(since)).is_ok_and(|age| age >= observed.pending_is_dead_after)
 }
 
-fn pending(release: &str, status: ReleaseStatus, revision: RevisionNumber) -> Failure {
-    Failure {
-        undo: UndoOutcome::NothingToUndo,
-        ..Failure::new(
-            FailureCode::ReleasePending,
-            format!(
-                "revision {revision} of release `{release}` is {status}: somebody else's helm operation is under way; wait for it or roll it back, then post again"
-            ),
-        )
-    }
+fn pending(summary: &ReleaseSummary, remedy: &str) -> Failure {
+    let ReleaseSummary { key, revision, status, .. } = summary;
+    let message = format!(
+        "revision {revision} of release `{}` is {status}: somebody else's helm operation is under way; {remedy}, then post again",
+        key.name
+    );
+    Failure { undo: UndoOutcome::NothingToUndo, ..Failure::new(FailureCode::ReleasePending, message) }
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ pub(crate) fn release(revision: u32, status: ReleaseStatus) -> Release {
             app_version: "1.0.0".to_owned(),
             first_deployed: now(),
             last_deployed: now(),
+            helm_uninstalls_since: None,
             kinds: vec!["StatefulSet".to_owned()],
             deployment: Some(DeploymentFacts {
                 identity: Some(identity()),

@@ -11,11 +11,11 @@ use dbt_controller_domain::model::{Namespace as NamespaceName, ReleaseKey, Revis
 use dbt_controller_domain::ports::ChartInstaller;
 use dbt_controller_port_contracts::{FarSide, Harness, Hook, InstallerHarness, chart_installer};
 use dbt_controller_tests::{Helm, HelmVersion, Kubeconfig, Link, Mode, Namespace};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::{chart, installer_of};
+use crate::support::at_work::{Held, uninstall, until_uninstalling, upgrade};
 
 /// How often is looked. The suite has a limit for each check.
 const POLL: Duration = Duration::from_millis(50);
@@ -61,17 +61,6 @@ impl ClusterHarness {
         {
             sleep(POLL).await;
         }
-    }
-
-    /// The values of a release with an image that never gets ready.
-    async fn unready_values(&self, release: &str) -> Value {
-        let mut values = self.helms[0].values(release).await;
-        let objects = values["manifests"].as_array_mut().unwrap();
-        let set = objects.iter_mut().find(|object| object["kind"] == "StatefulSet").unwrap();
-        let containers = set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
-        let server = containers.iter_mut().find(|container| container["name"] == "dbt-server").unwrap();
-        server["image"] = json!("registry.example.com/team/dbt-server:unready-1");
-        values
     }
 }
 
@@ -124,17 +113,22 @@ impl InstallerHarness for ClusterHarness {
 
     async fn human_leaves_pending(&self, key: &ReleaseKey) -> Hook {
         let release = key.name.as_str();
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("values.json");
-        std::fs::write(&file, self.unready_values(release).await.to_string()).unwrap();
-        let (helm, chart) = (self.helm(), chart());
-        let arguments = ["upgrade", release, &chart, "--values", file.to_str().unwrap(), "--wait", "--timeout", "5m"];
-        let waits = helm.try_run(&arguments);
         tokio::select! {
             // Dropping the other kills it.
             () = self.until_helm_waits(release) => Hook::Done,
-            ended = waits => panic!("helm did not wait: {ended:?}"),
+            ended = upgrade(self.helm(), release, "unready-1") => panic!("helm did not wait: {ended:?}"),
         }
+    }
+
+    async fn human_leaves_uninstalling(&self, key: &ReleaseKey) -> Hook {
+        let release = key.name.as_str();
+        let held = Held::new(&self.namespace, "service", release).await;
+        tokio::select! {
+            () = until_uninstalling(&self.namespace, release) => {}
+            ended = uninstall(self.helm(), release) => panic!("helm did not wait: {ended:?}"),
+        }
+        held.let_go().await;
+        Hook::Done
     }
 
     async fn human_uninstalls(&self, key: &ReleaseKey, keep_history: bool) -> Hook {

@@ -1,6 +1,7 @@
 //! Does the support do what it says? Other tests rest on it.
 
 mod account;
+pub(crate) mod at_work;
 mod audit;
 mod claims;
 mod helm;

@@ -74,7 +74,7 @@ impl NativeInstaller {
         };
         let content = self.content(desired, newest.as_deref()).await?;
         let record = self.pending(desired, newest.as_deref(), &content);
-        for head in history.0.iter().filter(|head| head.status.is_pending()) {
+        for head in history.0.iter().filter(|head| head.status.is_under_way()) {
             if !self.give_up(head, leave).await? {
                 return Ok(None);
             }

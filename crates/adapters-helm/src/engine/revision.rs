@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use super::uninstall;
 use crate::chart;
 use crate::controller::Operation;
 use crate::facts::Recorded;
@@ -57,6 +58,7 @@ pub(super) struct Details {
     app_version: String,
     first_deployed: Timestamp,
     last_deployed: Timestamp,
+    helm_uninstalls_since: Option<Timestamp>,
     pub(super) kinds: Vec<String>,
     deployment: Option<DeploymentFacts>,
 }
@@ -128,6 +130,7 @@ impl Revision {
             app_version: chart::app_version(&chart).to_owned(),
             first_deployed: self.record.first_deployed().unwrap_or(last_deployed),
             last_deployed,
+            helm_uninstalls_since: self.record.deleted().filter(|_| uninstall::is_helms(&self.record)),
             kinds: self.manifest.kinds(),
             deployment: self.recorded().deployment(),
         }
@@ -208,6 +211,7 @@ impl Entry {
             app_version: String::new(),
             first_deployed: self.created,
             last_deployed: self.created,
+            helm_uninstalls_since: None,
             kinds: Vec::new(),
             deployment: None,
             unreadable: Some(unreadable),
@@ -235,6 +239,7 @@ impl Details {
             app_version: self.app_version.clone(),
             first_deployed: self.first_deployed,
             last_deployed: self.last_deployed,
+            helm_uninstalls_since: self.helm_uninstalls_since,
             kinds: self.kinds.clone(),
             deployment: self.deployment.clone(),
             unreadable: None,

@@ -17,8 +17,16 @@ use super::records::{History, Rewrite};
 use super::revision::Revision;
 use crate::record::Record;
 
-/// What Helm says of a release that is being removed.
-const DELETING: &str = "Deletion in progress (or silently failed)";
+/// What our record says of a release that is being removed. Not in Helm's words, which tell that somebody's Helm is at work.
+const DELETING: &str = "Deletion in progress by dbt-api-service-controller";
+
+/// What Helm says of it. <https://github.com/helm/helm/blob/v4.3.1/pkg/action/uninstall.go>
+const HELM_DELETING: &str = "Deletion in progress (or silently failed)";
+
+/// Whether somebody's `helm uninstall` is at work, or was before it died.
+pub(super) fn is_helms(record: &Record) -> bool {
+    record.status() == ReleaseStatus::Uninstalling && record.description() == HELM_DELETING
+}
 
 impl NativeInstaller {
     pub(super) async fn uninstall_release(&self, key: &ReleaseKey, leave: Leave<'_>) -> Result<Uninstalled, InstallerError> {

@@ -244,6 +244,11 @@ impl Record {
         self.time("first_deployed")
     }
 
+    /// When its release began to be removed.
+    pub(crate) fn deleted(&self) -> Option<Timestamp> {
+        self.time("deleted")
+    }
+
     /// When this revision was made.
     pub(crate) fn last_deployed(&self) -> Option<Timestamp> {
         self.time("last_deployed")

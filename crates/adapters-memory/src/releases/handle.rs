@@ -141,10 +141,10 @@ impl Releases {
     /// `helm upgrade --reuse-values`: a new revision with the content of the newest one.
     ///
     /// # Errors
-    /// `Changed` without a release, and when the newest revision is pending, which stops an upgrade.
+    /// `Changed` without a release, and when the newest revision is pending or being removed, which stops an upgrade.
     pub fn upgrade(&self, key: &ReleaseKey) -> Result<RevisionNumber, InstallerError> {
         let mut scene = self.0.scene();
-        if scene.state.releases.newest(key).is_some_and(|newest| newest.status.is_pending()) {
+        if scene.state.releases.newest(key).is_some_and(|newest| newest.status.is_under_way()) {
             return Err(InstallerError::Changed("another operation (install/upgrade/rollback) is in progress".to_owned()));
         }
         let content = scene.content_of(key, None)?;
@@ -173,6 +173,13 @@ impl Releases {
             scene.uninstall(key);
         }
         true
+    }
+
+    /// A `helm uninstall` that was killed, or still runs, before it has removed anything. False without a release.
+    pub fn leave_uninstalling(&self, key: &ReleaseKey) -> bool {
+        let mut scene = self.0.scene();
+        let now = scene.timestamp();
+        scene.state.releases.begin_helm_uninstall(key, now)
     }
 
     /// Makes the newest record unreadable: why it cannot be decoded. False without a release.

@@ -34,6 +34,8 @@ pub(crate) struct Record {
     pub(super) number: RevisionNumber,
     pub(super) status: ReleaseStatus,
     pub(super) description: String,
+    /// Since when a human's Helm has been removing its release.
+    helm_uninstalls_since: Option<Timestamp>,
     /// Why it cannot be decoded, if so.
     unreadable: Option<String>,
     pub(super) draft: Draft,
@@ -101,7 +103,7 @@ impl ReleaseTable {
         };
         let at = draft.at;
         let unreadable = draft.content.unreadable().cloned();
-        let record = Record { number, status, description, unreadable, draft };
+        let record = Record { number, status, description, helm_uninstalls_since: None, unreadable, draft };
         match self.0.get_mut(key) {
             Some(history) => {
                 history.records.push(record);
@@ -140,6 +142,18 @@ impl ReleaseTable {
                 description.clone_into(&mut record.description);
             }
         });
+    }
+
+    /// Marks the newest revision as a human's Helm does that begins to remove it; false if there is none.
+    pub(super) fn begin_helm_uninstall(&mut self, key: &ReleaseKey, at: Timestamp) -> bool {
+        let Some(number) = self.newest(key).map(|newest| newest.number) else { return false };
+        self.mark(key, number, ReleaseStatus::Uninstalling, "Deletion in progress (or silently failed)");
+        self.change(key, |record| {
+            if record.number == number {
+                record.helm_uninstalls_since = Some(at);
+            }
+        });
+        true
     }
 
     /// Makes the newest revision unreadable; false if there is none.
@@ -183,7 +197,7 @@ impl ReleaseTable {
         }
         // Whoever is pending now was overtaken, or died.
         self.change(key, |record| {
-            if record.status.is_pending() {
+            if record.status.is_under_way() {
                 record.status = ReleaseStatus::Failed;
             }
         });
@@ -307,6 +321,7 @@ fn summarise(key: &ReleaseKey, records: &[Record], first_deployed: Timestamp, re
         app_version: content.app_version().to_owned(),
         first_deployed,
         last_deployed: *at,
+        helm_uninstalls_since: record.helm_uninstalls_since,
         kinds,
         deployment: content.facts(key, operation.as_ref()).filter(|_| record.unreadable.is_none()),
         unreadable: record.unreadable.clone(),

@@ -126,6 +126,11 @@ impl InstallerHarness for MemoryHarness {
         Hook::Done
     }
 
+    async fn human_leaves_uninstalling(&self, key: &ReleaseKey) -> Hook {
+        assert!(self.world.releases().leave_uninstalling(key), "the release exists");
+        Hook::Done
+    }
+
     async fn human_uninstalls(&self, key: &ReleaseKey, keep_history: bool) -> Hook {
         assert!(self.world.releases().uninstall(key, keep_history), "the release exists");
         Hook::Done

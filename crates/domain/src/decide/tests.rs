@@ -129,6 +129,14 @@ fn a_pending_revision_of_somebody_else_is_left_alone_until_it_must_be_dead() {
 }
 
 #[test]
+fn somebody_elses_uninstall_is_left_alone_until_it_must_be_dead() {
+    let mut newest = release(2, ReleaseStatus::Uninstalling);
+    newest.summary.helm_uninstalls_since = Some(now());
+    assert_eq!(refused(decided(Some(&newest), &request(), "new", 3599)), FailureCode::ReleasePending);
+    assert_eq!(decided(Some(&newest), &request(), "new", 3600), Plan::CleanUpAndInstall);
+}
+
+#[test]
 fn a_pending_revision_of_our_own_service_is_dead_because_we_hold_the_lock() {
     let newest = release(1, ReleaseStatus::PendingInstall);
     assert_eq!(decided(Some(&newest), &request(), "new", 0), anew(None));

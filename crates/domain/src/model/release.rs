@@ -63,6 +63,11 @@ impl ReleaseStatus {
             Self::Deployed | Self::Failed | Self::Superseded | Self::Uninstalling | Self::Uninstalled | Self::Unknown => false,
         }
     }
+
+    /// The same, a removal included. Below a higher revision it is dead.
+    pub fn is_under_way(self) -> bool {
+        self.is_pending() || self == Self::Uninstalling
+    }
 }
 
 /// SHA-256 of the manifest that a revision holds, as hex. Equal hashes: nothing to write.
@@ -158,6 +163,8 @@ pub struct ReleaseSummary {
     pub first_deployed: Timestamp,
     /// When the newest revision was made.
     pub last_deployed: Timestamp,
+    /// Since when somebody else's `helm uninstall` has been at work on it, or was before it died. None for a removal of ours.
+    pub helm_uninstalls_since: Option<Timestamp>,
     /// The kinds of its objects, in Helm's order, each once.
     pub kinds: Vec<String>,
     /// What makes it a deployment of ours; none for any other Helm release.

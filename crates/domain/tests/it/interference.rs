@@ -161,3 +161,29 @@ async fn a_resume_does_not_tell_secrets_of_the_server_that_runs_over_a_refused_r
     let failure = stage.controller.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
     assert_tells_no_secret(&failure);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_humans_helm_at_work_is_left_alone_until_it_must_be_dead() {
+    for (uninstalls, next) in [(false, 3), (true, 1)] {
+        let stage = deployed().await;
+        let releases = stage.world.releases();
+        assert!(if uninstalls { releases.leave_uninstalling(&key(NAME)) } else { releases.leave_pending(&key(NAME)).is_ok() });
+        let (history, limit) = (stage.world.releases().history(&key(NAME)), stage.controller.settings().deploy_timeout);
+        for wait in [Duration::ZERO, limit - Duration::from_secs(1)] {
+            tokio::time::sleep(wait).await;
+            let failure = stage.deploy(main_request("v2")).await.unwrap_err();
+            assert_eq!((failure.code, failure.undo), (FailureCode::ReleasePending, UndoOutcome::NothingToUndo), "{failure}");
+            assert_eq!(stage.world.releases().history(&key(NAME)), history);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(revision(stage.deploy(main_request("v2")).await), next);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_takes_over_what_a_humans_uninstall_left() {
+    let stage = deployed().await;
+    assert!(stage.world.releases().leave_uninstalling(&key(NAME)));
+    assert!(matches!(stage.delete(NAME).await, Ok(Success::Deleted { .. })));
+    assert_eq!(stage.world.releases().count(), 0);
+}

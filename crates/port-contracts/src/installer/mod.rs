@@ -47,6 +47,12 @@ pub trait InstallerHarness: Harness {
         Hook::NotSupported
     }
 
+    /// Hook: `helm uninstall` that is killed, so that its release stays `uninstalling`.
+    async fn human_leaves_uninstalling(&self, key: &ReleaseKey) -> Hook {
+        let _ = key;
+        Hook::NotSupported
+    }
+
     /// Hook: `helm uninstall`, with `--keep-history` if wished.
     async fn human_uninstalls(&self, key: &ReleaseKey, keep_history: bool) -> Hook {
         let _ = (key, keep_history);
@@ -94,6 +100,7 @@ suite! {
         reading::the_login_is_read_back_as_it_was_written,
         reading::values_hold_no_secret,
         reading::a_humans_upgrade_keeps_what_the_release_records,
+        reading::a_humans_uninstall_that_is_at_work_is_told,
         reading::an_unreadable_record_is_listed_and_not_returned,
         reading::equal_requests_have_equal_manifest_hashes,
         reading::every_part_of_a_request_changes_the_manifest_hash,

@@ -133,6 +133,18 @@ pub(super) async fn a_humans_upgrade_keeps_what_the_release_records(harness: &dy
     Ok(())
 }
 
+pub(super) async fn a_humans_uninstall_that_is_at_work_is_told(harness: &dyn InstallerHarness) -> Outcome {
+    let played = Played::fresh(harness);
+    played.deploy().await?;
+    let deployed = played.newest().await?.summary;
+    ensure_eq!(deployed.helm_uninstalls_since, None, "since when Helm has been removing a release that is deployed");
+    harness.human_leaves_uninstalling(played.key()).await.or_skip("human_leaves_uninstalling")?;
+    until(harness, "the human's uninstall", || async { Ok(played.status(1).await? == Some(ReleaseStatus::Uninstalling)) }).await?;
+    let leaving = played.newest().await?.summary;
+    ensure!(leaving.helm_uninstalls_since >= Some(deployed.last_deployed), "since when: {:?}", leaving.helm_uninstalls_since);
+    until(harness, "the same in the list", || async { Ok(played.listed().await?.is_some_and(|listed| *listed == leaving)) }).await
+}
+
 pub(super) async fn an_unreadable_record_is_listed_and_not_returned(harness: &dyn InstallerHarness) -> Outcome {
     let played = Played::fresh(harness);
     played.deploy().await?;

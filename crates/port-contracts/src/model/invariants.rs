@@ -91,8 +91,9 @@ fn history(seen: &Seen, note: &mut impl FnMut(Part, String)) {
     // What was uninstalled with `--keep-history` stays in the history of the next installation.
     let is_over = |status| matches!(status, ReleaseStatus::Superseded | ReleaseStatus::Failed | ReleaseStatus::Uninstalled);
     // Somebody overtook it, so it is dead. Our next revision calls it failed; Helm looks at the newest one only.
-    let is_dead =
-        |row: &Row| row.status.is_pending() && seen.history.iter().all(|later| later.revision <= row.revision || later.operation.is_none());
+    let is_dead = |row: &Row| {
+        row.status.is_under_way() && seen.history.iter().all(|later| later.revision <= row.revision || later.operation.is_none())
+    };
     let fits = seen.history.iter().all(|row| match row.revision.cmp(&in_force.revision) {
         std::cmp::Ordering::Less => is_over(row.status) || is_dead(row),
         std::cmp::Ordering::Equal => true,

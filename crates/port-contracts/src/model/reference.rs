@@ -48,7 +48,7 @@ impl Reference {
         let parts: &[Part] = match human {
             Human::RollBack(..) | Human::Upgrade(_) => &[Part::Record, Part::Server, Part::Objects, Part::Connection],
             Human::LeavePending(_) => &[Part::Record],
-            Human::Uninstall(..) => &Part::ALL,
+            Human::LeaveUninstalling(_) | Human::Uninstall(..) => &Part::ALL,
             // With a StatefulSet goes its server.
             Human::RemoveObject(..) => &[Part::Objects, Part::Server],
             Human::EditObject(..) => &[Part::Objects],

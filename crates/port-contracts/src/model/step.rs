@@ -97,6 +97,8 @@ pub enum Human {
     Upgrade(Who),
     /// A `helm upgrade` that is killed in the middle.
     LeavePending(Who),
+    /// A `helm uninstall` that is killed before it has removed anything.
+    LeaveUninstalling(Who),
     /// `helm uninstall`, with `--keep-history` or without.
     Uninstall(Who, bool),
     /// `kubectl delete` of its n-th object.
@@ -219,6 +221,7 @@ impl Human {
             Self::RollBack(who, _)
             | Self::Upgrade(who)
             | Self::LeavePending(who)
+            | Self::LeaveUninstalling(who)
             | Self::Uninstall(who, _)
             | Self::RemoveObject(who, _)
             | Self::EditObject(who, _)

@@ -136,6 +136,7 @@ fn human() -> impl Strategy<Value = Human> {
         2 => (who(), 0_u8..4).prop_map(|(who, to)| Human::RollBack(who, to)),
         1 => who().prop_map(Human::Upgrade),
         1 => who().prop_map(Human::LeavePending),
+        1 => who().prop_map(Human::LeaveUninstalling),
         2 => (who(), any::<bool>()).prop_map(|(who, keep)| Human::Uninstall(who, keep)),
         1 => (who(), 0_u8..6).prop_map(|(who, object)| Human::RemoveObject(who, object)),
         1 => (who(), 0_u8..6).prop_map(|(who, object)| Human::EditObject(who, object)),

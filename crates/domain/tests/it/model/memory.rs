@@ -133,6 +133,7 @@ impl Memory {
                 releases.upgrade(key).is_ok() || releases.history(key).last() != history.last()
             }
             Human::LeavePending(_) => releases.leave_pending(key).is_ok(),
+            Human::LeaveUninstalling(_) => releases.leave_uninstalling(key),
             Human::Uninstall(_, keep_history) => releases.uninstall(key, *keep_history),
             Human::RemoveObject(_, nth) => nth_object(*nth).is_some_and(|object| {
                 releases.remove_object(key, &object);
