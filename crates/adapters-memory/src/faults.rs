@@ -47,6 +47,8 @@ words! {
         ClusterSetReplicas = "cluster.set_replicas",
         /// `Cluster::set_dag_state`
         ClusterSetDagState = "cluster.set_dag_state",
+        /// `Cluster::follow_dags`
+        ClusterFollowDags = "cluster.follow_dags",
         /// `Cluster::claims`
         ClusterClaims = "cluster.claims",
         /// `Cluster::delete_claims`

@@ -170,6 +170,7 @@ impl Call {
             | Self::ClusterProbe
             | Self::ClusterSetReplicas
             | Self::ClusterSetDagState
+            | Self::ClusterFollowDags
             | Self::ClusterDeleteClaims
             | Self::ClusterGrowClaims
             | Self::ClusterDeleteStatefulSet

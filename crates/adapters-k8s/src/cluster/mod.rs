@@ -137,6 +137,12 @@ impl KubeCluster {
     /// Whether what was seen of a namespace can be relied on.
     fn readable(&self, namespace: &Namespace) -> Result<(), ClusterError> {
         self.synced().map_err(Fault::of_cluster)?;
+        // Nothing is seen of it, which is not the same as that there is nothing: what is owed there stays owed.
+        if !self.namespaces.contains(namespace) {
+            return Err(ClusterError::Forbidden(format!(
+                "`{namespace}` is none of the namespaces that this service works in (`ALLOWED_NAMESPACES`)"
+            )));
+        }
         let namespace = namespace.as_str();
         let refusal =
             || self.sets.forbidden(namespace).or_else(|| self.pods.forbidden(namespace)).or_else(|| self.claims.forbidden(namespace));
@@ -217,9 +223,11 @@ impl Cluster for KubeCluster {
     }
 
     async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError> {
-        // A merge patch takes an annotation away that is null in it.
-        let annotations = json!({ (fold::DAG_STATE): state.map(DagState::as_str) });
-        self.patch(key, json!({ "metadata": { "annotations": annotations } }), fence).await
+        self.patch(key, json!({ "metadata": noted(state) }), fence).await
+    }
+
+    async fn follow_dags(&self, key: &ServerKey, replicas: u32, state: DagState, fence: &Fence) -> Result<(), ClusterError> {
+        self.patch(key, json!({ "metadata": noted(Some(state)), "spec": { "replicas": replicas } }), fence).await
     }
 
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
@@ -319,6 +327,11 @@ where
 
 fn object_key(server: &ServerKey) -> ObjectKey {
     ObjectKey::new(server.namespace.as_str(), server.name.as_str())
+}
+
+/// The note of what the DAGs were doing, for a merge patch, which takes an annotation away that is null in it.
+fn noted(state: Option<DagState>) -> serde_json::Value {
+    json!({ "annotations": { (fold::DAG_STATE): state.map(DagState::as_str) } })
 }
 
 fn own_patch() -> PatchParams {

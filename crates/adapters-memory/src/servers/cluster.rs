@@ -62,14 +62,16 @@ impl Cluster for MemoryCluster {
     }
 
     async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError> {
-        let note = |scene: &mut Scene<'_>| {
-            let set = scene.server(key).and_then(|server| server.stateful_set.as_mut());
-            let Some(set) = set else { return Err(ClusterError::NotFound(format!("StatefulSet {key}"))) };
-            set.dag_state = state;
-            scene.announce(key);
+        self.0.call(Call::ClusterSetDagState, Some(fence), |scene| scene.note_dags(key, state)).await
+    }
+
+    async fn follow_dags(&self, key: &ServerKey, replicas: u32, state: DagState, fence: &Fence) -> Result<(), ClusterError> {
+        let follow = |scene: &mut Scene<'_>| {
+            scene.note_dags(key, Some(state))?;
+            scene.scale(key, replicas);
             Ok(())
         };
-        self.0.call(Call::ClusterSetDagState, Some(fence), note).await
+        self.0.call(Call::ClusterFollowDags, Some(fence), follow).await
     }
 
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
@@ -154,6 +156,14 @@ impl Scene<'_> {
         let done = self.server(key).is_some_and(|server| server.scale(replicas, &world.pace, now));
         self.announce(key);
         done
+    }
+
+    fn note_dags(&mut self, key: &ServerKey, state: Option<DagState>) -> Result<(), ClusterError> {
+        let set = self.server(key).and_then(|server| server.stateful_set.as_mut());
+        let Some(set) = set else { return Err(ClusterError::NotFound(format!("StatefulSet {key}"))) };
+        set.dag_state = state;
+        self.announce(key);
+        Ok(())
     }
 
     /// Deletes a StatefulSet, which is an object of its release too.

@@ -127,7 +127,7 @@ table! {
     MAX_QUEUED_OPERATIONS: Number = "200";
         "Operations that may wait; further ones are answered with 429."
     OPERATION_RETENTION: Duration = "1h";
-        "How long an operation stays readable after its end."
+        "How long an operation stays readable after its end; at least 1m."
     LOCK_STALE_AFTER: Duration = "30s";
         "After how long without a sign of life an operation is taken over; at least 6s."
     REQUESTS_PER_SECOND: Number = "50";

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbt_controller_naming::{ConnectionId, Identity, ReleaseName};
 use jiff::Timestamp;
@@ -232,6 +233,8 @@ pub struct RunningOperation {
     pub task: Task,
     /// Who runs it.
     pub holder: HolderId,
+    /// After how long without a sign of life the holder counts as gone, by its own setting; zero where that is not on record.
+    pub stale_after: Duration,
     /// Goes up with each write of the holder. The store measures the lock's age from the last change of it.
     pub renewal: u64,
     /// The holder gave the lock up; it is stale at once.
@@ -277,7 +280,8 @@ pub struct FinishedOperation {
 /// The record of one release in the operation store.
 #[derive(Debug, Clone)]
 pub struct OperationRecord {
-    /// The release. Its name is the record's key; names are unique over all managed namespaces.
+    /// The release of the operation that runs, or ran last. Its name is the record's key; names are unique over all managed namespaces, except
+    /// for leftovers and for releases that we did not make.
     pub key: ReleaseKey,
     /// The operation that holds the lock.
     pub running: Option<RunningOperation>,

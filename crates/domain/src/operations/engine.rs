@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
@@ -115,7 +116,9 @@ impl Operations {
     /// One round of the background work: takes over stale lines, pays debts, drops what is past its retention.
     pub(crate) async fn recover(&self) -> Result<(), StoreError> {
         let Some(engine) = self.this.upgrade() else { return Ok(()) };
-        for stored in self.store.list().await? {
+        let all = self.store.list().await?;
+        let retention = self.retention_of(all.iter().map(|stored| &*stored.record));
+        for stored in all {
             if self.is_closing() {
                 return Ok(());
             }
@@ -128,7 +131,7 @@ impl Operations {
                 self.settle(record).await;
                 Ok(())
             } else {
-                self.clean(record).await
+                self.clean(record, retention).await
             };
             if let Err(error) = outcome {
                 tracing::warn!(release.name = %record.key.name, %error, "the background work on a release's operations is tried again later");
@@ -219,11 +222,19 @@ impl Operations {
         }
     }
 
-    async fn clean(&self, seen: &OperationRecord) -> Result<(), StoreError> {
+    /// For how long ended operations are kept now: shorter when there are too many of them. Whoever may deploy can fail under a new name each
+    /// time, and each name has a record.
+    fn retention_of<'a>(&self, records: impl Iterator<Item = &'a OperationRecord>) -> Duration {
+        let now = self.clock.now();
+        let ended = records.flat_map(|record| &record.finished).filter(|finished| finished.debts.is_empty());
+        retention(ended.map(|finished| finished.finished_at).collect(), now, self.limits.retention)
+    }
+
+    async fn clean(&self, seen: &OperationRecord, retention: Duration) -> Result<(), StoreError> {
         let now = self.clock.now();
         let due = |record: &OperationRecord| {
             let mut pruned = record.clone();
-            prune(&mut pruned, now, self.limits.retention);
+            prune(&mut pruned, now, retention);
             let empty = pruned.running.is_none() && pruned.waiting.is_empty() && pruned.finished.is_empty();
             (empty || pruned.finished.len() != record.finished.len()).then_some(pruned)
         };
@@ -264,6 +275,21 @@ impl Operations {
         // A map of handles; a panic elsewhere cannot leave it half changed.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many ended operations of all releases are kept, beside those with debts and those that ended just now.
+pub(super) const MAX_KEPT: usize = 5_000;
+/// For so long the end of an operation stays on record however many there are: whoever waits for it reads it from there.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
+
+/// The age from which on ended operations are dropped, so that [`MAX_KEPT`] are left. The setting, if that is shorter.
+pub(super) fn retention(mut ended: Vec<Timestamp>, now: Timestamp, setting: Duration) -> Duration {
+    if ended.len() <= MAX_KEPT {
+        return setting;
+    }
+    let (_, first_to_go, _) = ended.select_nth_unstable_by(MAX_KEPT, |a, b| b.cmp(a));
+    let age = Duration::try_from(now.duration_since(*first_to_go)).unwrap_or_default();
+    setting.min(age.max(SHORTEST_RETENTION))
 }
 
 pub(crate) fn store_failure(error: &StoreError) -> Failure {

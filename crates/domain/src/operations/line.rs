@@ -68,7 +68,7 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
     }
     let mut taken_over = match how {
         Claim::Fresh => false,
-        Claim::Reclaimed => run.info.kind == OperationKind::Delete,
+        Claim::Reclaimed => matches!(run.info.kind, OperationKind::Delete | OperationKind::Suspend),
         Claim::TakenOver => true,
     };
     for attempt in 0..2 {
@@ -200,7 +200,7 @@ async fn finish(
         }
         let now = engine.clock.now();
         prune(record, now, engine.limits.retention);
-        let scene = Scene { now, holder: &next, stale: false, full: false };
+        let scene = Scene { now, holder: &next, stale: false, full: false, stale_after: engine.limits.lock_stale_after };
         if promote(record, &scene)
             && let Some(promoted) = &mut record.running
         {
@@ -272,8 +272,9 @@ pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord
     }
     let holder = engine.new_holder();
     let changed = update(&*engine.store, &stored.key, None, |record, lock_age| {
-        let stale = super::placement::is_stale(record, lock_age, engine.limits.lock_stale_after);
-        let scene = Scene { now: engine.clock.now(), holder: &holder, stale, full: false };
+        let stale_after = engine.limits.lock_stale_after;
+        let stale = super::placement::is_stale(record, lock_age, stale_after);
+        let scene = Scene { now: engine.clock.now(), holder: &holder, stale, full: false, stale_after };
         match claim(record, &scene) {
             Some(how) => Change::Write(Some(how)),
             None => Change::Leave(None),
@@ -315,7 +316,8 @@ mod tests {
         for closing in [false, true] {
             let mut record =
                 OperationRecord { waiting: vec![queued("op-2", &identity(), deploy_task())], ..OperationRecord::empty(info.key.clone()) };
-            promote(&mut record, &Scene { now: now(), holder: &next, stale: false, full: false });
+            let stale_after = Duration::from_secs(30);
+            promote(&mut record, &Scene { now: now(), holder: &next, stale: false, full: false, stale_after });
             assert!(matches!(found_finished(&mut record, &ours, &next, closing), Change::Write(true)));
             let running = record.running.unwrap();
             assert_eq!((running.renewal, running.released), (1, closing));

@@ -29,7 +29,7 @@ pub(crate) enum Claim {
     /// `running` has not begun yet.
     Fresh,
     /// `running` was held by somebody who is gone, and nothing says that it begun. What of it needs an undo was not done: that is stored
-    /// before. A delete needs none, so it may have been done.
+    /// before. A delete or a suspend needs none, so it may have been done.
     Reclaimed,
     /// `running` was begun by a holder that is gone.
     TakenOver,
@@ -45,11 +45,15 @@ pub(crate) struct Scene<'a> {
     pub(crate) stale: bool,
     /// Whether this replica has as many waiting operations as it may have.
     pub(crate) full: bool,
+    /// After how long without a sign of life this holder counts as gone.
+    pub(crate) stale_after: Duration,
 }
 
-/// Whether a lock may be taken over: given up, or not renewed for S + 1 s (the store's clock has a resolution of 1 s).
+/// Whether a lock may be taken over: given up, or not renewed for S + 1 s (the store's clock has a resolution of 1 s). While a setting is being
+/// changed the holder may have another S than we: it renews and stops writing by its own, so the longer one counts.
 pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after: Duration) -> bool {
-    record.running.as_ref().is_some_and(|running| running.released || lock_age >= stale_after + Duration::from_secs(1))
+    let is_over = |running: &RunningOperation| lock_age >= stale_after.max(running.stale_after) + Duration::from_secs(1);
+    record.running.as_ref().is_some_and(|running| running.released || is_over(running))
 }
 
 /// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
@@ -66,17 +70,15 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
         // An earlier try was written and its answer lost; the holder id tells whether it also claimed the line.
         return Placement::Placed(own_claim(record, scene));
     }
-    if let Some(equal) = joinable(record, scene).filter(|last| last.task_hash == info.task_hash) {
+    // A name can be used in two namespaces: by leftovers in one of them, or by releases that we did not make.
+    if let Some(equal) = joinable(record, scene).filter(|last| last.key == info.key && last.task_hash == info.task_hash) {
         let id = equal.id.clone();
         return Placement::Joined(id, claim(record, scene));
     }
     if info.kind == OperationKind::Delete {
-        cancel_all(record, &info.id, scene.now);
+        cancel_all(record, info, scene.now);
     } else if scene.full || record.waiting.len() >= OperationRecord::MAX_WAITING {
         return Placement::Full;
-    }
-    if record.running.is_none() && record.waiting.is_empty() {
-        record.key = info.key.clone();
     }
     record.waiting.push(operation.clone());
     Placement::Placed(claim(record, scene))
@@ -87,6 +89,7 @@ pub(crate) fn claim(record: &mut OperationRecord, scene: &Scene<'_>) -> Option<C
     match &mut record.running {
         Some(running) if scene.stale => {
             running.holder = scene.holder.clone();
+            running.stale_after = scene.stale_after;
             running.released = false;
             own_claim(record, scene).map(|claim| if claim == Claim::Fresh { Claim::Reclaimed } else { claim })
         }
@@ -115,10 +118,12 @@ pub(crate) fn promote(record: &mut OperationRecord, scene: &Scene<'_>) -> bool {
         return false;
     }
     let next = record.waiting.remove(0);
+    record.key = next.info.key.clone();
     record.running = Some(RunningOperation {
         info: next.info,
         task: next.task,
         holder: scene.holder.clone(),
+        stale_after: scene.stale_after,
         renewal: 0,
         released: false,
         cancelled_by: None,
@@ -169,17 +174,23 @@ fn is_held_by_another(record: &OperationRecord, info: &OperationInfo) -> bool {
     record.unfinished().any(|(other, _)| others(other))
 }
 
-/// A delete makes everything before it pointless: the running operation is asked to stop, those that wait end as cancelled.
-fn cancel_all(record: &mut OperationRecord, by: &OperationId, now: Timestamp) {
+/// A delete makes everything pointless that came before it for the same release: the running operation is asked to stop, those that wait end as
+/// cancelled.
+fn cancel_all(record: &mut OperationRecord, delete: &OperationInfo, now: Timestamp) {
+    let by = &delete.id;
     if let Some(running) = &mut record.running
+        && running.info.key == delete.key
         && running.info.kind != OperationKind::Delete
         && running.info.kind != OperationKind::Settle
     {
         running.cancelled_by.get_or_insert_with(|| by.clone());
     }
-    for queued in record.waiting.drain(..) {
+    let (pointless, others): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut record.waiting).into_iter().partition(|queued| queued.info.key == delete.key);
+    record.waiting = others;
+    for QueuedOperation { info, task: _ } in pointless {
         record.finished.push(Arc::new(FinishedOperation {
-            info: queued.info,
+            info,
             started_at: None,
             finished_at: now,
             outcome: Err(cancelled(by)),

@@ -70,7 +70,7 @@ impl Operations {
         let operation = self.operation(submission);
         let changed = update(&*self.store, &operation.info.key, None, |record, lock_age| {
             let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
-            let scene = Scene { now: self.clock.now(), holder: &holder, stale, full };
+            let scene = Scene { now: self.clock.now(), holder: &holder, stale, full, stale_after: self.limits.lock_stale_after };
             match place(record, &operation, &scene) {
                 placed @ (Placement::Placed(_) | Placement::Joined(_, Some(_))) => {
                     prune(record, scene.now, self.limits.retention);
@@ -176,7 +176,8 @@ impl Operations {
             record.waiting.retain(|queued| queued.info.id != info.id);
             if record.running.as_ref().is_some_and(|running| running.info.id == info.id && running.holder == *holder) {
                 record.running = None;
-                promote(record, &Scene { now: self.clock.now(), holder, stale: false, full: false });
+                let stale_after = self.limits.lock_stale_after;
+                promote(record, &Scene { now: self.clock.now(), holder, stale: false, full: false, stale_after });
             }
             // Whatever else was claimed on the way is given back at once.
             if let Some(running) = record.running.as_mut().filter(|running| running.holder == *holder) {

@@ -53,6 +53,13 @@ pub trait Cluster: Send + Sync {
     /// `NotFound` without a StatefulSet.
     async fn set_dag_state(&self, key: &ServerKey, state: Option<DagState>, fence: &Fence) -> Result<(), ClusterError>;
 
+    /// Scales the server for its release's DAGs and notes what they were doing. MUST be one write: scaled without the note, a server would be
+    /// taken for one that somebody scaled on purpose.
+    ///
+    /// # Errors
+    /// `NotFound` without a StatefulSet.
+    async fn follow_dags(&self, key: &ServerKey, replicas: u32, state: DagState, fence: &Fence) -> Result<(), ClusterError>;
+
     /// The claims of the server's own template, by name. Answered from memory.
     ///
     /// # Errors

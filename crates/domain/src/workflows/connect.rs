@@ -9,11 +9,21 @@ use super::call::{Broken, Halt, call, insist};
 use super::deploy::Deploy;
 use super::{Reserved, faults};
 use crate::model::{
-    Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, Failure, FailureCode, Phase, PutOutcome, Release,
+    Connection, ConnectionIntent, ConnectionOutcome, ConnectionReport, Credentials, Debt, Failure, FailureCode, Phase, PutOutcome, Release,
     StoredConnection,
 };
 use crate::naming::ConnectionId;
 use crate::ports::ConnectionError;
+
+/// The login that the server has now, and what is known of its connection's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Login<'l> {
+    pub(super) credentials: &'l Credentials,
+    /// The connection on the revision's record.
+    pub(super) connection: Option<&'l ConnectionId>,
+    /// Whether the connection has it already.
+    pub(super) is_kept: bool,
+}
 
 /// The connection id in use, reserved while the deploy runs.
 pub(super) struct Named<'a> {
@@ -84,18 +94,16 @@ impl<'a> Deploy<'a> {
     }
 
     /// Writes the connection, unless it has the login already and its readable fields are as wanted: a password cannot be read to compare.
-    pub(super) async fn connect(
-        &self,
-        credentials: &Credentials,
-        intent: Option<ConnectionIntent>,
-        keeps_login: bool,
-    ) -> Result<ConnectionReport, Halt> {
-        let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
+    pub(super) async fn connect(&self, login: Login<'_>, intent: Option<ConnectionIntent>) -> Result<ConnectionReport, Halt> {
+        let Some(store) = &self.workflows.ports.connections else {
+            self.owe_login(login).await?;
             return Ok(ConnectionReport::not_configured());
         };
-        let connection = self.connection(credentials, intent.id.clone());
+        // A deploy that was begun without an Airflow has chosen no id; the next one does.
+        let Some(intent) = intent else { return Ok(ConnectionReport::not_configured()) };
+        let connection = self.connection(login.credentials, intent.id.clone());
         let mut known = intent.before;
-        if keeps_login && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
+        if login.is_kept && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
             // Somebody may have replaced it while the server was waited for.
             let found = call(self.run, self.deadline, || store.get(&intent.id)).await;
             known = found.map_err(|broken| broken.or_fail(|error| cannot_connect(&error, &intent.id)))?;
@@ -139,21 +147,24 @@ impl<'a> Deploy<'a> {
         Ok(ConnectionReport { id: Some(intent.id), url: Some(connection.url), status, error: None })
     }
 
+    /// Without an Airflow the connection keeps the login that it had. It is written when there is one again.
+    async fn owe_login(&self, login: Login<'_>) -> Result<(), Halt> {
+        match login.connection {
+            Some(id) if !login.is_kept && !self.owes_a_login(id).await => self.store_debt(&Debt::Login(id.clone())).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the connection of an equal POST only when its readable fields differ, as they were read a moment ago, or when it may have
     /// another password.
-    pub(super) async fn check_connection(
-        &self,
-        credentials: &Credentials,
-        intent: Option<&ConnectionIntent>,
-        keeps_login: bool,
-    ) -> Result<ConnectionReport, Halt> {
+    pub(super) async fn check_connection(&self, login: Login<'_>, intent: Option<&ConnectionIntent>) -> Result<ConnectionReport, Halt> {
         if let Some(ConnectionIntent { id, before: Some(before) }) = intent {
-            let wanted = self.connection(credentials, id.clone());
-            if keeps_login && before.agrees_with(&wanted) {
+            let wanted = self.connection(login.credentials, id.clone());
+            if login.is_kept && before.agrees_with(&wanted) {
                 return Ok(registered(wanted));
             }
         }
-        self.connect(credentials, intent.cloned(), keeps_login).await
+        self.connect(login, intent.cloned()).await
     }
 
     pub(super) fn connection(&self, credentials: &Credentials, id: ConnectionId) -> Connection {

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use super::call::{Broken, Halt, call};
 use super::list::is_deployment;
-use super::scale::{ending, find_server, scale};
+use super::scale::{ending, find_server};
 use super::{Workflows, faults, server_of};
-use crate::model::{AllDagsReading, DagState, DagsReading, Failure, ReleaseKey, ServerKey, Success};
+use crate::model::{AllDagsReading, DagState, Failure, Phase, ReleaseKey, ServerKey, Success};
 use crate::operations::{Ending, Run, Stop};
 
 /// Puts a server to sleep or wakes it, if its DAGs changed since somebody looked. It does not wait for the server: nobody waits for this, and
@@ -38,21 +38,18 @@ async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
         set_dag_state(workflows, run, &server, Some(now), deadline).await?;
         return Ok(None);
     };
-    match now {
+    let replicas = match now {
         _ if now == noted => return Ok(None),
-        DagState::AllPaused if set.replicas > 0 => {
-            scale(workflows, run, &server, 0, deadline).await?;
-            set_dag_state(workflows, run, &server, Some(now), deadline).await?;
-        }
-        DagState::SomeActive if set.replicas == 0 => {
-            scale(workflows, run, &server, 1, deadline).await?;
-            set_dag_state(workflows, run, &server, Some(now), deadline).await?;
-        }
+        DagState::AllPaused if set.replicas > 0 => 0,
+        DagState::SomeActive if set.replicas == 0 => 1,
         DagState::AllPaused | DagState::SomeActive => {
             set_dag_state(workflows, run, &server, Some(now), deadline).await?;
             return Ok(None);
         }
-    }
+    };
+    run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
+    let followed = call(run, deadline, || workflows.ports.cluster.follow_dags(&server, replicas, now, &run.fence)).await;
+    followed.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))?;
     Ok(Some(now))
 }
 
@@ -141,12 +138,12 @@ impl Workflows {
         self.note(run, server, wanted, deadline).await
     }
 
-    /// The same with what was read of them before.
-    pub(super) async fn note_reading(&self, run: &Run, server: &ServerKey, reading: &DagsReading, deadline: Instant) -> Result<(), Halt> {
+    /// The same with what was decided on.
+    pub(super) async fn note_decided(&self, run: &Run, server: &ServerKey, state: Option<DagState>, deadline: Instant) -> Result<(), Halt> {
         if !self.settings.sleep_with_dags {
             return Ok(());
         }
-        self.note(run, server, DagState::of(&reading.dags), deadline).await
+        self.note(run, server, state, deadline).await
     }
 
     /// A note that cannot be written fails nothing: without it, or with an old one, the next look sees to it.

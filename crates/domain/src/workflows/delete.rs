@@ -2,7 +2,7 @@
 //!
 //! Every step is safe to run twice, so a takeover simply runs it again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
@@ -40,7 +40,9 @@ async fn steps(workflows: &Workflows, run: &Run, taken_over: bool, deadline: Ins
         let message = format!("Deployment {} not found in namespace {}", key.name, key.namespace);
         return Err(Failure::new(FailureCode::NotFound, message).into());
     }
-    Ok(Success::Deleted { claims: removed.claims, connection: removed.connection })
+    let before = if taken_over { run.ledger().claims_before } else { Vec::new() };
+    let claims: BTreeSet<_> = before.into_iter().chain(removed.claims).collect();
+    Ok(Success::Deleted { claims: claims.into_iter().collect(), connection: removed.connection })
 }
 
 /// What a removal did.
@@ -86,7 +88,12 @@ pub(super) async fn remove(
         // Only the record tells these, and it goes next.
         let mut met = HashSet::new();
         debts.retain(|debt| met.insert(debt.clone()));
-        run.note(|ledger| (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone()));
+        let claims = stop_of(call(run, deadline, || workflows.own_claims(key, &server)).await)?.unwrap_or_default();
+        run.note(|ledger| {
+            (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
+            // Also those of whoever ran this before.
+            ledger.claims_before.extend(claims.into_iter().map(|claim| claim.name));
+        });
         let stored = call(run, deadline, || run.record(|_| ())).await;
         stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))?;
     }

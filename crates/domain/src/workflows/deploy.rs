@@ -8,13 +8,14 @@ use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake, Limit, overtaken};
 use super::call::{Broken, Halt, call, insist};
+use super::connect::Login;
 use super::prepare::Prepared;
 use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::Plan;
 use crate::model::{
-    Claim, ConnectionIntent, ConnectionReport, Credentials, Debt, DeployRequest, DesiredRelease, Failure, FailureCode, OperationKind,
-    Phase, Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
+    Claim, ConnectionIntent, ConnectionReport, Debt, DeployRequest, DesiredRelease, Failure, FailureCode, OperationKind, Phase, Rebuild,
+    Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
 };
 use crate::operations::{Ending, Run, Stop, cancelled};
 
@@ -40,7 +41,12 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     let deploy = Deploy { workflows, run, request, server, deadline, may_be_connected };
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
-        Ok(success) => deploy.retire_replaced(success).await,
+        Ok(success) => match deploy.retire_replaced(success).await {
+            Ok((success, left)) => {
+                Ending::Done { outcome: Ok(success), debts: deploy.owed_logins().chain(left).collect(), paid: Vec::new() }
+            }
+            Err(stop) => deploy.stopped(stop),
+        },
         Err(Halt::Stop(stop)) => deploy.stopped(stop),
         Err(Halt::Failed(failure)) => match deploy.undo(in_phase(*failure, run)).await {
             Ending::Stopped(stop) => deploy.stopped(stop),
@@ -154,7 +160,7 @@ impl<'a> Deploy<'a> {
             self.wake().await?;
         }
         let awake = self.ready(Awaited::Own(&revision)).await?;
-        self.finish(&revision, &prepared.desired.credentials, intent, prepared.keeps_login, awake).await
+        self.finish(&revision, prepared.login(), intent, awake).await
     }
 
     /// Notes what an undo must bring back: claims and replicas as they are. Says whether the server sleeps.
@@ -258,13 +264,12 @@ impl<'a> Deploy<'a> {
     pub(super) async fn finish(
         &self,
         revision: &RevisionHandle,
-        credentials: &Credentials,
+        login: Login<'_>,
         intent: Option<ConnectionIntent>,
-        keeps_login: bool,
         awake: Awake,
     ) -> Result<Success, Halt> {
         self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
-        let connection = self.connect(credentials, intent, keeps_login).await?;
+        let connection = self.connect(login, intent).await?;
         self.commit(revision).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision.revision, false, connection, self.adoption_notes())),
@@ -308,7 +313,7 @@ impl<'a> Deploy<'a> {
             other => other?,
         };
         self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
-        let connection = self.check_connection(&prepared.desired.credentials, intent, prepared.keeps_login).await?;
+        let connection = self.check_connection(prepared.login(), intent).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision, true, connection, notes)),
             Awake::PutToSleep => Err(self.put_to_sleep(revision)),
@@ -331,6 +336,20 @@ impl<'a> Deploy<'a> {
         }
         // The write may have shown that somebody else took over.
         self.run.checkpoint().map_err(Halt::from)
+    }
+
+    /// Stores that something will be owed.
+    pub(super) async fn store_debt(&self, debt: &Debt) -> Result<(), Halt> {
+        self.store_intent(|ledger, meant| {
+            ledger.owed.retain(|owed| owed != debt);
+            ledger.owed.extend(meant.then(|| debt.clone()));
+        })
+        .await
+    }
+
+    /// The connections that have another login than the server now, because the service runs without Airflow.
+    fn owed_logins(&self) -> impl Iterator<Item = Debt> {
+        self.run.ledger().owed.into_iter().filter(|debt| matches!(debt, Debt::Login(_)))
     }
 
     pub(super) fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {

@@ -54,9 +54,9 @@ impl Workflows {
                 several => return Err(ambiguous(&target.name, several)),
             }
             if let Some(record) = operations.unfinished(&name).await.filter(|_| !adopted_only) {
-                let in_namespace = target.namespace.as_ref().is_none_or(|namespace| record.key.namespace == *namespace);
-                if in_namespace {
-                    return Ok(Some(Found { key: record.key.clone(), release: None }));
+                let in_namespace = |key: &&ReleaseKey| target.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace);
+                if let Some(key) = record.unfinished().map(|(info, _)| &info.key).find(in_namespace) {
+                    return Ok(Some(Found { key: key.clone(), release: None }));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What a deploy decides on: the login, the manifest, and the revision that is in force.
 
 use super::call::{Halt, call};
+use super::connect::Login;
 use super::deploy::Deploy;
 use super::faults;
 use crate::decide::{Observed, Plan, decide, in_force_before, is_in_force};
@@ -18,6 +19,13 @@ pub(super) struct Prepared {
     pub(super) doubts_login: bool,
     /// Whether an adoption was neither finished nor undone, so that the StatefulSet may be ours although an undo brings the replaced one back.
     pub(super) adopts_anew: bool,
+}
+
+impl Prepared {
+    pub(super) fn login(&self) -> Login<'_> {
+        let DesiredRelease { credentials, connection_id, .. } = &self.desired;
+        Login { credentials, connection: connection_id.as_ref(), is_kept: self.keeps_login }
+    }
 }
 
 impl Deploy<'_> {
@@ -38,7 +46,11 @@ impl Deploy<'_> {
         let is_ours = |release: &Release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.is_some());
         let deployed = newest.filter(|release| release.summary.status == ReleaseStatus::Deployed && is_ours(release));
         let recorded_login = deployed.and_then(|release| release.credentials.as_ref());
-        let keeps_login = recorded_login == Some(&credentials) && !self.owes_a_login(intent).await;
+        let is_recorded = recorded_login == Some(&credentials);
+        let keeps_login = match intent {
+            Some(intent) => is_recorded && !self.owes_a_login(&intent.id).await,
+            None => is_recorded,
+        };
         let desired = DesiredRelease {
             key: self.run.info.key.clone(),
             home: self.workflows.settings.home().clone(),
@@ -79,9 +91,8 @@ impl Deploy<'_> {
     }
 
     /// Whether an earlier operation could not put the login back, so that the connection may have another one than is on record.
-    async fn owes_a_login(&self, intent: Option<&ConnectionIntent>) -> bool {
-        let Some(intent) = intent else { return false };
-        self.run.debts().await.iter().any(|(_, debt)| matches!(debt, Debt::Login(id) | Debt::Connection(id) if *id == intent.id))
+    pub(super) async fn owes_a_login(&self, connection: &ConnectionId) -> bool {
+        self.run.debts().await.iter().any(|(_, debt)| matches!(debt, Debt::Login(id) | Debt::Connection(id) if id == connection))
     }
 
     /// The revision that an undo goes back to: the one in force, or that was so last.

@@ -8,32 +8,32 @@ use super::delete::remove;
 use super::deploy::Deploy;
 use crate::decide::{is_adoptable, is_replaced};
 use crate::model::{Debt, ReleaseKey, Success};
-use crate::operations::{Ending, Run};
+use crate::operations::{Run, Stop};
 
 impl Deploy<'_> {
-    /// Ends a deploy that went well: removes the release that it took the place of. What cannot be removed now is a debt; the
+    /// After a deploy that went well: removes the release that it took the place of. What cannot be removed now is a debt; the
     /// deployment itself stands.
-    pub(super) async fn retire_replaced(&self, mut success: Success) -> Ending {
-        let Some(key) = self.replaced().await else { return Ending::success(success) };
+    pub(super) async fn retire_replaced(&self, mut success: Success) -> Result<(Success, Option<Debt>), Stop> {
+        let Some(key) = self.replaced().await else { return Ok((success, None)) };
         self.run.progress(format!("removing release `{}` of the replaced service", key.name));
         match self.retire(&key).await {
-            Err(Halt::Stop(stop)) => self.stopped(stop),
+            Err(Halt::Stop(stop)) => Err(stop),
             Ok(()) => {
                 if let Success::Deployed { notes, .. } = &mut success {
                     notes.push(format!("release `{}` of the replaced service, whose name is too long for a server, was removed", key.name));
                 }
-                Ending::success(success)
+                Ok((success, None))
             }
             Err(Halt::Failed(failure)) => {
                 tracing::warn!(release.name = %key.name, %failure, "a release of the replaced service is removed later");
-                Ending::Done { outcome: Ok(success), debts: vec![Debt::Replaced(key.name)], paid: Vec::new() }
+                Ok((success, Some(Debt::Replaced(key.name))))
             }
         }
     }
 
     async fn retire(&self, key: &ReleaseKey) -> Result<(), Halt> {
         // Its record goes before its claims, and nothing else tells whoever takes over that they are left.
-        self.store_intent(|ledger, meant| ledger.owed = if meant { vec![Debt::Replaced(key.name.clone())] } else { Vec::new() }).await?;
+        self.store_debt(&Debt::Replaced(key.name.clone())).await?;
         retire(self.workflows, self.run, key, self.deadline).await
     }
 

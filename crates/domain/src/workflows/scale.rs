@@ -5,13 +5,13 @@ use tokio::time::Instant;
 use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Halt, call};
 use super::{Workflows, faults, server_of};
-use crate::model::{DagsReading, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
+use crate::model::{DagState, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
 use crate::operations::{Ending, Run};
 
 /// Puts a server to sleep and answers when its pods are gone.
-pub(super) async fn suspend(workflows: &Workflows, run: &Run, force: bool) -> Ending {
+pub(super) async fn suspend(workflows: &Workflows, run: &Run, force: bool, taken_over: bool) -> Ending {
     let deadline = Instant::now() + workflows.settings.undo_timeout;
-    ending(suspend_steps(workflows, run, force, deadline).await)
+    ending(suspend_steps(workflows, run, force, taken_over, deadline).await)
 }
 
 /// Wakes a server and answers when it is ready. Undoes nothing: a server that does not come up is what the caller has to see.
@@ -20,13 +20,21 @@ pub(super) async fn resume(workflows: &Workflows, run: &Run) -> Ending {
     ending(resume_steps(workflows, run, deadline).await)
 }
 
-async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: Instant) -> Result<Success, Halt> {
-    let decided_on = if force { None } else { no_dag_needs_it(workflows, run, deadline).await? };
+async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, taken_over: bool, deadline: Instant) -> Result<Success, Halt> {
+    let decided_on = if force {
+        None
+    } else if taken_over && sleeps(workflows, run, deadline).await? {
+        // Whoever ran it before has decided. Decided again, a DAG that was unpaused since would be told as the reason why a server does not
+        // sleep that does.
+        Some(Some(DagState::AllPaused))
+    } else {
+        no_dag_needs_it(workflows, run, deadline).await?
+    };
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 0, deadline).await?;
     match decided_on {
-        // Not a newer reading: a DAG that was unpaused since has to wake the server.
-        Some(reading) => workflows.note_reading(run, &server, &reading, deadline).await?,
+        // Not what they are doing by now: a DAG that was unpaused since has to wake the server.
+        Some(state) => workflows.note_decided(run, &server, state, deadline).await?,
         None => note_dags(workflows, run, &server, deadline).await?,
     }
     run.phase(Phase::Drain, "waiting until the pods are gone");
@@ -62,8 +70,15 @@ async fn note_dags(workflows: &Workflows, run: &Run, server: &ServerKey, deadlin
     workflows.note_dags(run, server, noted, deadline).await
 }
 
-/// An unpaused DAG would call the sleeping server.
-async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<DagsReading>, Halt> {
+async fn sleeps(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<bool, Halt> {
+    let server = find_server(workflows, run, deadline).await?;
+    let state = call(run, deadline, || workflows.ports.cluster.server(&server)).await;
+    let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+    Ok(state.stateful_set.as_ref().is_some_and(|set| set.replicas == 0))
+}
+
+/// What the DAGs are doing, none without a DAG, if that lets the server sleep: an unpaused one would call it. Without an Airflow nobody knows.
+async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<Option<DagState>>, Halt> {
     let Some(store) = &workflows.ports.connections else { return Ok(None) };
     let release = &run.info.key.name;
     let reading = call(run, deadline, || store.dags(release)).await.map_err(|broken| {
@@ -75,7 +90,7 @@ async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) ->
     })?;
     let active: Vec<_> = reading.dags.iter().filter(|dag| !dag.paused).map(|dag| format!("`{}`", dag.id)).collect();
     if active.is_empty() {
-        return Ok(Some(reading));
+        return Ok(Some(DagState::of(&reading.dags)));
     }
     let message = format!("unpaused DAGs use this server: {}; pause them in Airflow, or suspend with `?force=true`", active.join(", "));
     Err(Failure::new(FailureCode::DagsActive, message).into())
@@ -103,7 +118,7 @@ pub(super) async fn find_server(workflows: &Workflows, run: &Run, deadline: Inst
     Ok(server_of(key, summary.as_ref()))
 }
 
-pub(super) async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
+async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
     let scaled = call(run, deadline, || workflows.ports.cluster.set_replicas(server, replicas, &run.fence)).await;
     scaled.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))

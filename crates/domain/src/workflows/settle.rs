@@ -25,10 +25,16 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
     let deadline = Instant::now() + workflows.settings.undo_timeout;
     let mut trouble = None;
     for (key, debt) in run.debts().await {
-        let release = in_force(workflows, run, &key, deadline).await?;
-        match pay_one(workflows, run, &key, &debt, release.as_ref(), deadline).await? {
-            Ok(()) => paid.push((key, debt)),
-            Err(error) => trouble = Some(error),
+        let pay = async {
+            let release = in_force(workflows, run, &key, deadline).await?;
+            pay_one(workflows, run, &key, &debt, release.as_ref(), deadline).await
+        };
+        match pay.await {
+            Ok(Ok(())) => paid.push((key, debt)),
+            Ok(Err(error)) => trouble = Some(error),
+            // It keeps no other debt from being paid.
+            Err(Halt::Failed(failure)) => trouble = Some(failure.message),
+            Err(stop) => return Err(stop),
         }
     }
     match trouble {

@@ -3,8 +3,10 @@
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Limit};
-use super::call::{Broken, Halt, insist};
+use super::call::{Broken, Halt, PortError as _, Trouble, insist};
+use super::connect::Login;
 use super::deploy::{Deploy, stop_of};
+use super::faults;
 use crate::model::{
     ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, ReleaseSummary,
     RevisionHandle, RevisionNumber, Success,
@@ -49,7 +51,11 @@ impl Deploy<'_> {
         self.run.phase(Phase::Ready, "looking whether the server is ready");
         let patience = Instant::now() + self.workflows.settings.lock_stale_after;
         match self.workflows.await_ready(self.run, &self.server, Awaited::Own(&revision), patience, Limit::Deploy).await {
-            Ok(awake) => self.finish(&revision, &credentials, ledger.connection, false, awake).await,
+            Ok(awake) => {
+                let connection = own.summary.deployment.as_ref().and_then(|facts| facts.connection_id.as_ref());
+                let login = Login { credentials: &credentials, connection, is_kept: false };
+                self.finish(&revision, login, ledger.connection, awake).await
+            }
             Err(Halt::Failed(failure)) if failure.code == FailureCode::DeployTimeout => Err(interrupted().at(Phase::Ready).into()),
             Err(other) => Err(other),
         }
@@ -76,12 +82,14 @@ impl Deploy<'_> {
         request == Some(&self.request.hash()) && noted.is_none_or(|noted| noted == own.revision)
     }
 
-    /// The newest revision, or no decision at all: without it nobody can say what there is to undo.
+    /// The newest revision. As long as the cluster does not answer nothing is decided: nobody can say what there is to undo. A record that cannot
+    /// be read, or may not, is as unreadable for the next one: the undo does what it can without it.
     async fn newest_for_sure(&self) -> Result<Option<Release>, Halt> {
         let key = &self.run.info.key;
         match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await {
             Ok(newest) => Ok(newest),
             Err(Broken::Stop(stop)) => Err(stop.into()),
+            Err(Broken::Error(error)) if error.trouble() == Trouble::Lasting => Err(faults::of_installer(&error).into()),
             Err(Broken::Error(error)) => {
                 tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");
                 Err(Stop::Later.into())

@@ -111,10 +111,11 @@ impl Deploy<'_> {
         deadline: Instant,
         left: &mut Leftovers,
     ) -> Result<(), Stop> {
-        let Some(store) = &self.workflows.ports.connections else { return Ok(()) };
-        let restored = match (&intent.before, previous) {
-            (Some(before), Some(previous)) => self.write_back(before, previous, deadline).await?,
-            _ => {
+        let restored = match (&self.workflows.ports.connections, &intent.before, previous) {
+            // There was one when this was begun.
+            (None, _, _) => Err("the service runs without Airflow now".to_owned()),
+            (Some(_), Some(before), Some(previous)) => self.write_back(before, previous, deadline).await?,
+            (Some(store), _, _) => {
                 let removal = ConnectionRemoval::new(store.as_ref(), self.run, &self.run.info.key, &intent.id);
                 stop_of(insist(self.run, deadline, || removal.attempt()).await)?.map(|_| ())
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection, MemoryWorld};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::ConnectionId;
 
@@ -339,4 +339,47 @@ async fn a_change_without_airflow_keeps_the_connection_on_record() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     background.abort();
     assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+/// Runs the background work of a replica that has the Airflow.
+async fn airflow_is_back(world: &MemoryWorld) {
+    let with = replica(world, world.operations(), settings());
+    let background = tokio::spawn(async move { with.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_changed_without_airflow_is_written_when_there_is_one_again() {
+    let world = world();
+    let with = replica(&world, world.operations(), settings());
+    revision(deploy(&with, with_password("v1", "password-one")).await);
+    let without = replica_with(&world, world.operations(), None, settings());
+    for (tag, password) in [("v2", "password-one"), ("v2", "password-two"), ("v3", "password-two"), ("v3", "password-three")] {
+        revision(deploy(&without, with_password(tag, password)).await);
+    }
+    let debts = without.operations().await.unwrap().iter().map(|view| view.debts.len()).sum::<usize>();
+    assert_eq!(debts, 1, "it is owed once");
+    let password = || world.airflow().login(&connection()).unwrap().1;
+    assert_eq!(password(), "password-one");
+    airflow_is_back(&world).await;
+    assert_eq!(password(), "password-three");
+    assert!(with.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_that_cannot_be_paid_keeps_no_other_from_being_paid() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.set_airflow_link(AirflowLink::Down);
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
+    assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
+    assert_eq!(stage.world.leftovers().len(), 2);
+    stage.world.set_airflow_link(AirflowLink::Up);
+    // Whether the first one is void cannot be told.
+    stage.world.faults().plan(Fault::new(Call::InstallerGet, 1, FaultKind::Forbid));
+    work(&stage, Duration::from_secs(5)).await;
+    assert_eq!(stage.world.leftovers().len(), 1);
+    work(&stage, Duration::from_secs(60)).await;
+    stage.assert_nothing_left();
 }

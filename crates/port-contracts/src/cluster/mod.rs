@@ -83,6 +83,7 @@ suite! {
         steering::scaling_to_zero_ends_the_pods_and_keeps_the_claims,
         steering::scaling_changes_nothing_else,
         steering::a_note_of_the_dags_is_kept_and_changes_nothing_else,
+        steering::a_server_follows_its_dags_in_one_write,
         steering::scaling_what_does_not_exist_is_not_found,
         steering::replicas_survive_a_changed_template,
         steering::what_somebody_else_scales_is_seen,

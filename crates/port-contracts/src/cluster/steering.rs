@@ -63,12 +63,25 @@ pub(super) async fn a_note_of_the_dags_is_kept_and_changes_nothing_else(harness:
     Ok(())
 }
 
+pub(super) async fn a_server_follows_its_dags_in_one_write(harness: &dyn ClusterHarness) -> Outcome {
+    let played = Played::ready(harness).await?;
+    let seen = |state: &ServerState| state.stateful_set.as_ref().map(|set| (set.replicas, set.dag_state, set.generation));
+    let generation = seen(&*played.state().await?).map(|(_, _, generation)| generation).unwrap_or_default();
+    for (changes, replicas, state) in [(1, 0, DagState::AllPaused), (2, 1, DagState::SomeActive), (2, 1, DagState::SomeActive)] {
+        played.cluster.follow_dags(&played.key, replicas, state, &fence()).await?;
+        ensure_eq!(seen(&*played.state().await?), Some((replicas, Some(state), generation + changes)), "the StatefulSet");
+    }
+    Ok(())
+}
+
 pub(super) async fn scaling_what_does_not_exist_is_not_found(harness: &dyn ClusterHarness) -> Outcome {
     let played = Played::new(harness, fresh_request(harness));
     let scaled = played.cluster.set_replicas(&played.key, 1, &fence()).await;
     ensure_err!(scaled, ClusterError::NotFound(_), "scaling without a StatefulSet");
     let noted = played.cluster.set_dag_state(&played.key, Some(DagState::AllPaused), &fence()).await;
     ensure_err!(noted, ClusterError::NotFound(_), "a note without a StatefulSet");
+    let followed = played.cluster.follow_dags(&played.key, 1, DagState::SomeActive, &fence()).await;
+    ensure_err!(followed, ClusterError::NotFound(_), "following DAGs without a StatefulSet");
     ensure_eq!(*played.state().await?, ServerState::default(), "the state");
     Ok(())
 }

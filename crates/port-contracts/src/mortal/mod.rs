@@ -129,6 +129,10 @@ impl Cluster for Mortal<dyn Cluster> {
         self.process.call(self.port.set_dag_state(key, state, fence)).await
     }
 
+    async fn follow_dags(&self, key: &ServerKey, replicas: u32, state: DagState, fence: &Fence) -> Result<(), ClusterError> {
+        self.process.call(self.port.follow_dags(key, replicas, state, fence)).await
+    }
+
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
         self.process.call(self.port.claims(key)).await
     }

@@ -1,6 +1,7 @@
 //! The record and its operations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbt_controller_domain::model::{self, HolderId, Namespace, OperationId, OperationKind, Phase, RequestHash, ServerName};
 use dbt_controller_domain::naming::{self, ConnectionId, GitBranch, ProjectName, ReleaseName};
@@ -78,6 +79,8 @@ struct Running {
     info: Info,
     task: Task,
     holder: String,
+    #[serde(default)]
+    stale_after_ms: u64,
     renewal: u64,
     released: bool,
     #[serde(with = "text::optional")]
@@ -196,6 +199,7 @@ impl From<&model::RunningOperation> for Running {
             info,
             task,
             holder: HolderId(holder),
+            stale_after,
             renewal,
             released,
             cancelled_by,
@@ -208,6 +212,7 @@ impl From<&model::RunningOperation> for Running {
             info: info.into(),
             task: task.into(),
             holder: holder.clone(),
+            stale_after_ms: u64::try_from(stale_after.as_millis()).unwrap_or(u64::MAX),
             renewal: *renewal,
             released: *released,
             cancelled_by: cancelled_by.clone(),
@@ -313,11 +318,12 @@ impl From<Task> for model::Task {
 
 impl From<Running> for model::RunningOperation {
     fn from(running: Running) -> Self {
-        let Running { info, task, holder, renewal, released, cancelled_by, started_at, phase, ledger, events } = running;
+        let Running { info, task, holder, stale_after_ms, renewal, released, cancelled_by, started_at, phase, ledger, events } = running;
         Self {
             info: info.into(),
             task: task.into(),
             holder: HolderId(holder),
+            stale_after: Duration::from_millis(stale_after_ms),
             renewal,
             released,
             cancelled_by,

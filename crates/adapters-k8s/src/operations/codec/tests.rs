@@ -62,13 +62,16 @@ fn what_a_newer_version_wrote_is_refused_and_named() {
 #[test]
 fn what_earlier_versions_wrote_is_read() {
     let (since_2, since_3) = (["dag_state_before", "rebuild"], ["waking", "owed"]);
-    for (schema, missing) in [(1, [since_2, since_3].concat()), (2, since_3.to_vec())] {
+    for (schema, missing) in [(1, [since_2, since_3].concat()), (2, since_3.to_vec()), (3, Vec::new())] {
         let mut older = example();
         older["schema"] = schema.into();
         let ledger = older["record"]["running"]["ledger"].as_object_mut().unwrap();
         assert!(missing.iter().all(|field| ledger.remove(*field).is_some()));
+        assert!(older["record"]["running"].as_object_mut().unwrap().remove("stale_after_ms").is_some());
         let stored = read(&older).unwrap();
-        let ledger = &stored.record.running.as_ref().unwrap().ledger;
+        let running = stored.record.running.as_ref().unwrap();
+        assert_eq!(running.stale_after, std::time::Duration::ZERO);
+        let ledger = &running.ledger;
         assert_eq!((ledger.dag_state_before, ledger.rebuild, ledger.waking), (None, Rebuild::NONE, false));
         assert_eq!(ledger.owed, []);
     }

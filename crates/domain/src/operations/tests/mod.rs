@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::engine::{MAX_KEPT, retention};
 use super::placement::{Claim, Placement, Scene, cancelled, claim, is_stale, place, prune};
+use super::test_support::STALE_AFTER;
 use crate::model::*;
 use crate::naming::Identity;
 use crate::test_support::{deploy_task, identity, key, now, operation, queued, request};
@@ -17,7 +19,7 @@ fn holder(name: &str) -> HolderId {
 fn put(record: &mut OperationRecord, id: &str, task: Task, stale: bool) -> Placement {
     // Each submission claims under an id of its own.
     let me = holder(id);
-    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale, full: false })
+    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale, full: false, stale_after: STALE_AFTER })
 }
 
 fn changed_task() -> Task {
@@ -30,8 +32,11 @@ fn changed_task() -> Task {
 fn busy() -> OperationRecord {
     let mut record = OperationRecord::empty(key());
     let other = holder("other");
-    let placed =
-        place(&mut record, &queued("op-1", &identity(), deploy_task()), &Scene { now: now(), holder: &other, stale: false, full: false });
+    let placed = place(
+        &mut record,
+        &queued("op-1", &identity(), deploy_task()),
+        &Scene { now: now(), holder: &other, stale: false, full: false, stale_after: STALE_AFTER },
+    );
     assert_eq!(placed, Placement::Placed(Some(Claim::Fresh)));
     record.running.as_mut().unwrap().phase = Phase::Apply;
     record
@@ -97,10 +102,18 @@ fn a_name_in_use_by_another_identity_is_held() {
     let other = Identity::parse("test", Some("project-main")).unwrap();
     let mut record = busy();
     let me = holder("me");
-    let placed = place(&mut record, &queued("op-2", &other, deploy_task()), &Scene { now: now(), holder: &me, stale: false, full: false });
+    let placed = place(
+        &mut record,
+        &queued("op-2", &other, deploy_task()),
+        &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER },
+    );
     assert_eq!(placed, Placement::Held);
     record.running.as_mut().unwrap().info.identity = None;
-    let placed = place(&mut record, &queued("op-2", &other, changed_task()), &Scene { now: now(), holder: &me, stale: false, full: false });
+    let placed = place(
+        &mut record,
+        &queued("op-2", &other, changed_task()),
+        &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER },
+    );
     assert_eq!(placed, Placement::Placed(None), "a clean-up by name holds nothing; the newcomer waits for it");
 }
 
@@ -151,23 +164,63 @@ fn an_operation_that_ended_before_its_submitter_saw_an_answer_is_not_run_again()
 fn an_orphaned_line_is_claimed_and_a_held_one_is_not() {
     let me = holder("me");
     let mut record = busy();
-    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false }), None);
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER }), None);
     put(&mut record, "op-2", changed_task(), false);
     record.running = None;
-    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false }), Some(Claim::Fresh));
+    assert_eq!(
+        claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER }),
+        Some(Claim::Fresh)
+    );
     assert_eq!(record.running.as_ref().unwrap().info.id.as_str(), "op-2");
-    assert_eq!(claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false, full: false }), None);
+    assert_eq!(
+        claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER }),
+        None
+    );
 }
 
 #[test]
 fn a_lock_is_stale_one_second_after_s_or_at_once_when_given_up() {
-    let s = Duration::from_secs(30);
+    let s = STALE_AFTER;
     let mut record = busy();
     assert!(!is_stale(&record, Duration::from_millis(30_999), s));
     assert!(is_stale(&record, Duration::from_secs(31), s));
+    // A replica with another setting waits for as long as the holder may still write, and no shorter than itself would.
+    assert!(!is_stale(&record, Duration::from_millis(30_999), s / 5));
+    assert!(is_stale(&record, Duration::from_secs(31), s / 5));
+    assert!(!is_stale(&record, Duration::from_secs(31), s * 2));
     record.running.as_mut().unwrap().released = true;
     assert!(is_stale(&record, Duration::ZERO, s));
     assert!(!is_stale(&OperationRecord::empty(key()), Duration::from_secs(99), s));
+}
+
+/// The same release name in another namespace, as leftovers or a release that we did not make can have it: it is of nobody known.
+fn elsewhere(id: &str, task: Task) -> QueuedOperation {
+    let mut queued = queued(id, &identity(), task);
+    queued.info.key.namespace = "elsewhere".parse().unwrap();
+    queued.info.identity = None;
+    queued
+}
+
+#[test]
+fn a_delete_of_the_same_name_in_another_namespace_waits_and_cancels_nothing() {
+    let mut record = busy();
+    put(&mut record, "op-2", changed_task(), false);
+    let me = holder("me");
+    let scene = Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER };
+    assert_eq!(place(&mut record, &elsewhere("op-3", Task::Delete), &scene), Placement::Placed(None));
+    assert_eq!(record.running.as_ref().unwrap().cancelled_by, None);
+    assert_eq!(waiting_ids(&record), ["op-2", "op-3"]);
+    assert_eq!(
+        put(&mut record, "op-4", Task::Delete, false),
+        Placement::Placed(None),
+        "an equal task of another release is no equal operation"
+    );
+    assert_eq!(record.running.as_ref().unwrap().cancelled_by, Some(operation("op-4")));
+    assert_eq!(waiting_ids(&record), ["op-3", "op-4"]);
+
+    record.running = None;
+    assert_eq!(claim(&mut record, &scene), Some(Claim::Fresh));
+    assert_eq!(record.key, elsewhere("op-3", Task::Delete).info.key, "the record is about what runs");
 }
 
 fn finished(id: &str, at: i64, debts: Vec<Debt>) -> Arc<FinishedOperation> {
@@ -195,4 +248,16 @@ fn ended_operations_are_dropped_by_age_and_number_but_never_with_a_debt() {
     let kept: Vec<_> = (3..OperationRecord::MAX_FINISHED + 3).map(|n| format!("op-{n}")).collect();
     assert_eq!(ids[0], "old-debt");
     assert_eq!(ids[1..], kept);
+}
+
+#[test]
+fn of_too_many_ended_operations_the_newest_are_kept() {
+    let ended = |count: usize, second: i64| {
+        (0..count).map(|nth| now() - jiff::SignedDuration::from_secs(second * i64::try_from(nth).unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(retention(ended(MAX_KEPT, 1), now(), RETENTION), RETENTION);
+    let one_each_second = retention(ended(MAX_KEPT * 3, 1), now(), RETENTION * 100);
+    assert_eq!(one_each_second.as_secs(), MAX_KEPT as u64, "the {MAX_KEPT}th is the first to go");
+    assert_eq!(retention(ended(MAX_KEPT + 1, 0), now(), RETENTION), Duration::from_secs(60), "who waits for an end finds it");
+    assert_eq!(retention(ended(MAX_KEPT + 1, 1), now(), RETENTION), RETENTION, "none is kept for longer than the setting says");
 }

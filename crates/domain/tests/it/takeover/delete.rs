@@ -38,7 +38,9 @@ async fn a_delete_whose_holder_died_when_all_was_gone_is_told_as_done() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
     let _background = pair.survivor_works();
-    assert_deleted(&pair.survivor.wait(&ticket).await.unwrap());
+    let ended = pair.survivor.wait(&ticket).await.unwrap();
+    let Ok(Success::Deleted { claims, .. }) = &ended.outcome else { panic!("not deleted: {ended:?}") };
+    assert_eq!(*claims, [format!("{NAME}-{NAME}-0")], "those that the first one deleted");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,8 +13,8 @@ use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
 use crate::stage::{
-    NAME, Stage, assert_tells_no_secret, caller, crashing, deploy, key, main_request, replica, replica_with, request, revision, server,
-    settings, target, world,
+    NAME, Stage, assert_tells_no_secret, caller, code, crashing, deploy, key, main_request, replica, replica_with, request, revision,
+    server, settings, target, world,
 };
 
 /// A replica that can be frozen, and one that survives.
@@ -391,4 +391,71 @@ async fn secrets_of_the_server_that_runs_are_not_told_after_a_takeover() {
     let _background = pair.survivor_works();
     let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
     assert_tells_no_secret(&failure);
+}
+
+/// A replica with an Airflow dies in the undo of a first deploy, which cannot take the connection back; the one that goes on has none.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_a_service_without_airflow_cannot_take_back_is_owed() {
+    let world = world();
+    let store = Freezing::new(world.operations());
+    let with = replica(&world, store.clone(), settings());
+    world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::LoseAnswer));
+    world.faults().plan(Fault::new(Call::ConnectionsPut, 2, FaultKind::Fail).times(1_000));
+    world.faults().plan(Fault::new(Call::ConnectionsDelete, 1, FaultKind::Fail).times(1_000));
+    let ticket = with.deploy(main_request("v1"), caller()).await.unwrap();
+    let mut views = with.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Undo).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    store.freeze(true);
+
+    let without = replica_with(&world, world.operations(), None, settings());
+    let survivor = without.clone();
+    let background = tokio::spawn(async move { survivor.run_background().await });
+    let failure = without.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    background.abort();
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
+    assert!(failure.message.contains("the service runs without Airflow now"), "{failure}");
+    assert_eq!(world.leftovers().len(), 1, "the connection");
+
+    world.faults().clear();
+    let again = replica(&world, world.operations(), settings());
+    let background = tokio::spawn(async move { again.run_background().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    background.abort();
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_takeover_that_cannot_read_the_release_ends_and_a_delete_removes_it() {
+    let pair = Pair::new();
+    let ticket = pair.frozen.deploy(main_request("missing-1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    assert!(pair.world.releases().break_record(&key(NAME), "gzip: invalid header"));
+    let _background = pair.survivor_works();
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
+    assert!(failure.message.contains("gzip: invalid header"), "{failure}");
+    assert_eq!(code(deploy(&pair.survivor, main_request("v1")).await), FailureCode::ReleaseUnreadable);
+    let ticket = pair.survivor.delete(&target(NAME), caller()).await.unwrap();
+    assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_ok());
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new());
+}
+
+/// A suspend was decided and done; a DAG is unpaused before its end is on record.
+#[tokio::test(start_paused = true)]
+async fn a_suspend_that_is_taken_over_is_not_decided_again() {
+    for follows in [false, true] {
+        let pair = Pair::with(&Settings { sleep_with_dags: follows, ..settings() });
+        revision(deploy(&pair.frozen, main_request("v1")).await);
+        let set_dag = |paused| pair.world.airflow().set_dag(&key(NAME).name, "daily", paused);
+        set_dag(true);
+        let ticket = pair.frozen.suspend(&target(NAME), false, caller()).await.unwrap();
+        pair.freeze_in(&ticket, Phase::Drain).await;
+        set_dag(false);
+        let _background = pair.survivor_works();
+        assert_eq!(pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap(), Success::Suspended);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let replicas = pair.world.servers().get(&server(NAME)).stateful_set.unwrap().replicas;
+        assert_eq!(replicas, u32::from(follows), "a DAG that was unpaused since wakes a server that follows its DAGs");
+    }
 }

@@ -1,6 +1,7 @@
 //! Any record. The larger strategies are boxed: by value they would not fit on the stack of a test.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::{ConnectionId, GitBranch, Identity, ProjectName, ReleaseName};
@@ -253,19 +254,11 @@ fn ledger() -> BoxedStrategy<Ledger> {
 }
 
 fn running() -> BoxedStrategy<RunningOperation> {
-    let lock = (text().prop_map(HolderId), any::<u64>(), any::<bool>(), of(operation_id()));
+    let stale_after = any::<u32>().prop_map(|ms| Duration::from_millis(ms.into()));
+    let lock = (text().prop_map(HolderId), stale_after, any::<u64>(), any::<bool>(), of(operation_id()));
     (info(), task(), lock, time(), one_of(Phase::ALL), ledger(), events())
-        .prop_map(|(info, task, (holder, renewal, released, cancelled_by), started_at, phase, ledger, events)| RunningOperation {
-            info,
-            task,
-            holder,
-            renewal,
-            released,
-            cancelled_by,
-            started_at,
-            phase,
-            ledger,
-            events,
+        .prop_map(|(info, task, (holder, stale_after, renewal, released, cancelled_by), started_at, phase, ledger, events)| {
+            RunningOperation { info, task, holder, stale_after, renewal, released, cancelled_by, started_at, phase, ledger, events }
         })
         .boxed()
 }
