@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dbt_controller_domain::naming::Identity;
-use dbt_controller_tests::airflow::{Server, tables};
 use dbt_controller_tests::replaced::{self, Deployment, SecretField};
-use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Helm, HelmVersion, Proxy, Script, Service, Upstream, until};
+use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Helm, HelmVersion, Kind, Proxy, Script, Service, Upstream, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -45,8 +44,18 @@ pub(crate) struct Site {
     plane: Plane,
     names: Names,
     pub(crate) replicas: Vec<Replica>,
-    /// What there was at first, and the objects that its revision says there are.
-    origin: Option<(Expected, Vec<Value>)>,
+    origin: Option<Origin>,
+}
+
+/// What there was at first.
+struct Origin {
+    expected: Expected,
+    /// The objects that its revision says there are.
+    manifest: Vec<Value>,
+    /// The uid of its pod, if it was awake.
+    pod: Option<String>,
+    /// How many calls each service had made by then.
+    calls: Vec<usize>,
 }
 
 /// A service that can be killed and started again, and its way to the API server.
@@ -95,6 +104,11 @@ impl Names {
 
     pub(crate) fn project(&self) -> &str {
         &self.project
+    }
+
+    /// What every name of something in it has in it, and nobody else's.
+    pub(crate) fn own_part(&self) -> &str {
+        &self.project[PROJECT.len() + 1..]
     }
 
     pub(crate) fn release(&self, naming: Naming) -> String {
@@ -170,7 +184,10 @@ impl Site {
             Expected::Server(server) => self.deploy(scenario, server).await?,
             Expected::Replaced => self.plant().await?,
         }
-        self.origin = Some((scenario.before, self.observe().await?.manifest().to_vec()));
+        let world = self.observe().await?;
+        let (manifest, pod) = (world.manifest().to_vec(), world.pod());
+        let calls = self.replicas.iter().map(|replica| replica.script.seen().len()).collect();
+        self.origin = Some(Origin { expected: scenario.before, manifest, pod, calls });
         Ok(())
     }
 
@@ -198,8 +215,9 @@ impl Site {
         deployment.install(&Helm::on(HelmVersion::V4, &plane.control, &names.namespace)).await;
         if let Some(airflow) = &plane.airflow {
             let host = names.invocations(Naming::Replaced, false);
-            let connection = Connection { description: replaced::description(&host), host, user: user.to_owned() };
-            airflow.create(&names.connection(Naming::Replaced), &connection, password).await?;
+            let [user, password] = [user, password].map(str::to_owned);
+            let connection = Connection { description: replaced::description(&host), host, user, password };
+            airflow.create(&names.connection(Naming::Replaced), &connection).await;
         }
         self.soon(Expected::Replaced).await.map_err(|error| format!("before: {error}"))?;
         for replica in &self.replicas {
@@ -262,7 +280,7 @@ impl Site {
             let world = self.observe().await?;
             let mut odd = Vec::new();
             for expected in allowed {
-                match self.agrees(&world, *expected).await {
+                match self.agrees(&world, *expected) {
                     Ok(()) => return Ok(*expected),
                     Err(reason) => odd.push(format!("not {expected:?}: {reason}")),
                 }
@@ -287,22 +305,26 @@ impl Site {
         Ok(())
     }
 
-    async fn agrees(&self, world: &World, expected: Expected) -> Result<(), String> {
+    fn agrees(&self, world: &World, expected: Expected) -> Result<(), String> {
         world.agrees_with(expected)?;
-        if let Some((before, manifest)) = &self.origin
-            && *before == expected
-            && manifest != world.manifest()
-        {
+        let Some(origin) = self.origin.as_ref().filter(|origin| origin.expected == expected) else { return Ok(()) };
+        if origin.manifest != world.manifest() {
             return Err("the newest revision says something else than the one before".to_owned());
         }
-        self.password_agrees(world, expected.naming()).await
+        // Nobody's work is interrupted for nothing.
+        if origin.pod != world.pod() && !self.has_changed_the_server(origin) {
+            return Err("the server was started again, and nobody had changed it".to_owned());
+        }
+        Ok(())
     }
 
-    /// Whether the connection has the server's password, which no API tells.
-    async fn password_agrees(&self, world: &World, naming: Naming) -> Result<(), String> {
-        let (Some(_), Some((_, password))) = (&self.plane.airflow, world.login()) else { return Ok(()) };
-        let stored = tables::password(&Server::shared(), &self.names.connection(naming)).await;
-        if stored == Some(password) { Ok(()) } else { Err("the connection has another password than the server".to_owned()) }
+    /// Whether a service has changed the StatefulSet or its pod, as far as anybody can tell.
+    fn has_changed_the_server(&self, origin: &Origin) -> bool {
+        let calls = |(replica, begun): (&Replica, &usize)| replica.script.seen().split_off(*begun);
+        self.replicas.iter().zip(&origin.calls).flat_map(calls).any(|seen| {
+            let is_about_it = [" statefulsets/", " pods/"].iter().any(|kind| seen.call.label.contains(kind));
+            seen.call.kind == Kind::Write && is_about_it && seen.status.is_none_or(|status| status < 300)
+        })
     }
 
     pub(crate) async fn observe(&self) -> Result<World, String> {

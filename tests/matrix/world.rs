@@ -77,11 +77,7 @@ impl World {
             }
         }
         if let Some(airflow) = airflow {
-            let mut connections = BTreeMap::new();
-            for id in names.namings.iter().map(|naming| names.connection(*naming)) {
-                connections.extend(airflow.connection(&id).await?.map(|connection| (id, connection)));
-            }
-            world.connections = Some(connections);
+            world.connections = Some(airflow.connections(names.own_part()).await);
         }
         world.records.sort_by_key(|record| record.revision);
         Ok(world)
@@ -223,12 +219,13 @@ impl World {
     fn is_connected(&self, server: Server, descriptions: &[String]) -> Result<(), String> {
         let Some(connections) = &self.connections else { return Ok(()) };
         let (id, host) = (self.names.connection(server.naming), self.names.invocations(server.naming, server.https));
-        let user = self.login().map(|(user, _)| user).unwrap_or_default();
-        let allowed = descriptions.iter().map(|description| {
-            BTreeMap::from([(id.clone(), Connection { description: description.clone(), host: host.clone(), user: user.clone() })])
-        });
-        let allowed: Vec<_> = allowed.collect();
-        if allowed.contains(connections) { Ok(()) } else { Err(format!("the connection is not one of {allowed:?}")) }
+        let (user, password) = self.login().unwrap_or_default();
+        let wanted = |description: &String| {
+            let (host, user, password) = (host.clone(), user.clone(), password.clone());
+            BTreeMap::from([(id.clone(), Connection { description: description.clone(), host, user, password })])
+        };
+        let allowed: Vec<_> = descriptions.iter().map(wanted).collect();
+        if allowed.contains(connections) { Ok(()) } else { Err(format!("the connections are not one of {allowed:?}")) }
     }
 
     /// User and password of the server, by its Secret.
@@ -236,6 +233,12 @@ impl World {
         let decoded = |secret: &Value, key: &str| String::from_utf8(BASE64.decode(secret["data"][key].as_str()?).ok()?).ok();
         let secrets = self.objects.iter().filter(|(title, _)| title.starts_with("Secret/")).map(|(_, secret)| secret);
         secrets.into_iter().find_map(|secret| decoded(secret, "BASIC_AUTH_USER").zip(decoded(secret, "BASIC_AUTH_PASSWORD")))
+    }
+
+    /// The uid of its pod, if it has one.
+    pub(crate) fn pod(&self) -> Option<String> {
+        let (_, pod) = self.objects.iter().find(|(title, _)| title.starts_with("Pod/"))?;
+        pod["metadata"]["uid"].as_str().map(str::to_owned)
     }
 
     /// How many revisions there are.

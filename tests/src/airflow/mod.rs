@@ -106,7 +106,7 @@ impl Server {
     pub async fn stop(mut self) -> [String; 2] {
         assert!(self.own, "the shared server is not stopped");
         self.own = false;
-        run(Command::new(script("stop")).arg(&self.id)).await;
+        run(&mut self.script("stop")).await;
         [format!("PORT={}", self.port()), format!("HOME={}", self.home)]
     }
 
@@ -116,7 +116,14 @@ impl Server {
     ///
     /// When it fails.
     pub async fn python(&self, code: &str, arguments: &[&str]) -> String {
-        run(Command::new(script("python")).arg(&self.id).arg("-c").arg(code).args(arguments)).await
+        run(self.script("python").arg("-c").arg(code).args(arguments)).await
+    }
+
+    /// One of the run's scripts for this server.
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(script(name));
+        command.arg(&self.id);
+        command
     }
 
     /// Runs `airflow` as this server's administrator, and returns what it printed.
@@ -125,7 +132,7 @@ impl Server {
     ///
     /// When it fails.
     pub async fn airflow(&self, arguments: &[&str]) -> String {
-        run(Command::new(script("airflow")).arg(&self.id).args(arguments)).await
+        run(self.script("airflow").args(arguments)).await
     }
 
     /// `host:port`.
