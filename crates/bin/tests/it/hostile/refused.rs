@@ -31,17 +31,32 @@ fn last(head: &str, body: &str) -> Vec<u8> {
     post(&format!("{JSON}Connection: close\r\n{head}"), body)
 }
 
+fn without_returns(request: &[u8]) -> Vec<u8> {
+    request.iter().copied().filter(|byte| *byte != b'\r').collect()
+}
+
 /// Where a body ends: one refusal, and nothing of what may be hidden behind it is carried out.
 fn framing() -> Vec<Case> {
     let hidden = format!("DELETE /api/v1/deployments/dbt-server-probe-main HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     let smuggled = |head: &str| post(&format!("{JSON}{head}"), &format!("0\r\n\r\n{hidden}"));
     let chunked = |body: &str| last("Transfer-Encoding: chunked\r\n", body);
+    let old_chunked = |hidden: &str| {
+        let head = format!(
+            "POST /api/v1/deployments HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n"
+        );
+        format!("{head}0\r\n\r\n{hidden}").into_bytes()
+    };
     vec![
         ("both lengths", smuggled("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), &[&[400]]),
         ("both lengths, the other way round", smuggled("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), &[&[400]]),
         ("two different lengths", smuggled("Content-Length: 5\r\nContent-Length: 400\r\n"), &[&[400]]),
         ("an encoding that nobody knows", smuggled("Transfer-Encoding: xchunked\r\n"), &[&[400]]),
         ("an encoding on a folded line", smuggled("Transfer-Encoding:\r\n chunked\r\n"), &[&[400]]),
+        ("an encoding with a space before its colon", smuggled("Transfer-Encoding : chunked\r\n"), &[&[400]]),
+        ("an encoding twice", smuggled("Content-Length: 5\r\nTransfer-Encoding: chunked, chunked\r\n"), &[&[400]]),
+        // Which may be read (RFC 9112, 2.2); a chunk that ends so may not.
+        ("lines that end without a return", without_returns(&smuggled("Transfer-Encoding: chunked\r\n")), &[&[400]]),
+        ("an encoding that the protocol's version has not", old_chunked(&hidden), &[&[400]]),
         ("a length with a sign", smuggled("Content-Length: +5\r\n"), &[&[400]]),
         ("a length that is too long for any number", smuggled(&format!("Content-Length: 1{}\r\n", "0".repeat(40))), &[&[400]]),
         ("a chunk without a length", chunked("zz\r\nabc\r\n0\r\n\r\n"), &[&[400]]),
