@@ -93,7 +93,9 @@ impl Worker {
         let answer = loop {
             let answer = Answer::try_to(self.request(kind, &tag)).await;
             let again = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 503 | 429));
-            if !again || begin.elapsed() > PATIENCE {
+            // Who is to send it again is told when.
+            let says_when = answer.as_ref().is_ok_and(|answer| answer.headers.contains_key("retry-after"));
+            if !(again && says_when) || begin.elapsed() > PATIENCE {
                 break answer;
             }
             retries += 1;

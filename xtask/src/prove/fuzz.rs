@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// How many seconds each target runs
     #[arg(long, default_value_t = 600)]
     seconds: u64,
+    /// What AFL++'s choices depend on; how far it comes depends on the machine too
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Only this one of names, record, manifest, operations and body
     #[arg(long, value_parser = TARGETS)]
     target: Option<String>,
@@ -58,11 +61,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     for targets in targets.chunks(std::thread::available_parallelism()?.get()) {
         runs.extend(std::thread::scope(|scope| {
             let (afl, folder) = (&afl, &folder);
-            let threads: Vec<_> = targets.iter().map(|target| scope.spawn(move || fuzz(afl, folder, target, options.seconds))).collect();
+            let threads: Vec<_> = targets.iter().map(|target| scope.spawn(move || fuzz(afl, folder, target, options))).collect();
             threads.into_iter().map(joined).collect::<anyhow::Result<Vec<_>>>()
         })?);
     }
-    let table = table(&runs, options.seconds);
+    let table = table(&runs, options);
     #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
     let () = println!("{table}");
     let found: Vec<_> = runs.iter().flat_map(|run| run.found.iter().map(|path| advice(run.target, path))).collect();
@@ -84,7 +87,7 @@ fn joined<T>(thread: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<
     thread.join().map_err(|_| anyhow!("whoever ran a target has panicked"))?
 }
 
-fn fuzz(afl: &Afl, folder: &Path, target: &'static str, seconds: u64) -> anyhow::Result<Run> {
+fn fuzz(afl: &Afl, folder: &Path, target: &'static str, options: &Options) -> anyhow::Result<Run> {
     let tools = project::root().join(".tools/fuzz");
     let output = tools.join(target);
     if output.exists() {
@@ -95,7 +98,7 @@ fn fuzz(afl: &Afl, folder: &Path, target: &'static str, seconds: u64) -> anyhow:
     let mut command = afl.command(folder);
     command.args(["afl", "fuzz", "-i"]).arg(folder.join("corpus").join(target)).arg("-o").arg(&output);
     // Bodies and records of the size of a Secret.
-    command.args(["-V", &seconds.to_string(), "-G", "1048576", "-t", "2000"]);
+    command.args(["-V", &options.seconds.to_string(), "-s", &options.seed.to_string(), "-G", "1048576", "-t", "2000"]);
     command.arg(folder.join("target/release").join(target));
     project::run(&mut command)?;
     Ok(Run { target, stats: stats(&output.join("default/fuzzer_stats"))?, found: findings(&output)? })
@@ -141,8 +144,8 @@ fn stats(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 }
 
 /// How far the runs came, in Markdown.
-fn table(runs: &[Run], seconds: u64) -> String {
-    let mut text = format!("{seconds} s each on one core, from `fuzz/corpus`.\n\n");
+fn table(runs: &[Run], Options { seconds, seed, .. }: &Options) -> String {
+    let mut text = format!("{seconds} s each on one core, from `fuzz/corpus`, seed {seed}.\n\n");
     text.push_str(
         "| Target | Inputs tried | Inputs kept | Edges reached | Crashes | Hangs |\n| --- | ---: | ---: | ---: | ---: | ---: |\n",
     );
