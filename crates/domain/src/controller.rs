@@ -144,7 +144,7 @@ impl Controller {
     /// `not_found`, `ambiguous_name`, `cluster_unavailable`.
     pub async fn inspect(self: &Arc<Self>, target: &Target) -> Result<Deployment, Failure> {
         let found = self.locate(target).await?;
-        let operation = self.operations.current(&found.key.name).await;
+        let operation = self.operations.current(&found.key).await;
         match inspect(&self.workflows, found, operation).await? {
             Some(deployment) => Ok(deployment),
             None => Err(self.workflows.not_found(target).await),

@@ -59,7 +59,9 @@ impl NativeInstaller {
             }
         }
         let newest = history.newest();
-        if newest.map(|head| head.key.revision) != *after {
+        // Nobody decides to write over a removal, so it has begun since: it changes the status, and no number.
+        let is_leaving = newest.is_some_and(|head| head.status == ReleaseStatus::Uninstalling);
+        if is_leaving || newest.map(|head| head.key.revision) != *after {
             return changed(newest.map_or_else(
                 || "its records are gone".to_owned(),
                 |head| format!("revision {} ({}) was written in the meantime", head.key.revision, head.status),

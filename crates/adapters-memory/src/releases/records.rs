@@ -189,7 +189,8 @@ impl ReleaseTable {
         if let Some(why) = newest.and_then(|newest| newest.unreadable.as_ref()) {
             return Err(InstallerError::Unreadable(why.clone()));
         }
-        if newest.map(|newest| newest.number) != *after {
+        let is_leaving = newest.is_some_and(|newest| newest.status == ReleaseStatus::Uninstalling);
+        if is_leaving || newest.map(|newest| newest.number) != *after {
             return changed(newest.map_or_else(
                 || "its records are gone".to_owned(),
                 |newest| format!("revision {} ({}) was written in the meantime", newest.number, newest.status),

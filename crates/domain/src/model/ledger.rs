@@ -29,7 +29,10 @@ pub struct Ledger {
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.
     pub replicas_before: Option<u32>,
-    /// What was noted of the release's DAGs before; a StatefulSet that is made anew has lost it.
+    /// Whether it was decided by the DAGs that the server may sleep.
+    pub suspending: bool,
+    /// What was noted of the release's DAGs before, since a StatefulSet that is made anew has lost it; or what they were doing when it was decided
+    /// that the server may sleep.
     pub dag_state_before: Option<DagState>,
     /// The failure that is being undone, once the undo has begun.
     pub undoing: Option<Box<Failure>>,

@@ -68,7 +68,7 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
     }
     let mut taken_over = match how {
         Claim::Fresh => false,
-        Claim::Reclaimed => matches!(run.info.kind, OperationKind::Delete | OperationKind::Suspend),
+        Claim::Reclaimed => run.info.kind == OperationKind::Delete,
         Claim::TakenOver => true,
     };
     for attempt in 0..2 {

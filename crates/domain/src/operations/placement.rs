@@ -29,7 +29,7 @@ pub(crate) enum Claim {
     /// `running` has not begun yet.
     Fresh,
     /// `running` was held by somebody who is gone, and nothing says that it begun. What of it needs an undo was not done: that is stored
-    /// before. A delete or a suspend needs none, so it may have been done.
+    /// before. A delete needs none, so it may have been done.
     Reclaimed,
     /// `running` was begun by a holder that is gone.
     TakenOver,
@@ -71,7 +71,7 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
         return Placement::Placed(own_claim(record, scene));
     }
     // A name can be used in two namespaces: by leftovers in one of them, or by releases that we did not make.
-    if let Some(equal) = joinable(record, scene).filter(|last| last.key == info.key && last.task_hash == info.task_hash) {
+    if let Some(equal) = joinable(record, info, scene).filter(|last| last.task_hash == info.task_hash) {
         let id = equal.id.clone();
         return Placement::Joined(id, claim(record, scene));
     }
@@ -151,17 +151,15 @@ pub(crate) fn prune(record: &mut OperationRecord, now: Timestamp, retention: Dur
     });
 }
 
-/// The last operation in line, when a newcomer with the same task may share its outcome. One that is being cancelled is not, nor a deploy
+/// The last operation of its release in line, when a newcomer with the same task may share its outcome. One that is being cancelled is not, nor a deploy
 /// whose holder is gone: its outcome would not be what the newcomer asked for. The other kinds are run again by whoever takes over.
-fn joinable<'a>(record: &'a OperationRecord, scene: &Scene<'_>) -> Option<&'a OperationInfo> {
-    match record.waiting.last() {
-        Some(last) => Some(&last.info),
-        None => {
-            let is_run_again = |kind| !scene.stale || kind != OperationKind::Deploy;
-            let running = record.running.as_ref().filter(|running| running.cancelled_by.is_none() && is_run_again(running.info.kind));
-            running.map(|running| &running.info)
-        }
+fn joinable<'a>(record: &'a OperationRecord, newcomer: &OperationInfo, scene: &Scene<'_>) -> Option<&'a OperationInfo> {
+    if let Some(last) = record.waiting.iter().rfind(|queued| queued.info.key == newcomer.key) {
+        return Some(&last.info);
     }
+    let is_run_again = |kind| !scene.stale || kind != OperationKind::Deploy;
+    let running = record.running.as_ref().filter(|running| running.cancelled_by.is_none() && is_run_again(running.info.kind));
+    running.map(|running| &running.info).filter(|running| running.key == newcomer.key)
 }
 
 /// Whether the name is in use by an operation of another identity, or of the same one in another namespace.

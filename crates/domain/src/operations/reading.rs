@@ -91,9 +91,9 @@ impl Operations {
     }
 
     /// The live view of what runs or waits for a release now, the running operation first.
-    pub(crate) async fn current(&self, release: &ReleaseName) -> Option<Arc<OperationView>> {
-        let record = self.unfinished(release).await?;
-        let id = record.unfinished().next().map(|(info, _)| info.id.clone())?;
+    pub(crate) async fn current(&self, release: &ReleaseKey) -> Option<Arc<OperationView>> {
+        let record = self.unfinished(&release.name).await?;
+        let id = record.unfinished().find(|(info, _)| info.key == *release).map(|(info, _)| info.id.clone())?;
         match self.live(&id) {
             Some(run) => Some(run.view().borrow().clone()),
             None => OperationView::all_of(&record).into_iter().find(|view| view.info.id == id).map(Arc::new),

@@ -43,11 +43,11 @@ pub trait ChartInstaller: Send + Sync {
     async fn manifest_hash(&self, desired: &DesiredRelease) -> Result<ManifestHash, InstallerError>;
 
     /// Records the revision that follows `desired.after` as pending. MUST return the same handle when it is repeated for the same
-    /// operation, and MUST NOT change any object. A pending revision below it is dead and is marked `failed`: the caller holds the
-    /// release's lock and has decided that nobody writes it any more.
+    /// operation, and MUST NOT change any object. A revision below it that is pending or being removed is dead and is marked `failed`: the
+    /// caller holds the release's lock and has decided that nobody writes it any more.
     ///
     /// # Errors
-    /// `Changed` when the newest revision is not `desired.after`; `TooLarge`, `NamespaceMissing`, `Forbidden`.
+    /// `Changed` when the newest revision is not `desired.after`, or is being removed; `TooLarge`, `NamespaceMissing`, `Forbidden`.
     async fn begin(&self, desired: &DesiredRelease, fence: &Fence) -> Result<RevisionHandle, InstallerError>;
 
     /// Writes the revision's objects and removes those that it no longer has. Before each object it looks whether the revision

@@ -95,12 +95,11 @@ impl<'a> Deploy<'a> {
 
     /// Writes the connection, unless it has the login already and its readable fields are as wanted: a password cannot be read to compare.
     pub(super) async fn connect(&self, login: Login<'_>, intent: Option<ConnectionIntent>) -> Result<ConnectionReport, Halt> {
-        let Some(store) = &self.workflows.ports.connections else {
+        // A deploy that was begun without an Airflow has chosen no id, whoever goes on with it.
+        let (Some(store), Some(intent)) = (&self.workflows.ports.connections, intent) else {
             self.owe_login(login).await?;
             return Ok(ConnectionReport::not_configured());
         };
-        // A deploy that was begun without an Airflow has chosen no id; the next one does.
-        let Some(intent) = intent else { return Ok(ConnectionReport::not_configured()) };
         let connection = self.connection(login.credentials, intent.id.clone());
         let mut known = intent.before;
         if login.is_kept && known.as_ref().is_some_and(|before| before.agrees_with(&connection)) {
@@ -147,7 +146,7 @@ impl<'a> Deploy<'a> {
         Ok(ConnectionReport { id: Some(intent.id), url: Some(connection.url), status, error: None })
     }
 
-    /// Without an Airflow the connection keeps the login that it had. It is written when there is one again.
+    /// Without an Airflow the connection keeps the login that it had. It is written when there is one.
     async fn owe_login(&self, login: Login<'_>) -> Result<(), Halt> {
         match login.connection {
             Some(id) if !login.is_kept && !self.owes_a_login(id).await => self.store_debt(&Debt::Login(id.clone())).await,

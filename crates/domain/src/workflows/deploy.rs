@@ -348,7 +348,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// The connections that have another login than the server now, because the service runs without Airflow.
-    fn owed_logins(&self) -> impl Iterator<Item = Debt> {
+    pub(super) fn owed_logins(&self) -> impl Iterator<Item = Debt> {
         self.run.ledger().owed.into_iter().filter(|debt| matches!(debt, Debt::Login(_)))
     }
 

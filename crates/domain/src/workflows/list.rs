@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use super::{Workflows, faults, server_of};
 use crate::allocation::{deployment_of, holder_of, under_way, unreadable};
-use crate::model::{DeploymentFilter, Failure, FailureCode, NameCandidate, NamesReport, Namespace, ReleaseKey, ReleaseSummary, Target};
+use crate::model::{
+    DeploymentFilter, Failure, FailureCode, NameCandidate, NamesReport, Namespace, OperationInfo, OperationKind, ReleaseKey,
+    ReleaseSummary, Target,
+};
 use crate::naming::{Identity, ReleaseName};
 use crate::operations::Operations;
 
@@ -54,9 +57,12 @@ impl Workflows {
                 several => return Err(ambiguous(&target.name, several)),
             }
             if let Some(record) = operations.unfinished(&name).await.filter(|_| !adopted_only) {
-                let in_namespace = |key: &&ReleaseKey| target.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace);
-                if let Some(key) = record.unfinished().map(|(info, _)| &info.key).find(in_namespace) {
-                    return Ok(Some(Found { key: key.clone(), release: None }));
+                let in_namespace =
+                    |info: &&OperationInfo| target.namespace.as_ref().is_none_or(|namespace| info.key.namespace == *namespace);
+                let meant = || record.unfinished().map(|(info, _)| info).filter(in_namespace);
+                // What is being made is meant before what is removed elsewhere.
+                if let Some(info) = meant().find(|info| info.kind == OperationKind::Deploy).or_else(|| meant().next()) {
+                    return Ok(Some(Found { key: info.key.clone(), release: None }));
                 }
             }
         }

@@ -88,7 +88,7 @@ impl Executor for Workflows {
         let ending = match task {
             Task::Deploy(request) => deploy::deploy(self, run, request, taken_over).await,
             Task::Delete => delete::delete(self, run, taken_over).await,
-            Task::Suspend { force } => scale::suspend(self, run, *force, taken_over).await,
+            Task::Suspend { force } => scale::suspend(self, run, *force).await,
             Task::Resume => scale::resume(self, run).await,
             Task::Settle => settle::settle(self, run).await,
             Task::FollowDags => dags::follow(self, run).await,

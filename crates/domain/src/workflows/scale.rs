@@ -7,11 +7,12 @@ use super::call::{Halt, call};
 use super::{Workflows, faults, server_of};
 use crate::model::{DagState, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
 use crate::operations::{Ending, Run};
+use crate::ports::ConnectionStore;
 
 /// Puts a server to sleep and answers when its pods are gone.
-pub(super) async fn suspend(workflows: &Workflows, run: &Run, force: bool, taken_over: bool) -> Ending {
+pub(super) async fn suspend(workflows: &Workflows, run: &Run, force: bool) -> Ending {
     let deadline = Instant::now() + workflows.settings.undo_timeout;
-    ending(suspend_steps(workflows, run, force, taken_over, deadline).await)
+    ending(suspend_steps(workflows, run, force, deadline).await)
 }
 
 /// Wakes a server and answers when it is ready. Undoes nothing: a server that does not come up is what the caller has to see.
@@ -20,16 +21,8 @@ pub(super) async fn resume(workflows: &Workflows, run: &Run) -> Ending {
     ending(resume_steps(workflows, run, deadline).await)
 }
 
-async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, taken_over: bool, deadline: Instant) -> Result<Success, Halt> {
-    let decided_on = if force {
-        None
-    } else if taken_over && sleeps(workflows, run, deadline).await? {
-        // Whoever ran it before has decided. Decided again, a DAG that was unpaused since would be told as the reason why a server does not
-        // sleep that does.
-        Some(Some(DagState::AllPaused))
-    } else {
-        no_dag_needs_it(workflows, run, deadline).await?
-    };
+async fn suspend_steps(workflows: &Workflows, run: &Run, force: bool, deadline: Instant) -> Result<Success, Halt> {
+    let decided_on = if force { None } else { Some(decide_on_dags(workflows, run, deadline).await?) };
     let server = find_server(workflows, run, deadline).await?;
     scale(workflows, run, &server, 0, deadline).await?;
     match decided_on {
@@ -70,16 +63,23 @@ async fn note_dags(workflows: &Workflows, run: &Run, server: &ServerKey, deadlin
     workflows.note_dags(run, server, noted, deadline).await
 }
 
-async fn sleeps(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<bool, Halt> {
-    let server = find_server(workflows, run, deadline).await?;
-    let state = call(run, deadline, || workflows.ports.cluster.server(&server)).await;
-    let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-    Ok(state.stateful_set.as_ref().is_some_and(|set| set.replicas == 0))
+/// What the DAGs were doing when it was decided that the server may sleep. It is decided once: a DAG that is unpaused before somebody takes over
+/// must not be told as the reason why a server does not sleep that does.
+async fn decide_on_dags(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<DagState>, Halt> {
+    let ledger = run.ledger();
+    if ledger.suspending {
+        return Ok(ledger.dag_state_before);
+    }
+    let Some(store) = &workflows.ports.connections else { return Ok(None) };
+    let state = no_dag_needs_it(store.as_ref(), run, deadline).await?;
+    run.note(|ledger| (ledger.suspending, ledger.dag_state_before) = (true, state));
+    let stored = call(run, deadline, || run.record(|_| ())).await;
+    stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))?;
+    Ok(state)
 }
 
-/// What the DAGs are doing, none without a DAG, if that lets the server sleep: an unpaused one would call it. Without an Airflow nobody knows.
-async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) -> Result<Option<Option<DagState>>, Halt> {
-    let Some(store) = &workflows.ports.connections else { return Ok(None) };
+/// What the DAGs are doing, none without a DAG, if that lets the server sleep: an unpaused one would call it.
+async fn no_dag_needs_it(store: &dyn ConnectionStore, run: &Run, deadline: Instant) -> Result<Option<DagState>, Halt> {
     let release = &run.info.key.name;
     let reading = call(run, deadline, || store.dags(release)).await.map_err(|broken| {
         broken.or_fail(|error| {
@@ -90,7 +90,7 @@ async fn no_dag_needs_it(workflows: &Workflows, run: &Run, deadline: Instant) ->
     })?;
     let active: Vec<_> = reading.dags.iter().filter(|dag| !dag.paused).map(|dag| format!("`{}`", dag.id)).collect();
     if active.is_empty() {
-        return Ok(Some(DagState::of(&reading.dags)));
+        return Ok(DagState::of(&reading.dags));
     }
     let message = format!("unpaused DAGs use this server: {}; pause them in Airflow, or suspend with `?force=true`", active.join(", "));
     Err(Failure::new(FailureCode::DagsActive, message).into())

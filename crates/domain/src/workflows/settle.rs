@@ -22,9 +22,10 @@ pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
 }
 
 async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)>) -> Result<(), Halt> {
-    let deadline = Instant::now() + workflows.settings.undo_timeout;
     let mut trouble = None;
     for (key, debt) in run.debts().await {
+        // Each has its own time.
+        let deadline = Instant::now() + workflows.settings.undo_timeout;
         let pay = async {
             let release = in_force(workflows, run, &key, deadline).await?;
             pay_one(workflows, run, &key, &debt, release.as_ref(), deadline).await

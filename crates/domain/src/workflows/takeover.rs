@@ -89,7 +89,12 @@ impl Deploy<'_> {
         match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await {
             Ok(newest) => Ok(newest),
             Err(Broken::Stop(stop)) => Err(stop.into()),
-            Err(Broken::Error(error)) if error.trouble() == Trouble::Lasting => Err(faults::of_installer(&error).into()),
+            Err(Broken::Error(error)) if error.trouble() == Trouble::Lasting => {
+                let failure = faults::of_installer(&error);
+                // The undo begins without an autopsy: nobody knows which secrets the server's log has.
+                self.run.note(|ledger| ledger.undoing = Some(Box::new(failure.clone())));
+                Err(failure.into())
+            }
             Err(Broken::Error(error)) => {
                 tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");
                 Err(Stop::Later.into())

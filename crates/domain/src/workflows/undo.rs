@@ -26,7 +26,8 @@ impl Deploy<'_> {
     /// Takes everything back, as far as possible, and ends the operation with the failure.
     pub(super) async fn undo(&self, failure: Failure) -> Ending {
         if failure.undo == UndoOutcome::LeftAsIs {
-            return Ending::failure(failure);
+            // What is left may be committed.
+            return Ending::Done { outcome: Err(failure), debts: self.owed_logins().collect(), paid: Vec::new() };
         }
         let ledger = self.run.ledger();
         if !ledger.writing && !ledger.connecting && !ledger.waking {
@@ -193,6 +194,12 @@ impl Deploy<'_> {
         let why: String = failure.message.chars().take(200).collect();
         self.run.progress(format!("rolling back to revision {previous}"));
         if ledger.adopting {
+            // A server is stopped for this, so it is looked first whether it can be done.
+            let readable = stop_of(insist(self.run, deadline, || installer.get(&failed.key, Some(failed.revision))).await)?;
+            if let Err(error) = readable {
+                left.sentences.push(format!("revision {} cannot be read: {error}", failed.revision));
+                return Ok(());
+            }
             // The selector of the old StatefulSet is not ours: what stands there now has to go first, as on the way here.
             let cluster = &self.workflows.ports.cluster;
             let deleted = stop_of(insist(self.run, deadline, || cluster.delete_stateful_set(&self.server, false, fence)).await)?;

@@ -383,3 +383,21 @@ async fn a_debt_that_cannot_be_paid_keeps_no_other_from_being_paid() {
     work(&stage, Duration::from_secs(60)).await;
     stage.assert_nothing_left();
 }
+
+/// A deploy that is committed and then ends as a failure: somebody has put the server to sleep.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_changed_without_airflow_is_owed_also_when_the_server_sleeps_at_the_end() {
+    let world = world();
+    revision(deploy(&replica(&world, world.operations(), settings()), with_password("v1", "password-one")).await);
+    let without = replica_with(&world, world.operations(), None, settings());
+    let sleeps = async {
+        while world.calls().count(Call::InstallerApply) < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(world.servers().scale(&server(NAME), 0));
+    };
+    let failure = tokio::join!(deploy(&without, with_password("v2", "password-two")), sleeps).0.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::PutToSleep, UndoOutcome::LeftAsIs), "{failure}");
+    airflow_is_back(&world).await;
+    assert_eq!(world.airflow().login(&connection()).unwrap().1, "password-two");
+}

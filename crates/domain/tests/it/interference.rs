@@ -187,3 +187,35 @@ async fn a_delete_takes_over_what_a_humans_uninstall_left() {
     assert!(matches!(stage.delete(NAME).await, Ok(Success::Deleted { .. })));
     assert_eq!(stage.world.releases().count(), 0);
 }
+
+/// Somebody's uninstall begins after it was decided to write the next revision.
+#[tokio::test(start_paused = true)]
+async fn an_uninstall_that_begins_while_a_deploy_chooses_its_connection_wins() {
+    let stage = deployed().await;
+    stage.world.faults().plan(Fault::new(Call::InstallerManifestHash, 1, FaultKind::Hang));
+    let calls = stage.world.calls().count(Call::InstallerManifestHash);
+    let human = async {
+        while stage.world.calls().count(Call::InstallerManifestHash) == calls {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(stage.world.releases().leave_uninstalling(&key(NAME)));
+    };
+    let failure = tokio::join!(stage.deploy(main_request("v2")), human).0.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::NothingToUndo), "{failure}");
+    assert_eq!(stage.world.releases().history(&key(NAME)).len(), 1);
+}
+
+/// With the helm program our own removals are in Helm's words.
+#[tokio::test(start_paused = true)]
+async fn what_was_uninstalled_while_an_operation_of_ours_ran_was_uninstalled_by_us() {
+    let stage = deployed().await;
+    let uninstalls = async {
+        stage.next(Call::InstallerUninstall).await;
+        assert!(stage.world.releases().leave_uninstalling(&key(NAME)));
+    };
+    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Hang).times(100));
+    let ended = tokio::join!(stage.delete(NAME), uninstalls).0;
+    assert!(ended.is_err(), "{ended:?}");
+    stage.world.faults().clear();
+    assert_eq!(revision(stage.deploy(main_request("v2")).await), 1);
+}

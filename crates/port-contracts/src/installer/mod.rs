@@ -112,6 +112,7 @@ suite! {
         records::begin_changes_no_object,
         records::begin_stops_at_a_revision_that_was_not_decided_on,
         records::begin_goes_past_a_pending_revision_that_was_decided_on,
+        records::begin_stops_at_a_humans_uninstall,
         records::begin_after_an_uninstall_that_kept_the_history_counts_on,
         records::begin_in_a_missing_namespace_says_so,
         records::a_dead_pending_revision_is_marked_failed,

@@ -93,6 +93,18 @@ pub(super) async fn begin_goes_past_a_pending_revision_that_was_decided_on(harne
     Ok(())
 }
 
+pub(super) async fn begin_stops_at_a_humans_uninstall(harness: &dyn InstallerHarness) -> Outcome {
+    let played = Played::fresh(harness);
+    played.deploy().await?;
+    harness.human_leaves_uninstalling(played.key()).await.or_skip("human_leaves_uninstalling")?;
+    until(harness, "the human's uninstall", || async { Ok(played.status(1).await? == Some(ReleaseStatus::Uninstalling)) }).await?;
+    let begun = played.installer.begin(&played.next(11), &fence()).await;
+    ensure_err!(begun, InstallerError::Changed(_), "begin of a revision over one that is being removed");
+    ensure_eq!(played.status(1).await?, Some(ReleaseStatus::Uninstalling), "its status");
+    ensure!(played.get(Some(2)).await?.is_none(), "it made a revision all the same");
+    Ok(())
+}
+
 pub(super) async fn begin_after_an_uninstall_that_kept_the_history_counts_on(harness: &dyn InstallerHarness) -> Outcome {
     let played = Played::fresh(harness);
     played.deploy().await?;

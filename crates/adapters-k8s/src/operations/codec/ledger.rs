@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     adopting: bool,
     #[serde(default)]
     waking: bool,
+    #[serde(default)]
+    suspending: bool,
     claims_before: Vec<String>,
     replicas_before: Option<u32>,
     #[serde(default, with = "text::optional")]
@@ -74,6 +76,7 @@ impl From<&model::Ledger> for Ledger {
             server,
             adopting,
             waking,
+            suspending,
             claims_before,
             replicas_before,
             dag_state_before,
@@ -90,6 +93,7 @@ impl From<&model::Ledger> for Ledger {
             server: server.clone(),
             adopting: *adopting,
             waking: *waking,
+            suspending: *suspending,
             claims_before: claims_before.clone(),
             replicas_before: *replicas_before,
             dag_state_before: *dag_state_before,
@@ -132,6 +136,7 @@ impl From<Ledger> for model::Ledger {
             server,
             adopting,
             waking,
+            suspending,
             claims_before,
             replicas_before,
             dag_state_before,
@@ -148,6 +153,7 @@ impl From<Ledger> for model::Ledger {
             server,
             adopting,
             waking,
+            suspending,
             claims_before,
             replicas_before,
             dag_state_before,

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use self::operation::Record;
 
-/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs), 3 (`waking`, `owed`) and 4 (`stale_after_ms`) is
-/// none in what was written before.
+/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs), 3 (`waking`, `owed`) and 4 (`stale_after_ms`,
+/// `suspending`) is none in what was written before.
 const SCHEMA: u32 = 4;
 
 /// A record as it is stored, with the moment at which its lock was last taken or renewed, by the API server's clock.

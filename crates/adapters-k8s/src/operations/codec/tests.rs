@@ -61,8 +61,10 @@ fn what_a_newer_version_wrote_is_refused_and_named() {
 
 #[test]
 fn what_earlier_versions_wrote_is_read() {
-    let (since_2, since_3) = (["dag_state_before", "rebuild"], ["waking", "owed"]);
-    for (schema, missing) in [(1, [since_2, since_3].concat()), (2, since_3.to_vec()), (3, Vec::new())] {
+    let (since_2, since_3, since_4) = (["dag_state_before", "rebuild"], ["waking", "owed"], ["suspending"]);
+    for (schema, missing) in
+        [(1, [&since_2[..], &since_3, &since_4].concat()), (2, [&since_3[..], &since_4].concat()), (3, since_4.to_vec())]
+    {
         let mut older = example();
         older["schema"] = schema.into();
         let ledger = older["record"]["running"]["ledger"].as_object_mut().unwrap();
@@ -72,7 +74,7 @@ fn what_earlier_versions_wrote_is_read() {
         let running = stored.record.running.as_ref().unwrap();
         assert_eq!(running.stale_after, std::time::Duration::ZERO);
         let ledger = &running.ledger;
-        assert_eq!((ledger.dag_state_before, ledger.rebuild, ledger.waking), (None, Rebuild::NONE, false));
+        assert_eq!((ledger.dag_state_before, ledger.rebuild, ledger.waking, ledger.suspending), (None, Rebuild::NONE, false, false));
         assert_eq!(ledger.owed, []);
     }
 }

@@ -218,6 +218,10 @@ fn a_delete_of_the_same_name_in_another_namespace_waits_and_cancels_nothing() {
     assert_eq!(record.running.as_ref().unwrap().cancelled_by, Some(operation("op-4")));
     assert_eq!(waiting_ids(&record), ["op-3", "op-4"]);
 
+    let again = place(&mut record, &elsewhere("op-5", Task::Delete), &scene);
+    assert_eq!(again, Placement::Joined(operation("op-3"), None), "whatever waits behind it");
+    assert_eq!(waiting_ids(&record), ["op-3", "op-4"]);
+
     record.running = None;
     assert_eq!(claim(&mut record, &scene), Some(Claim::Fresh));
     assert_eq!(record.key, elsewhere("op-3", Task::Delete).info.key, "the record is about what runs");

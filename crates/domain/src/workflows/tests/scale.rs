@@ -9,7 +9,7 @@ fn dag(id: &str, paused: bool) -> Dag {
 async fn suspend_scales_to_zero_and_waits_for_the_pods() {
     let (ending, stage) = Script { dags: vec![dag("nightly", true)], ..Script::deployed() }.play(Task::Suspend { force: false }).await;
     assert_eq!(success(ending), Success::Suspended);
-    assert_eq!(stage.writes(), ["cluster.set_replicas(0)"]);
+    assert_eq!(stage.writes(), ["operations.write", "cluster.set_replicas(0)"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -459,3 +459,27 @@ async fn a_suspend_that_is_taken_over_is_not_decided_again() {
         assert_eq!(replicas, u32::from(follows), "a DAG that was unpaused since wakes a server that follows its DAGs");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_written_when_a_replica_with_airflow_goes_on_with_a_deploy_that_was_begun_without() {
+    let world = world();
+    let with_password = |tag: &str, password: &str| {
+        let mut request = main_request(tag);
+        request.credentials.password = Some(password.into());
+        request
+    };
+    let with = replica(&world, world.operations(), settings());
+    revision(deploy(&with, with_password("v1", "password-one")).await);
+    let store = Freezing::new(world.operations());
+    let without = replica_with(&world, store.clone(), None, settings());
+    let ticket = without.deploy(with_password("v2", "password-two"), caller()).await.unwrap();
+    let mut views = without.follow(&ticket.id).await.unwrap().unwrap();
+    views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
+    store.freeze(true);
+    let survivor = with.clone();
+    let background = tokio::spawn(async move { survivor.run_background().await });
+    assert_eq!(revision(with.wait(&ticket).await.unwrap().outcome.clone()), 2);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    background.abort();
+    assert_eq!(world.airflow().login(&"test_project_main".parse().unwrap()).unwrap().1, "password-two");
+}

@@ -227,11 +227,11 @@ fn ledger() -> BoxedStrategy<Ledger> {
     let intent = (connection_id(), of(stored)).prop_map(|(id, before)| ConnectionIntent { id, before });
     let revision = || any::<Option<u32>>().prop_map(|number| number.map(RevisionNumber));
     let rebuild = (any::<bool>(), any::<bool>()).prop_map(|(grow, adopt)| Rebuild { grow, adopt });
-    let flags = (any::<bool>(), any::<bool>(), rebuild, any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), rebuild, any::<bool>(), any::<bool>(), any::<bool>());
     let before = (texts(), any::<Option<u32>>(), of(one_of(DagState::ALL)));
     (of(intent), flags, revision(), revision(), of(server()), before, of(failure()), debts())
         .prop_map(|(connection, flags, revision, previous, server, before, undoing, owed)| {
-            let (connecting, writing, rebuild, adopting, waking) = flags;
+            let (connecting, writing, rebuild, adopting, waking, suspending) = flags;
             let (claims_before, replicas_before, dag_state_before) = before;
             Ledger {
                 connection,
@@ -243,6 +243,7 @@ fn ledger() -> BoxedStrategy<Ledger> {
                 server,
                 adopting,
                 waking,
+                suspending,
                 claims_before,
                 replicas_before,
                 dag_state_before,
