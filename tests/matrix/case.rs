@@ -77,7 +77,8 @@ const FAULTS: [(Fault, &[usize]); 9] = [
 pub(crate) fn crashes(found: &Found, seed: u64) -> Vec<Case> {
     let moments = [Moment::Before, Moment::After];
     let mut cases = Vec::new();
-    for (scenario, step, _) in found.steps() {
+    // A process that dies at its start has begun nothing, and the request has a scenario of its own.
+    for (scenario, step, _) in found.steps().filter(|(scenario, ..)| !scenario.starts) {
         for moment in moments {
             for (signal, then, is_again) in CRASHES {
                 let action = Action::Signal(signal, moment);
@@ -101,7 +102,8 @@ pub(crate) fn faults(found: &Found, seed: u64) -> Vec<Case> {
     let mut cases = Vec::new();
     for (scenario, step, kind) in found.steps() {
         for (fault, often) in FAULTS.into_iter().filter(|(fault, _)| kind == Kind::Write || !matches!(fault, Fault::Late(_))) {
-            for times in often {
+            // A service that cannot start is none to be asked.
+            for times in often.iter().filter(|times| !(scenario.starts && **times == FOR_GOOD)) {
                 let action = Action::Fault(fault);
                 let mut random = drawn(seed, scenario, step, &format!("{action} {times}"));
                 let plan = Plan { at: At::Step(step.clone()), times: *times, action };

@@ -78,7 +78,8 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
 /// What there may be after a request that got no answer, by the calls that were made for it. What it had put on record is not lost: a delete, a
 /// suspend or a resume is done, and a revision that is marked as deployed stays.
 fn unanswered(scenario: &Scenario, seen: &[Seen]) -> Vec<Expected> {
-    let mut done = seen.iter().filter(|seen| seen.status.is_some_and(|status| status < 300)).map(|seen| seen.call.label.as_str());
+    let is_done = |seen: &&Seen| seen.call.kind == Kind::Write && seen.status.is_some_and(|status| status < 300);
+    let mut done = seen.iter().filter(is_done).map(|seen| seen.call.label.as_str());
     let is_sure = match scenario.request {
         Request::Delete(_) | Request::Suspend | Request::Resume => done.any(|label| label.contains(" secrets/dbt-controller-op.")),
         // What is written to the record of a revision that was made here is how that ended.

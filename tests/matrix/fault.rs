@@ -19,8 +19,8 @@ const UNTIL_PAID: Duration = Duration::from_secs(15);
 pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String> {
     let scenario = case.scenario;
     site.prepare(scenario).await?;
+    site.replicas[0].begin(scenario, Some(case.plan.clone())).await;
     let replica = &site.replicas[0];
-    replica.script.arm(Some(case.plan.clone()), replica.service().process());
     let begin = Instant::now();
     let asked = replica.ask(scenario.request);
     tokio::pin!(asked);

@@ -18,9 +18,13 @@ pub(crate) fn is_of_record(step: &Step) -> bool {
     step.label.contains(" secrets/dbt-controller-op.")
 }
 
+/// What a service does by the clock beside its operations.
+const BY_THE_CLOCK: [&str; 5] = ["watch: ", " leases/", "tells by an Event", "asks for rights", "probes"];
+
 /// Whether it may come once more or less often in another run.
 fn is_by_the_clock(step: &Step) -> bool {
-    is_of_record(step) && (step.occurrence > 1 || !INTENTS.iter().any(|intent| step.label.contains(intent)))
+    step.occurrence > 1 && BY_THE_CLOCK.iter().any(|by| step.label.contains(by))
+        || is_of_record(step) && (step.occurrence > 1 || !INTENTS.iter().any(|intent| step.label.contains(intent)))
 }
 
 /// How a case ended that went well.

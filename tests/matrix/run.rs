@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -54,18 +54,23 @@ pub(crate) async fn run(name: &str, cases: fn(&Found, u64) -> Vec<Case>) {
     assert!(unproved.is_empty(), "MATRIX_SEED={}; no case has reached these steps:\n{}", settings.seed, unproved.join("\n"));
 }
 
+/// Where the next cases take place that need one service: a start costs more than many a case. Of two, the one that does the background work is
+/// another one after many a case.
+type Sites = Arc<Mutex<Vec<Site>>>;
+
 async fn run_all(plane: &Plane, cases: Vec<Case>, parallel: usize) -> (Report, Vec<String>) {
+    let sites = Sites::default();
     let places = Arc::new(Semaphore::new(parallel));
     let (mut tasks, count) = (JoinSet::new(), cases.len());
     for (number, case) in cases.into_iter().enumerate() {
-        let (plane, places) = (plane.clone(), Arc::clone(&places));
+        let (plane, places, sites) = (plane.clone(), Arc::clone(&places), Arc::clone(&sites));
         tasks.spawn(async move {
             let _place = places.acquire_owned().await.unwrap();
             let begin = Instant::now();
             // In a task of its own, because support code panics when it cannot go on; and on a thread of its own, because it also blocks.
             let ran = tokio::task::spawn_blocking({
                 let case = case.clone();
-                move || Handle::current().block_on(run_until_reached(&plane, &case))
+                move || Handle::current().block_on(run_until_reached(&plane, &sites, &case))
             });
             let result = ran.await.unwrap_or_else(|panic| Err((panic.to_string(), String::new())));
             let shown = match &result {
@@ -87,24 +92,35 @@ async fn run_all(plane: &Plane, cases: Vec<Case>, parallel: usize) -> (Report, V
     (report, wrong)
 }
 
-async fn run_until_reached(plane: &Plane, case: &Case) -> Result<Outcome, (String, String)> {
+async fn run_until_reached(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, (String, String)> {
     for _ in 1..TRIES {
-        match run_one(plane, case).await {
+        match run_one(plane, sites, case).await {
             Ok(Outcome { end: End::NotReached, .. }) => {}
             other => return other,
         }
     }
-    run_one(plane, case).await
+    run_one(plane, sites, case).await
 }
 
 /// Runs a case; what went wrong comes with the story of its services.
-async fn run_one(plane: &Plane, case: &Case) -> Result<Outcome, (String, String)> {
-    let mut site = Site::open(plane, case.scenario, case.then.replicas()).await.map_err(|error| (error, String::new()))?;
+async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, (String, String)> {
+    let replicas = case.then.replicas();
+    let old = if replicas == 1 { sites.lock().unwrap().pop() } else { None };
+    let site = match old {
+        Some(site) => Ok(site),
+        None => Site::open(plane, replicas).await,
+    };
+    let mut site = site.map_err(|error| (error, String::new()))?;
     let result = match case.then {
         Then::Itself => fault::run(case, &mut site).await,
         Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => crash::run(case, &mut site).await,
     };
-    result.map_err(|reason| (reason, site.story()))
+    let outcome = result.map_err(|reason| (reason, site.story()))?;
+    if replicas == 1 {
+        site.renew().await.map_err(|reason| (reason, site.story()))?;
+        sites.lock().unwrap().push(site);
+    }
+    Ok(outcome)
 }
 
 /// Keeps the story of a case that went wrong; returns where.

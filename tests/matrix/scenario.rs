@@ -21,6 +21,8 @@ pub(crate) struct Scenario {
     pub(crate) code: Option<&'static str>,
     /// What there is then.
     pub(crate) after: Expected,
+    /// Whether the service is started for it, and what it calls at its start and by the clock goes wrong too.
+    pub(crate) starts: bool,
 }
 
 /// What there is of the deployment.
@@ -118,10 +120,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario("adopt", Expected::Replaced, Request::Post(PLAIN), Expected::Server(ADOPTED)),
     failing("adopt-failing", Expected::Replaced, FAILING),
     scenario("delete-replaced", Expected::Replaced, Request::Delete(Naming::Replaced), Expected::Nothing),
+    Scenario { starts: true, ..post("start", OLD, PLAIN) },
 ];
 
 const fn scenario(name: &'static str, before: Expected, request: Request, after: Expected) -> Scenario {
-    Scenario { name, before, revisions: 1, request, code: None, after }
+    Scenario { name, before, revisions: 1, request, code: None, after, starts: false }
 }
 
 const fn post(name: &'static str, before: Expected, server: Server) -> Scenario {
@@ -150,15 +153,6 @@ impl Scenario {
         Server { tag: "9.0.0", size, naming, ..PLAIN }
     }
 
-    /// How anything can be called in it.
-    pub(crate) fn namings(&self) -> &'static [Naming] {
-        match self.before {
-            Expected::Nothing | Expected::Server(_) => &[Naming::Own],
-            // Once it is deleted, the next one is ours from the start.
-            Expected::Replaced => &[Naming::Own, Naming::Replaced],
-        }
-    }
-
     /// What there may be after a failure. Only a POST is undone.
     pub(crate) fn after_failure(&self) -> Vec<Expected> {
         match self.request {
@@ -166,6 +160,11 @@ impl Scenario {
             Request::Delete(_) | Request::Suspend | Request::Resume => vec![self.before, self.after],
         }
     }
+}
+
+impl Naming {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Own, Self::Replaced];
 }
 
 impl Expected {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use dbt_controller_domain::naming::Identity;
 use dbt_controller_tests::replaced::{self, Deployment, SecretField};
-use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Helm, HelmVersion, Kind, Proxy, Script, Service, Upstream, until};
+use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Helm, HelmVersion, Kind, Plan, Proxy, Script, Service, Upstream, until};
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::airflow::{Airflow, Connection};
 use crate::case::Case;
 use crate::scenario::{Expected, HISTORY, Naming, OLD_LOGIN, PLAIN, Request, Scenario, Server as Wanted};
-use crate::world::{Unfinished, World};
+use crate::world::{OPERATIONS, Unfinished, World};
 
 /// What a stage needs to know of the control plane, found once.
 #[derive(Debug, Clone)]
@@ -31,15 +32,14 @@ pub(crate) struct Names {
     project: String,
     /// The name of the release that the replaced service makes of the project.
     replaced: String,
-    /// How anything can be called.
-    pub(crate) namings: &'static [Naming],
 }
 
 /// The project as it is told, and the name of the replaced service's release.
 const PROJECT: &str = "shop";
 const REPLACED_RELEASE: &str = "dbt-shop-00000000";
 
-/// Where a case takes place. Its namespace stays: the control plane goes with the run, and to delete a namespace costs it more than a case does.
+/// Where cases take place, one after the other. Its namespace stays: the control plane goes with the run, and to delete a namespace costs it more
+/// than a case does.
 pub(crate) struct Site {
     plane: Plane,
     names: Names,
@@ -66,6 +66,8 @@ pub(crate) struct Replica {
     settings: Vec<(&'static str, String)>,
     // What it wrote before it was killed.
     earlier_logs: String,
+    // Where what it wrote for this case begins.
+    logs_from: usize,
     _proxies: Vec<Proxy>,
     _files: TempDir,
 }
@@ -73,7 +75,7 @@ pub(crate) struct Replica {
 /// The tags of earlier revisions, where there are any.
 const EARLIER: [&str; HISTORY - 1] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.9.0"];
 /// How often is looked.
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(400);
 /// How long what has been answered may take to show everywhere, such as a claim that goes.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// How long a deployment may take in all, and its undo.
@@ -95,11 +97,11 @@ impl Plane {
 // === impl Names ===
 
 impl Names {
-    fn new(namings: &'static [Naming]) -> Self {
-        let id = Uuid::new_v4().simple().to_string();
-        let project = format!("{PROJECT}-{}", &id[..12]);
+    /// Those of the next case in a namespace.
+    fn within(namespace: String) -> Self {
+        let project = format!("{PROJECT}-{}", id());
         let replaced = Identity::parse(&project, Some("main")).ok().and_then(|identity| identity.replaced_release_name()).unwrap();
-        Self { namespace: format!("matrix-{}", &id[..12]), project, replaced: replaced.to_string(), namings }
+        Self { namespace, project, replaced: replaced.to_string() }
     }
 
     pub(crate) fn project(&self) -> &str {
@@ -156,12 +158,17 @@ impl Names {
     }
 }
 
+/// Something that nobody else is called.
+fn id() -> String {
+    Uuid::new_v4().simple().to_string()[..12].to_owned()
+}
+
 // === impl Site ===
 
 impl Site {
-    /// Opens one for a scenario with so many services, one after the other: the first does the background work.
-    pub(crate) async fn open(plane: &Plane, scenario: &Scenario, replicas: usize) -> Result<Self, String> {
-        let names = Names::new(scenario.namings());
+    /// Opens one with so many services, one after the other: the first does the background work.
+    pub(crate) async fn open(plane: &Plane, replicas: usize) -> Result<Self, String> {
+        let names = Names::within(format!("matrix-{}", id()));
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace}});
         let made = plane.api.send(Method::POST, "/api/v1/namespaces", Some(&body)).await;
         match made {
@@ -175,6 +182,25 @@ impl Site {
             site.replicas.push(replica);
         }
         Ok(site)
+    }
+
+    /// Makes room for the next case, which is called otherwise. Nothing but a record of ended operations is left of the last one.
+    pub(crate) async fn renew(&mut self) -> Result<(), String> {
+        let Self { plane, names, .. } = &*self;
+        let record = format!("/api/v1/namespaces/{}/secrets/{OPERATIONS}", names.namespace);
+        for naming in Naming::ALL {
+            let path = format!("{record}{}", names.release(naming));
+            let deleted = plane.api.send(Method::DELETE, &path, None).await;
+            if !matches!(deleted, Ok((200 | 404, _))) {
+                return Err(format!("{path} is not deleted: {deleted:?}"));
+            }
+        }
+        self.names = Names::within(self.names.namespace.clone());
+        self.origin = None;
+        for replica in &mut self.replicas {
+            replica.renew(&self.names);
+        }
+        Ok(())
     }
 
     /// Makes what a scenario begins with.
@@ -374,7 +400,16 @@ impl Replica {
             settings.push(("AIRFLOW_PASSWORD", airflow.password.clone()));
             proxies.push(proxy);
         }
-        Self { service: None, script, names: names.clone(), settings, earlier_logs: String::new(), _proxies: proxies, _files: files }
+        Self {
+            service: None,
+            script,
+            names: names.clone(),
+            settings,
+            earlier_logs: String::new(),
+            logs_from: 0,
+            _proxies: proxies,
+            _files: files,
+        }
     }
 
     /// Starts its service, and waits until it is ready.
@@ -383,11 +418,31 @@ impl Replica {
         self.service = Some(Service::start(&settings).await);
     }
 
+    fn renew(&mut self, names: &Names) {
+        self.names = names.clone();
+        self.script.renew(names.pairs());
+        self.earlier_logs.clear();
+        self.logs_from = self.service().logs().len();
+    }
+
+    /// Begins to look at what a scenario's service calls, and what goes wrong there.
+    pub(crate) async fn begin(&mut self, scenario: &Scenario, plan: Option<Plan>) {
+        if scenario.starts {
+            self.service().signal(Signal::KILL);
+            self.ended().await;
+            self.script.arm_from_start(plan);
+            self.start().await;
+        } else {
+            self.script.arm(plan, self.service().process());
+        }
+    }
+
     /// Waits for the end of its service, which was killed.
     pub(crate) async fn ended(&mut self) {
         if let Some(mut service) = self.service.take() {
             service.ended().await;
-            self.earlier_logs = format!("{}\n--- killed\n", service.logs());
+            self.earlier_logs = format!("{}\n--- killed\n", &service.logs()[self.logs_from..]);
+            self.logs_from = 0;
         }
     }
 
@@ -406,7 +461,7 @@ impl Replica {
     }
 
     fn story(&self) -> String {
-        let logs = self.service.as_ref().map(Service::logs).unwrap_or_default();
+        let logs = self.service.as_ref().map(|service| service.logs().split_off(self.logs_from)).unwrap_or_default();
         let calls = self.script.seen().into_iter().map(|seen| {
             let status = seen.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
             let action = seen.action.map_or_else(String::new, |action| format!("  <== {action}"));

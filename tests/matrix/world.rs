@@ -31,7 +31,7 @@ const CHART: &str = "dbt-server";
 const BARE: [&str; 2] = ["ConfigMap/kube-root-ca.crt", "ServiceAccount/default"];
 /// What the names of Helm's records begin with, and those of the service's own.
 const RECORD: &str = "sh.helm.release.v1.";
-const OPERATIONS: &str = "dbt-controller-op.";
+pub(crate) const OPERATIONS: &str = "dbt-controller-op.";
 /// The type of the Secrets that these are.
 const OPERATIONS_TYPE: &str = "dbt-controller/operation.v1";
 
@@ -276,7 +276,7 @@ impl World {
             let Record { release, revision, chart, status: (label, payload), manifest: _ } = record;
             let _ = writeln!(text, "  revision {revision} of {release}: {label} ({payload} in its payload), chart {chart}");
         }
-        for set in self.names.namings.iter().map(|naming| self.object("StatefulSet", &self.names.server(*naming))) {
+        for set in Naming::ALL.map(|naming| self.object("StatefulSet", &self.names.server(naming))) {
             let _ = writeln!(text, "  server: {} {} of {}", image_tag(set), set["status"], set["spec"]["replicas"]);
         }
         let _ = writeln!(text, "  operations: {:?}, debts: {:?}", self.unfinished.operations, self.unfinished.debts);

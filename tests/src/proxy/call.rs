@@ -37,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it is a step of an operation. The others come by the clock, and so at another place in each run.
+    /// Whether it is a step of an operation. The others come by the clock, and so at another place in each run; they are counted from a start on.
     #[must_use]
     pub fn is_counted(self) -> bool {
         match self {
@@ -110,8 +110,10 @@ impl Call {
         if let Some(phase) = kind.eq(&Kind::Write).then(|| recorded_phase(body)).flatten() {
             label = format!("{label} [{phase}]");
         }
-        if kind == Kind::DryRun {
-            label = format!("dry run: {label}");
+        match kind {
+            Kind::DryRun => label = format!("dry run: {label}"),
+            Kind::Watch => label = format!("watch: {label}"),
+            _ => {}
         }
         Self { label, kind }
     }
@@ -164,7 +166,7 @@ mod tests {
         let secrets = "/api/v1/namespaces/here/secrets";
         check("GET", &format!("{secrets}/a"), "", "get secrets/a", Kind::Read);
         check("GET", &format!("{secrets}?labelSelector=x"), "", "list secrets", Kind::Read);
-        check("GET", &format!("{secrets}?watch=true"), "", "list secrets", Kind::Watch);
+        check("GET", &format!("{secrets}?watch=true"), "", "watch: list secrets", Kind::Watch);
         check("POST", secrets, r#"{"metadata": {"name": "a"}}"#, "create secrets/a", Kind::Write);
         check("POST", &format!("{secrets}?dryRun=All"), "{}", "dry run: create secrets", Kind::DryRun);
         let sets = "/apis/apps/v1/namespaces/here/statefulsets";

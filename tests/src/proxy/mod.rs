@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A process has one script and a proxy for each of its far sides, so that a plan counts over all of them. What is not part of an
-//! operation (watches, the Lease, questions about rights, probes) passes without being counted.
+//! operation (watches, the Lease, questions about rights, probes) passes without being counted, unless the start of the process is looked at.
 
 mod call;
 mod script;

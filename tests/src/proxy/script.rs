@@ -95,7 +95,6 @@ pub struct Script(Arc<Inner>);
 
 struct Inner {
     begin: Instant,
-    names: Vec<(String, String)>,
     state: Mutex<State>,
     cuts: watch::Sender<u64>,
 }
@@ -104,12 +103,18 @@ struct Inner {
 struct State {
     /// Counts while an operation is looked at.
     counted: Option<BTreeMap<String, usize>>,
+    /// Whether what comes by the clock is counted too.
+    counts_all: bool,
     steps: Vec<(Step, Kind)>,
     plan: Option<Plan>,
     victim: Option<Pid>,
     fired: usize,
     struck: bool,
+    /// The names that are told as others.
+    names: Vec<(String, String)>,
     seen: Vec<Seen>,
+    /// How many were seen before these, and are forgotten.
+    forgotten: usize,
 }
 
 // === impl Script ===
@@ -118,12 +123,21 @@ impl Script {
     /// One that lets everything pass. In labels, each of these names is told as the other one, so that they are the same in each run.
     #[must_use]
     pub fn new(names: Vec<(String, String)>) -> Self {
-        Self(Arc::new(Inner { begin: Instant::now(), names, state: Mutex::default(), cuts: watch::Sender::new(0) }))
+        let state = Mutex::new(State { names, ..State::default() });
+        Self(Arc::new(Inner { begin: Instant::now(), state, cuts: watch::Sender::new(0) }))
+    }
+
+    /// Forgets what was seen, and goes on with other names.
+    pub fn renew(&self, names: Vec<(String, String)>) {
+        let mut state = self.state();
+        state.forgotten += state.seen.len();
+        state.seen.clear();
+        state.names = names;
     }
 
     /// A call as it is told.
     pub(super) fn tell(&self, mut call: Call) -> Call {
-        for (name, told) in &self.0.names {
+        for (name, told) in &self.state().names {
             call.label = call.label.replace(name, told);
         }
         call
@@ -132,13 +146,13 @@ impl Script {
     /// From now on calls are counted, and without a plan only that. The process is the one that a plan's signal goes to.
     pub fn arm(&self, plan: Option<Plan>, process: Pid) {
         let mut state = self.state();
-        *state = State {
-            counted: Some(BTreeMap::new()),
-            plan,
-            victim: Some(process),
-            seen: std::mem::take(&mut state.seen),
-            ..State::default()
-        };
+        *state = State { victim: Some(process), ..state.counting(plan) };
+    }
+
+    /// From now on every call is counted, those too that come by the clock: to be told before the process starts.
+    pub fn arm_from_start(&self, plan: Option<Plan>) {
+        let mut state = self.state();
+        *state = State { counts_all: true, ..state.counting(plan) };
     }
 
     /// From now on everything passes. Says at how many calls something happened.
@@ -186,11 +200,13 @@ impl Script {
         let mut state = self.state();
         let action = state.count(call);
         state.seen.push(Seen { at: self.0.begin.elapsed(), call: call.clone(), status: None, action });
-        (state.seen.len() - 1, action)
+        (state.forgotten + state.seen.len() - 1, action)
     }
 
     pub(super) fn answered(&self, index: usize, status: u16) {
-        if let Some(seen) = self.state().seen.get_mut(index) {
+        let mut state = self.state();
+        let forgotten = state.forgotten;
+        if let Some(seen) = index.checked_sub(forgotten).and_then(|index| state.seen.get_mut(index)) {
             seen.status = Some(status);
         }
     }
@@ -211,8 +227,14 @@ impl Script {
 }
 
 impl State {
+    /// One that begins to count, and remembers what was seen.
+    fn counting(&mut self, plan: Option<Plan>) -> Self {
+        let (names, seen) = (std::mem::take(&mut self.names), std::mem::take(&mut self.seen));
+        Self { counted: Some(BTreeMap::new()), plan, names, seen, forgotten: self.forgotten, ..Self::default() }
+    }
+
     fn count(&mut self, call: &Call) -> Option<Action> {
-        if !call.kind.is_counted() {
+        if !(self.counts_all || call.kind.is_counted()) {
             return None;
         }
         let count = self.counted.as_mut()?.entry(call.label.clone()).or_default();

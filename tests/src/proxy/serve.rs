@@ -64,6 +64,9 @@ async fn one(request: Request<Incoming>, upstream: Upstream, script: Script) -> 
     // It is about the connection to the far side.
     head.headers.remove(CONNECTION);
     if call.kind == Kind::Watch {
+        if action == Some(Action::Fault(Fault::DropAnswer)) {
+            return Err("the answer is dropped".into());
+        }
         let cut = Box::pin(async move { drop(cuts.changed().await) });
         return Ok(Response::from_parts(head, Watched { body, cut }.boxed_unsync()));
     }
