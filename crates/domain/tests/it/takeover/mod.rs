@@ -432,7 +432,8 @@ async fn a_takeover_that_cannot_read_the_release_ends_and_a_delete_removes_it() 
     pair.freeze_in(&ticket, Phase::Ready).await;
     assert!(pair.world.releases().break_record(&key(NAME), "gzip: invalid header"));
     let _background = pair.survivor_works();
-    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    let ended = tokio::time::timeout(Duration::from_secs(600), pair.survivor.wait(&ticket)).await.expect("it is not begun anew for ever");
+    let failure = ended.unwrap().outcome.clone().unwrap_err();
     assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
     assert!(failure.message.contains("gzip: invalid header"), "{failure}");
     assert_eq!(code(deploy(&pair.survivor, main_request("v1")).await), FailureCode::ReleaseUnreadable);
