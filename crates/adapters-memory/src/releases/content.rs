@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dbt_controller_domain::model::{
     Credentials, DeployRequest, DeploymentFacts, DesiredRelease, GitSource, Image, ManifestHash, Namespace, OperationId, Redactor,
-    ReleaseKey, RequestHash, Resources, ServerKey, ServerName, ServerOptions,
+    ReleaseKey, RequestHash, RequestedCredentials, Resources, ServerKey, ServerName, ServerOptions,
 };
 use dbt_controller_domain::naming::ConnectionId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -115,13 +115,14 @@ impl Content {
     pub(crate) fn desired(desired: &DesiredRelease) -> Arc<Self> {
         let DesiredRelease { key, home, server, request, credentials, connection_id, after: _, operation: _ } = desired;
         let request_hash = request.hash();
+        // Objects have the login that was resolved, however it was asked for.
+        let login = RequestedCredentials { user: Some(credentials.user.clone()), password: Some(credentials.password.clone()) };
+        let resolved = DeployRequest { credentials: login, ..request.clone() }.hash();
         let manifest_hash = ManifestHash(digest([
             key.namespace.as_str(),
             key.name.as_str(),
             server.as_str(),
-            request_hash.as_str(),
-            &credentials.user,
-            credentials.password.expose_secret(),
+            resolved.as_str(),
             connection_id.as_ref().map_or("", ConnectionId::as_str),
         ]));
         Arc::new(Self::Ours(Box::new(OurContent {

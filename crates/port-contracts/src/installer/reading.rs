@@ -1,6 +1,6 @@
 //! What can be read of releases.
 
-use dbt_controller_domain::model::{DeploymentFacts, DesiredRelease, ReleaseStatus, RevisionNumber};
+use dbt_controller_domain::model::{DeploymentFacts, DesiredRelease, ReleaseStatus, RequestedCredentials, RevisionNumber};
 use dbt_controller_domain::ports::InstallerError;
 use secrecy::ExposeSecret as _;
 
@@ -161,6 +161,10 @@ pub(super) async fn equal_requests_have_equal_manifest_hashes(harness: &dyn Inst
     let before = played.installer.manifest_hash(&played.desired).await?;
     let other_operation = DesiredRelease { operation: fixtures::operation_id(), ..played.desired.clone() };
     ensure_eq!(played.installer.manifest_hash(&other_operation).await?, before, "the hash for another operation");
+    let mut named = played.desired.clone();
+    let (user, password) = (named.credentials.user.clone(), named.credentials.password.clone());
+    named.request.credentials = RequestedCredentials { user: Some(user), password: Some(password) };
+    ensure_eq!(played.installer.manifest_hash(&named).await?, before, "the hash when the same login is asked for by name");
     played.deploy().await?;
     ensure_eq!(played.installer.manifest_hash(&other_operation).await?, before, "the hash after the release was made");
     played.deploy_next(&played.next(11)).await?;

@@ -1,6 +1,7 @@
 //! What a caller may be answered when nothing else is going on and nothing is out of order: then there is one right answer.
 
-use dbt_controller_domain::model::{Failure, FailureCode, Success, UndoOutcome};
+use dbt_controller_domain::model::{DeployRequest, Failure, FailureCode, RequestedCredentials, Success, UndoOutcome};
+use secrecy::ExposeSecret as _;
 
 use super::reference::{Reference, first_form};
 use super::sight::{Seen, Sight};
@@ -50,12 +51,21 @@ fn deploy(reference: &Reference, request: &Request, who: Who, tag: Tag, size: Si
         return Some(Wanted::Refused(FailureCode::ClaimCannotShrink));
     }
     let newest = seen.summary.revision.0;
-    let facts = seen.summary.deployment.as_ref()?;
     let in_force = seen.summary.standing.deployed == Some(seen.summary.revision);
-    if in_force && facts.request_hash.as_ref() == Some(&wished.hash()) {
+    if in_force && is_as_wished(seen, &wished) {
         return Some(Wanted::Deployed { revision: newest, unchanged: true });
     }
     Some(by_tag(tag).map_or(Wanted::Deployed { revision: newest + 1, unchanged: false }, Wanted::Undone))
+}
+
+/// Whether what is deployed is what is wished, in whatever words: nothing but the image, the size and the login differs in the stories.
+fn is_as_wished(seen: &Seen, wished: &DeployRequest) -> bool {
+    let (Some(facts), Some(login)) = (&seen.summary.deployment, seen.credentials()) else { return false };
+    let RequestedCredentials { user, password } = &wished.credentials;
+    facts.image == wished.image.to_string()
+        && facts.storage.as_ref() == Some(&wished.resources.storage_size)
+        && user.as_ref().is_none_or(|user| *user == login.user)
+        && password.as_ref().is_none_or(|password| password.expose_secret() == login.password.expose_secret())
 }
 
 /// The code with which a server of this tag does not come up.

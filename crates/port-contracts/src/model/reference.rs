@@ -125,7 +125,7 @@ impl Reference {
             {
                 excuses.extend(Part::ALL);
             }
-            if promise.shown != Shown::Unknown && promise.shown != Shown::Same {
+            if promise.is_whole {
                 excuses.clear();
             }
             if promise.shown == Shown::Nothing {
