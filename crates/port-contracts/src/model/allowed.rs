@@ -1,7 +1,6 @@
 //! What a caller may be answered when nothing else is going on and nothing is out of order: then there is one right answer.
 
-use dbt_controller_domain::model::{DeployRequest, Failure, FailureCode, RequestedCredentials, Success, UndoOutcome};
-use secrecy::ExposeSecret as _;
+use dbt_controller_domain::model::{Failure, FailureCode, Success, UndoOutcome};
 
 use super::reference::{Reference, first_form};
 use super::sight::{Seen, Sight};
@@ -52,20 +51,10 @@ fn deploy(reference: &Reference, request: &Request, who: Who, tag: Tag, size: Si
     }
     let newest = seen.summary.revision.0;
     let in_force = seen.summary.standing.deployed == Some(seen.summary.revision);
-    if in_force && is_as_wished(seen, &wished) {
+    if in_force && seen.is_as_wished(&wished) {
         return Some(Wanted::Deployed { revision: newest, unchanged: true });
     }
     Some(by_tag(tag).map_or(Wanted::Deployed { revision: newest + 1, unchanged: false }, Wanted::Undone))
-}
-
-/// Whether what is deployed is what is wished, in whatever words: nothing but the image, the size and the login differs in the stories.
-fn is_as_wished(seen: &Seen, wished: &DeployRequest) -> bool {
-    let (Some(facts), Some(login)) = (&seen.summary.deployment, seen.credentials()) else { return false };
-    let RequestedCredentials { user, password } = &wished.credentials;
-    facts.image == wished.image.to_string()
-        && facts.storage.as_ref() == Some(&wished.resources.storage_size)
-        && user.as_ref().is_none_or(|user| *user == login.user)
-        && password.as_ref().is_none_or(|password| password.expose_secret() == login.password.expose_secret())
 }
 
 /// The code with which a server of this tag does not come up.

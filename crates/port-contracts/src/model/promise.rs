@@ -14,8 +14,6 @@ pub(super) struct Promise {
     pub(super) shown: Shown,
     /// The replicas, where they are promised.
     pub(super) replicas: Option<u32>,
-    /// Whether an operation has made sure that nothing else is there, and nothing is missing.
-    pub(super) is_whole: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +22,8 @@ pub(super) enum Shown {
     Same,
     /// This request.
     Request(RequestHash),
+    /// What this request asks for, on record perhaps in other words: a login that is there can be asked for by name or not at all.
+    Equal(RequestHash),
     /// Nothing.
     Nothing,
     /// Nobody said.
@@ -32,43 +32,39 @@ pub(super) enum Shown {
 
 /// Folds outcomes: what they promise, and which parts they say are not in order.
 pub(super) fn fold(ended: &[Arc<FinishedOperation>]) -> (Promise, BTreeSet<Part>) {
-    let mut promise = Promise { shown: Shown::Same, replicas: None, is_whole: false };
+    let mut promise = Promise { shown: Shown::Same, replicas: None };
     let mut trouble = BTreeSet::new();
     for operation in ended {
         match (operation.info.kind, &operation.outcome) {
-            // What is on record is equal, though it may have been asked for in other words.
-            (OperationKind::Deploy, Ok(Success::Deployed { unchanged: true, .. })) => {
-                promise = Promise { replicas: Some(1), is_whole: true, ..promise };
-                trouble.clear();
-            }
-            (OperationKind::Deploy, Ok(Success::Deployed { .. })) => {
-                promise = Promise { shown: Shown::Request(operation.info.task_hash.clone()), replicas: Some(1), is_whole: true };
+            (OperationKind::Deploy, Ok(Success::Deployed { unchanged, .. })) => {
+                let shown = if *unchanged { Shown::Equal } else { Shown::Request };
+                promise = Promise { shown: shown(operation.info.task_hash.clone()), replicas: Some(1) };
                 trouble.clear();
             }
             (OperationKind::Delete, Ok(_)) => {
-                promise = Promise { shown: Shown::Nothing, replicas: None, is_whole: true };
+                promise = Promise { shown: Shown::Nothing, replicas: None };
                 trouble.clear();
             }
             (OperationKind::Suspend, Ok(_)) => promise.replicas = Some(0),
             (OperationKind::Resume, Ok(_)) => promise.replicas = Some(1),
             (OperationKind::Suspend | OperationKind::Resume, Err(_)) => {
                 // It may have been scaled; that it then runs or sleeps is asked for all the same.
-                (promise.shown, promise.is_whole) = (Shown::Unknown, false);
+                promise.shown = Shown::Unknown;
             }
             (OperationKind::Deploy, Err(failure)) => match failure.undo {
                 UndoOutcome::NothingToUndo | UndoOutcome::Undone => {}
                 UndoOutcome::LeftAsIs if failure.code == FailureCode::PutToSleep => {
-                    promise = Promise { shown: Shown::Request(operation.info.task_hash.clone()), replicas: Some(0), is_whole: true };
+                    promise = Promise { shown: Shown::Equal(operation.info.task_hash.clone()), replicas: Some(0) };
                     trouble.insert(Part::Server);
                 }
                 UndoOutcome::LeftAsIs | UndoOutcome::Failed => {
-                    (promise.shown, promise.is_whole) = (Shown::Unknown, false);
+                    promise.shown = Shown::Unknown;
                     trouble.extend(Part::ALL);
                 }
             },
             (OperationKind::Delete, Err(failure)) if failure.code == FailureCode::NotFound => {}
             (OperationKind::Delete, Err(_)) => {
-                (promise.shown, promise.is_whole) = (Shown::Unknown, false);
+                promise.shown = Shown::Unknown;
                 trouble.extend(Part::ALL);
             }
             // The stories run without `SLEEP_WITH_DAGS`.

@@ -3,17 +3,17 @@
 //! It keeps for every release key what was seen at the last rest, folds the outcomes since then over it, and compares the result with
 //! what is seen now. Outcomes are taken from the operation records, so one whose caller hung up counts like any other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dbt_controller_domain::model::{FinishedOperation, OperationId, OperationRecord, ReleaseKey, RequestHash};
+use dbt_controller_domain::model::{DeployRequest, FinishedOperation, OperationId, OperationRecord, ReleaseKey, RequestHash};
 use dbt_controller_domain::naming::{ConnectionId, Identity};
 use secrecy::ExposeSecret as _;
 
 use super::invariants::{self, Part};
 use super::promise::{Promise, Shown, fold, story};
 use super::sight::{Seen, SeenConnection, Sight};
-use super::step::{Form, Human, Who};
+use super::step::{Form, Human, Request, Who};
 
 #[derive(Default)]
 pub(super) struct Reference {
@@ -23,6 +23,8 @@ pub(super) struct Reference {
     /// What humans did since the last rest.
     touched: BTreeMap<ReleaseKey, BTreeSet<Part>>,
     counted: BTreeSet<OperationId>,
+    /// Every deploy that was asked for.
+    asked: HashMap<RequestHash, DeployRequest>,
     /// Those that ended since the last rest, in order. A record keeps ten of them only.
     ended: BTreeMap<ReleaseKey, Vec<Arc<FinishedOperation>>>,
     strangers: BTreeMap<ConnectionId, SeenConnection>,
@@ -42,6 +44,11 @@ struct Essence {
 }
 
 impl Reference {
+    /// Somebody has asked for something.
+    pub(super) fn asked(&mut self, request: &Request) {
+        self.asked.extend(request.deploy().map(|wished| (wished.hash(), wished)));
+    }
+
     /// A human is going to act. What they change need not be in order until an operation succeeds.
     pub(super) fn human(&mut self, human: &Human, sight: &Sight) {
         let who = human.who();
@@ -125,7 +132,7 @@ impl Reference {
             {
                 excuses.extend(Part::ALL);
             }
-            if promise.is_whole {
+            if promise.shown != Shown::Unknown && promise.shown != Shown::Same {
                 excuses.clear();
             }
             if promise.shown == Shown::Nothing {
@@ -183,6 +190,12 @@ impl Reference {
         }
     }
 
+    /// Whether what a request asks for is in force.
+    fn is_there(&self, sight: &Sight, key: &ReleaseKey, request: &RequestHash) -> bool {
+        let wished = self.asked.get(request);
+        sight.present(key).is_some_and(|seen| wished.is_some_and(|wished| seen.is_as_wished(wished)))
+    }
+
     fn broken_promise(&self, sight: &Sight, key: &ReleaseKey, promise: &Promise) -> Option<String> {
         let now = essence(sight, key);
         let before = essence(&self.before, key);
@@ -192,10 +205,11 @@ impl Reference {
             Shown::Request(hash) if now.as_ref().and_then(|now| now.request.as_ref()) != Some(hash) => {
                 format!("the request {hash:?} is deployed, but there is {now:?}")
             }
+            Shown::Equal(hash) if !self.is_there(sight, key, hash) => format!("what {hash:?} asks for is deployed, but there is {now:?}"),
             Shown::Same if now.clone().map(Essence::asleep) != before.clone().map(Essence::asleep) => {
                 format!("nothing was to change, but {before:?} became {now:?}")
             }
-            Shown::Nothing | Shown::Request(_) | Shown::Same => {
+            Shown::Nothing | Shown::Request(_) | Shown::Equal(_) | Shown::Same => {
                 let replicas = now.as_ref().and_then(|now| now.replicas);
                 match promise.replicas.or(before.and_then(|before| before.replicas)) {
                     Some(wanted) if now.is_some() && replicas != Some(wanted) => format!("it has {replicas:?} replicas, not {wanted}"),

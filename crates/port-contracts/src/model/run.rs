@@ -65,6 +65,7 @@ impl Stage {
         };
         let mut wrong = Vec::new();
         for (request, answer) in &answers {
+            self.reference.asked(request);
             self.told.log.push(format!("{number}. {request:?}: {answer:?}"));
             match answer {
                 Answer::None => wrong.push(format!("nobody answers {request:?}")),
@@ -178,6 +179,7 @@ impl Stage {
     }
 
     async fn ask(&mut self, request: &Request) -> Result<Result<Success, Failure>, String> {
+        self.reference.asked(request);
         let step = Step(vec![(super::Moment(0), Event::Ask(0, request.clone()))]);
         let mut answers = self.rig.play(&step, async |_| {}).await;
         match answers.pop() {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dbt_controller_domain::model::{
-    Claim, Credentials, Namespace, OperationId, Release, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionNumber, ServerKey, ServerName,
-    StoredConnection,
+    Claim, Credentials, DeployRequest, Namespace, OperationId, Release, ReleaseKey, ReleaseStatus, ReleaseSummary, RequestedCredentials,
+    RevisionNumber, ServerKey, ServerName, StoredConnection,
 };
 use dbt_controller_domain::naming::{ConnectionId, Identity};
+use secrecy::ExposeSecret as _;
 
 use super::step::{Place, Who};
 
@@ -113,6 +114,17 @@ impl Seen {
     /// The login that the revision in force wrote.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.in_force.as_ref().and_then(|release| release.credentials.as_ref())
+    }
+
+    /// Whether what is in force is what is wished, in whatever words: nothing but the image, the size and the login differs in the stories.
+    pub(super) fn is_as_wished(&self, wished: &DeployRequest) -> bool {
+        let facts = self.in_force.as_ref().and_then(|release| release.summary.deployment.as_ref());
+        let (Some(facts), Some(login)) = (facts, self.credentials()) else { return false };
+        let RequestedCredentials { user, password } = &wished.credentials;
+        facts.image == wished.image.to_string()
+            && facts.storage.as_ref() == Some(&wished.resources.storage_size)
+            && user.as_ref().is_none_or(|user| *user == login.user)
+            && password.as_ref().is_none_or(|password| password.expose_secret() == login.password.expose_secret())
     }
 }
 
