@@ -17,9 +17,6 @@ const SHORTEST_LOCK: Duration = Duration::from_secs(6);
 /// A wait of no time at all would end before the first look.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whoever waits for an operation reads its end from the record, also on another replica.
-const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
-
 /// Each look reads all DAGs of Airflow.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -29,7 +26,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let undo_timeout = reader.value(UNDO_TIMEOUT, values::duration_from(SHORTEST_TIMEOUT));
     let max_concurrent = reader.value(MAX_CONCURRENT_DEPLOYMENTS, values::number(1, 100_000));
     let max_queued = reader.value(MAX_QUEUED_OPERATIONS, values::number(0, 1_000_000));
-    let operation_retention = reader.value(OPERATION_RETENTION, values::duration_from(SHORTEST_RETENTION));
+    let operation_retention = reader.value(OPERATION_RETENTION, values::duration_from(Settings::SHORTEST_RETENTION));
     let lock_stale_after = reader.value(LOCK_STALE_AFTER, values::duration_from(SHORTEST_LOCK));
     let patience = read_patience(reader);
     let sleep_with_dags = reader.value(SLEEP_WITH_DAGS, values::flag);

@@ -17,7 +17,7 @@ pub struct Settings {
     pub max_concurrent: usize,
     /// Operations of this replica that may wait for a slot or their turn (`MAX_QUEUED_OPERATIONS`).
     pub max_queued: usize,
-    /// How long an ended operation stays readable (`OPERATION_RETENTION`).
+    /// How long an ended operation stays readable (`OPERATION_RETENTION`, at least [`Settings::SHORTEST_RETENTION`]).
     pub operation_retention: Duration,
     /// A lock that was not renewed for this long is stale (`LOCK_STALE_AFTER`, at least 6 s).
     pub lock_stale_after: Duration,
@@ -41,6 +41,10 @@ pub struct Patience {
 }
 
 impl Settings {
+    /// For so long the end of an operation stays on record, unless later ones of its release push it out: whoever waits for it reads it from
+    /// there, also on another replica.
+    pub const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
+
     /// The defaults, for deployments in this namespace only.
     pub fn new(home: Namespace) -> Self {
         Self {

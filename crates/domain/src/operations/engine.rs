@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 use super::Executor;
 use super::audit;
 use super::line::{run_line, take_over};
-use super::placement::{Claim, is_stale, prune};
+use super::placement::{Claim, is_stale, prune, retention};
 use super::records::Known;
 use super::run::{Run, Stop};
 use super::submission::Submission;
@@ -275,21 +274,6 @@ impl Operations {
         // A map of handles; a panic elsewhere cannot leave it half changed.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How many ended operations of all releases are kept, beside those with debts and those that ended just now.
-pub(super) const MAX_KEPT: usize = 5_000;
-/// For so long the end of an operation stays on record however many there are: whoever waits for it reads it from there.
-const SHORTEST_RETENTION: Duration = Duration::from_secs(60);
-
-/// The age from which on ended operations are dropped, so that [`MAX_KEPT`] are left. The setting, if that is shorter.
-pub(super) fn retention(mut ended: Vec<Timestamp>, now: Timestamp, setting: Duration) -> Duration {
-    if ended.len() <= MAX_KEPT {
-        return setting;
-    }
-    let (_, first_to_go, _) = ended.select_nth_unstable_by(MAX_KEPT, |a, b| b.cmp(a));
-    let age = Duration::try_from(now.duration_since(*first_to_go)).unwrap_or_default();
-    setting.min(age.max(SHORTEST_RETENTION))
 }
 
 pub(crate) fn store_failure(error: &StoreError) -> Failure {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Failure, FailureCode, FinishedOperation, HolderId, Ledger, OperationId, OperationInfo, OperationKind, OperationRecord, Phase,
-    QueuedOperation, RunningOperation, UndoOutcome,
+    QueuedOperation, RunningOperation, Settings, UndoOutcome,
 };
 
 /// What became of a submitted operation.
@@ -149,6 +149,19 @@ pub(crate) fn prune(record: &mut OperationRecord, now: Timestamp, retention: Dur
         surplus -= usize::from(drop);
         !drop
     });
+}
+
+/// How many ended operations of all releases are kept, beside those with debts and those that ended just now.
+pub(crate) const MAX_KEPT: usize = 5_000;
+
+/// The age from which on ended operations are dropped, so that [`MAX_KEPT`] are left. The setting, if that is shorter.
+pub(crate) fn retention(mut ended: Vec<Timestamp>, now: Timestamp, setting: Duration) -> Duration {
+    if ended.len() <= MAX_KEPT {
+        return setting;
+    }
+    let (_, first_to_go, _) = ended.select_nth_unstable_by(MAX_KEPT, |a, b| b.cmp(a));
+    let age = Duration::try_from(now.duration_since(*first_to_go)).unwrap_or_default();
+    setting.min(age.max(Settings::SHORTEST_RETENTION))
 }
 
 /// The last operation of its release in line, when a newcomer with the same task may share its outcome. One that is being cancelled is not, nor a deploy

@@ -39,7 +39,7 @@ impl Operations {
                     change = record.changed() => if change.is_err() { break },
                     _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
                     // A holder renews its lock six times in S, and a lost one is taken over after S + 1 s: nobody can write.
-                    () = tokio::time::sleep(self.limits.lock_stale_after * 4) => return Err(stalled(&ticket.id)),
+                    () = tokio::time::sleep(self.stale_after(seen.as_deref()) * 4) => return Err(stalled(&ticket.id)),
                 }
             }
             tokio::select! {
@@ -47,6 +47,12 @@ impl Operations {
                 _ = closed.wait_for(|closed| *closed) => return Err(shut_down_under(&ticket.id)),
             }
         }
+    }
+
+    /// After how long without a sign of life the holder counts as gone, by its setting or by ours.
+    fn stale_after(&self, record: Option<&OperationRecord>) -> Duration {
+        let holders = record.and_then(|record| record.running.as_ref()).map(|running| running.stale_after);
+        self.limits.lock_stale_after.max(holders.unwrap_or_default())
     }
 
     /// An operation's view: the live one when it runs here, else the stored one.

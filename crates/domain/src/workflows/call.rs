@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::faults;
 use crate::model::Failure;
 use crate::operations::{Run, Stop};
 use crate::ports::{ClusterError, ConnectionError, InstallerError, StoreError};
@@ -147,6 +148,12 @@ where
     F: Future<Output = Result<T, E>>,
 {
     call_with(run, deadline, RETRIES, port).await
+}
+
+/// Stores what the ledger notes, so that whoever takes over knows of it.
+pub(super) async fn store(run: &Run, deadline: Instant) -> Result<(), Halt> {
+    let stored = call(run, deadline, || run.record(|_| ())).await;
+    stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))
 }
 
 /// As [`call`], for what must not be given up because the far side is away for a minute: undo, commit, takeover.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
-use super::call::{Halt, call};
+use super::call::{Halt, call, store};
 use super::deploy::stop_of;
 use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
@@ -88,14 +88,14 @@ pub(super) async fn remove(
         // Only the record tells these, and it goes next.
         let mut met = HashSet::new();
         debts.retain(|debt| met.insert(debt.clone()));
+        // When they cannot be read now, the last step says so.
         let claims = stop_of(call(run, deadline, || workflows.own_claims(key, &server)).await)?.unwrap_or_default();
         run.note(|ledger| {
             (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
             // Also those of whoever ran this before.
             ledger.claims_before.extend(claims.into_iter().map(|claim| claim.name));
         });
-        let stored = call(run, deadline, || run.record(|_| ())).await;
-        stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))?;
+        store(run, deadline).await?;
     }
     let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, key, &server).await?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake, Limit, overtaken};
-use super::call::{Broken, Halt, call, insist};
+use super::call::{Broken, Halt, call, insist, store};
 use super::connect::Login;
 use super::prepare::Prepared;
 use super::{Workflows, faults};
@@ -42,9 +42,7 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
         Ok(success) => match deploy.retire_replaced(success).await {
-            Ok((success, left)) => {
-                Ending::Done { outcome: Ok(success), debts: deploy.owed_logins().chain(left).collect(), paid: Vec::new() }
-            }
+            Ok(success) => deploy.ended(Ok(success)),
             Err(stop) => deploy.stopped(stop),
         },
         Err(Halt::Stop(stop)) => deploy.stopped(stop),
@@ -329,10 +327,9 @@ impl<'a> Deploy<'a> {
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
     pub(super) async fn store_intent(&self, set: impl Fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
         self.run.note(|ledger| set(ledger, true));
-        let stored = call(self.run, self.deadline, || self.run.record(|_| ())).await;
-        if let Err(broken) = stored {
+        if let Err(halt) = store(self.run, self.deadline).await {
             self.run.note(|ledger| set(ledger, false));
-            return Err(broken.or_fail(|error| faults::of_store(&error)));
+            return Err(halt);
         }
         // The write may have shown that somebody else took over.
         self.run.checkpoint().map_err(Halt::from)
@@ -347,9 +344,9 @@ impl<'a> Deploy<'a> {
         .await
     }
 
-    /// The connections that have another login than the server now, because the service runs without Airflow.
-    pub(super) fn owed_logins(&self) -> impl Iterator<Item = Debt> {
-        self.run.ledger().owed.into_iter().filter(|debt| matches!(debt, Debt::Login(_)))
+    /// An end after which the ledger's debts are open.
+    pub(super) fn ended(&self, outcome: Result<Success, Failure>) -> Ending {
+        Ending::Done { outcome, debts: self.run.ledger().owed, paid: Vec::new() }
     }
 
     pub(super) fn success(&self, revision: RevisionNumber, unchanged: bool, connection: ConnectionReport, notes: Vec<String>) -> Success {

@@ -13,27 +13,35 @@ use crate::operations::{Run, Stop};
 impl Deploy<'_> {
     /// After a deploy that went well: removes the release that it took the place of. What cannot be removed now is a debt; the
     /// deployment itself stands.
-    pub(super) async fn retire_replaced(&self, mut success: Success) -> Result<(Success, Option<Debt>), Stop> {
-        let Some(key) = self.replaced().await else { return Ok((success, None)) };
+    pub(super) async fn retire_replaced(&self, mut success: Success) -> Result<Success, Stop> {
+        let Some(key) = self.replaced().await else { return Ok(success) };
+        let debt = Debt::Replaced(key.name.clone());
         self.run.progress(format!("removing release `{}` of the replaced service", key.name));
-        match self.retire(&key).await {
+        match self.retire(&key, &debt).await {
             Err(Halt::Stop(stop)) => Err(stop),
             Ok(()) => {
+                self.run.note(|ledger| ledger.owed.retain(|owed| *owed != debt));
                 if let Success::Deployed { notes, .. } = &mut success {
                     notes.push(format!("release `{}` of the replaced service, whose name is too long for a server, was removed", key.name));
                 }
-                Ok((success, None))
+                Ok(success)
             }
             Err(Halt::Failed(failure)) => {
                 tracing::warn!(release.name = %key.name, %failure, "a release of the replaced service is removed later");
-                Ok((success, Some(Debt::Replaced(key.name))))
+                // Also when that could not be stored before.
+                self.run.note(|ledger| {
+                    if !ledger.owed.contains(&debt) {
+                        ledger.owed.push(debt);
+                    }
+                });
+                Ok(success)
             }
         }
     }
 
-    async fn retire(&self, key: &ReleaseKey) -> Result<(), Halt> {
+    async fn retire(&self, key: &ReleaseKey, debt: &Debt) -> Result<(), Halt> {
         // Its record goes before its claims, and nothing else tells whoever takes over that they are left.
-        self.store_debt(&Debt::Replaced(key.name.clone())).await?;
+        self.store_debt(debt).await?;
         retire(self.workflows, self.run, key, self.deadline).await
     }
 

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake, Limit};
-use super::call::{Halt, call};
+use super::call::{Halt, call, store};
 use super::{Workflows, faults, server_of};
 use crate::model::{DagState, Failure, FailureCode, Phase, ServerKey, Success, UndoOutcome};
 use crate::operations::{Ending, Run};
@@ -70,11 +70,10 @@ async fn decide_on_dags(workflows: &Workflows, run: &Run, deadline: Instant) -> 
     if ledger.suspending {
         return Ok(ledger.dag_state_before);
     }
-    let Some(store) = &workflows.ports.connections else { return Ok(None) };
-    let state = no_dag_needs_it(store.as_ref(), run, deadline).await?;
+    let Some(airflow) = &workflows.ports.connections else { return Ok(None) };
+    let state = no_dag_needs_it(airflow.as_ref(), run, deadline).await?;
     run.note(|ledger| (ledger.suspending, ledger.dag_state_before) = (true, state));
-    let stored = call(run, deadline, || run.record(|_| ())).await;
-    stored.map_err(|broken| broken.or_fail(|error| faults::of_store(&error)))?;
+    store(run, deadline).await?;
     Ok(state)
 }
 

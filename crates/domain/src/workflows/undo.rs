@@ -27,7 +27,7 @@ impl Deploy<'_> {
     pub(super) async fn undo(&self, failure: Failure) -> Ending {
         if failure.undo == UndoOutcome::LeftAsIs {
             // What is left may be committed.
-            return Ending::Done { outcome: Err(failure), debts: self.owed_logins().collect(), paid: Vec::new() };
+            return self.ended(Err(failure));
         }
         let ledger = self.run.ledger();
         if !ledger.writing && !ledger.connecting && !ledger.waking {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 
-use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, request, revision, settings, target};
+use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, request, revision, server, settings, target, world};
 
 #[tokio::test(start_paused = true)]
 async fn equal_deploys_at_once_are_one_operation_on_any_replica() {
@@ -249,4 +249,43 @@ async fn a_submission_that_looks_for_its_other_names_too_long_does_not_take_back
     assert_eq!(revision(stage.deploy(request("a", Some("b-c"), "v1")).await), 1);
     assert_eq!(stage.world.leftovers().iter().filter(|line| line.starts_with("release")).count(), 1);
     background.abort();
+}
+
+/// A claim that `helm uninstall` has left in another namespace is removed while its deployment is made here.
+#[tokio::test(start_paused = true)]
+async fn a_delete_of_leftovers_elsewhere_does_not_stop_a_deploy_of_the_same_name() {
+    let stage = Stage::new();
+    let elsewhere: Namespace = "data".parse().unwrap();
+    revision(stage.deploy(DeployRequest { namespace: elsewhere.clone(), ..main_request("v1") }).await);
+    let left = ReleaseKey { namespace: elsewhere.clone(), ..key(NAME) };
+    assert!(stage.world.releases().uninstall(&left, false));
+
+    let deploying = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    let there = Target { name: NAME.to_owned(), namespace: Some(elsewhere) };
+    let deleting = stage.controller.delete(&there, caller()).await.unwrap();
+    assert_eq!((&deploying.key, &deleting.key), (&key(NAME), &left));
+    let again = stage.controller.delete(&there, caller()).await.unwrap();
+    assert_eq!((again.id.clone(), again.joined), (deleting.id.clone(), true));
+    assert_eq!(revision(stage.controller.wait(&deploying).await.unwrap().outcome.clone()), 1);
+    assert!(matches!(stage.controller.wait(&deleting).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+    assert!(stage.world.claims().of(&ServerKey { namespace: left.namespace, name: server(NAME).name }).is_empty());
+    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
+    assert!(stage.delete(NAME).await.is_ok());
+    stage.assert_nothing_left();
+}
+
+/// While a setting is being changed, a holder with the longer one renews its lock more seldom.
+#[tokio::test(start_paused = true)]
+async fn who_waits_on_a_replica_with_a_shorter_setting_does_not_give_up_on_the_holder() {
+    let world = world();
+    let holder = replica(&world, world.operations(), Settings { lock_stale_after: Duration::from_secs(300), ..settings() });
+    let other = replica(&world, world.operations(), Settings { lock_stale_after: Duration::from_secs(6), ..settings() });
+    let background = other.clone();
+    tokio::spawn(async move { background.run_background().await });
+    let ticket = holder.deploy(main_request("missing-1"), caller()).await.unwrap();
+    let joined = other.deploy(main_request("missing-1"), caller()).await.unwrap();
+    assert!(joined.joined);
+    let (ended, told) = tokio::join!(holder.wait(&ticket), other.wait(&joined));
+    assert_eq!(code(told.unwrap().outcome.clone()), FailureCode::ImagePullFailed);
+    assert_eq!(code(ended.unwrap().outcome.clone()), FailureCode::ImagePullFailed);
 }

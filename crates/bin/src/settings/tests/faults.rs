@@ -34,6 +34,7 @@ fn a_wrong_text_is_refused_by_the_setting_it_is_for() {
     check("DEPLOY_TIMEOUT", &["9000h", "99999999999999999999", "18446744073709551615h"], "");
     check("DEPLOY_TIMEOUT", &["0", "999ms"], "1s or longer");
     check("LOCK_STALE_AFTER", &["5999ms", "5"], "6s or longer");
+    check("OPERATION_RETENTION", &["0", "59s"], "60s or longer");
     check("MAX_CONCURRENT_DEPLOYMENTS", &["0", "many"], "from 1");
     check("CRASH_LOOP_RESTARTS", &["0"], "from 1");
     check("REQUESTS_PER_SECOND", &["0"], "from 1");

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{MAX_KEPT, retention};
-use super::placement::{Claim, Placement, Scene, cancelled, claim, is_stale, place, prune};
+use super::placement::{Claim, MAX_KEPT, Placement, Scene, cancelled, claim, is_stale, place, prune, retention};
 use super::test_support::STALE_AFTER;
 use crate::model::*;
 use crate::naming::Identity;
