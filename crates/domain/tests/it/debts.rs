@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection, MemoryWorld};
+use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::ConnectionId;
 
-use crate::stage::{NAME, Stage, code, deploy, key, main_request, replica, replica_with, revision, server, settings, target, world};
-
-fn connection() -> ConnectionId {
-    "test_project_main".parse().unwrap()
-}
+use crate::stage::{NAME, Stage, code, connection, key, main_request, replica, revision, server, settings, with_password};
 
 /// The background work of the service, for some time.
 async fn work(stage: &Stage, time: Duration) {
@@ -28,12 +24,6 @@ fn login(stage: &Stage) -> Credentials {
 
 fn password(stage: &Stage) -> String {
     stage.world.airflow().login(&connection()).unwrap().1
-}
-
-fn with_password(tag: &str, password: &str) -> DeployRequest {
-    let mut request = main_request(tag);
-    request.credentials.password = Some(password.to_owned().into());
-    request
 }
 
 /// A deployment to which an undo could not give its old login back. Returns that.
@@ -204,27 +194,6 @@ async fn a_connection_that_somebody_makes_after_ours_is_gone_is_left_alone() {
     assert_eq!(stage.world.airflow().login(&connection()).unwrap().0, "somebody");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_delete_without_airflow_remembers_the_connection_of_when_there_was_one() {
-    let world = world();
-    revision(deploy(&replica(&world, world.operations(), settings()), main_request("v1")).await);
-    let without = replica_with(&world, world.operations(), None, settings());
-    let ticket = without.delete(&target(NAME), crate::stage::caller()).await.unwrap();
-    let Ok(Success::Deleted { connection: report, .. }) = without.wait(&ticket).await.unwrap().outcome.clone() else { panic!() };
-    assert_eq!(report.status, ConnectionOutcome::NotConfigured);
-    let writes = world.calls().count(Call::OperationsCompareAndSwap);
-    let background = tokio::spawn(async move { without.run_background().await });
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    background.abort();
-    assert_eq!(world.calls().count(Call::OperationsCompareAndSwap), writes, "what cannot be paid is not tried");
-
-    let with = replica(&world, world.operations(), settings());
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
-    assert_eq!(world.leftovers(), Vec::<String>::new());
-}
-
 /// Lets the write of the connection go without an answer, and the next try be refused.
 fn loses_the_answer(stage: &Stage) {
     stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail));
@@ -327,47 +296,6 @@ async fn a_password_that_a_human_brought_back_is_owed_also_when_airflow_was_neve
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_without_airflow_keeps_the_connection_on_record() {
-    let world = world();
-    revision(deploy(&replica(&world, world.operations(), settings()), main_request("v1")).await);
-    let without = replica_with(&world, world.operations(), None, settings());
-    revision(deploy(&without, main_request("v2")).await);
-    let ticket = without.delete(&target(NAME), crate::stage::caller()).await.unwrap();
-    assert!(without.wait(&ticket).await.unwrap().outcome.is_ok());
-    let with = replica(&world, world.operations(), settings());
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
-    assert_eq!(world.leftovers(), Vec::<String>::new());
-}
-
-/// Runs the background work of a replica that has the Airflow.
-async fn airflow_is_back(world: &MemoryWorld) {
-    let with = replica(world, world.operations(), settings());
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_login_that_is_changed_without_airflow_is_written_when_there_is_one_again() {
-    let world = world();
-    let with = replica(&world, world.operations(), settings());
-    revision(deploy(&with, with_password("v1", "password-one")).await);
-    let without = replica_with(&world, world.operations(), None, settings());
-    for (tag, password) in [("v2", "password-one"), ("v2", "password-two"), ("v3", "password-two"), ("v3", "password-three")] {
-        revision(deploy(&without, with_password(tag, password)).await);
-    }
-    let debts = without.operations().await.unwrap().iter().map(|view| view.debts.len()).sum::<usize>();
-    assert_eq!(debts, 1, "it is owed once");
-    let password = || world.airflow().login(&connection()).unwrap().1;
-    assert_eq!(password(), "password-one");
-    airflow_is_back(&world).await;
-    assert_eq!(password(), "password-three");
-    assert!(with.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_debt_that_cannot_be_paid_keeps_no_other_from_being_paid() {
     let stage = Stage::new();
     revision(stage.deploy(main_request("v1")).await);
@@ -382,22 +310,4 @@ async fn a_debt_that_cannot_be_paid_keeps_no_other_from_being_paid() {
     assert_eq!(stage.world.leftovers().len(), 1);
     work(&stage, Duration::from_secs(60)).await;
     stage.assert_nothing_left();
-}
-
-/// A deploy that is committed and then ends as a failure: somebody has put the server to sleep.
-#[tokio::test(start_paused = true)]
-async fn a_login_that_is_changed_without_airflow_is_owed_also_when_the_server_sleeps_at_the_end() {
-    let world = world();
-    revision(deploy(&replica(&world, world.operations(), settings()), with_password("v1", "password-one")).await);
-    let without = replica_with(&world, world.operations(), None, settings());
-    let sleeps = async {
-        while world.calls().count(Call::InstallerApply) < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert!(world.servers().scale(&server(NAME), 0));
-    };
-    let failure = tokio::join!(deploy(&without, with_password("v2", "password-two")), sleeps).0.unwrap_err();
-    assert_eq!((failure.code, failure.undo), (FailureCode::PutToSleep, UndoOutcome::LeftAsIs), "{failure}");
-    airflow_is_back(&world).await;
-    assert_eq!(world.airflow().login(&connection()).unwrap().1, "password-two");
 }

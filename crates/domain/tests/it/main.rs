@@ -16,3 +16,4 @@ mod queue;
 mod sleep;
 mod stage;
 mod takeover;
+mod without_airflow;

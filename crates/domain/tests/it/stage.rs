@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dbt_controller_adapters_memory::{Call, MemoryWorld, WorldOptions};
 use dbt_controller_domain::model::*;
+use dbt_controller_domain::naming::ConnectionId;
 use dbt_controller_domain::ports::{ConnectionStore, OperationStore};
 use dbt_controller_domain::{Controller, Ports};
 use dbt_controller_port_contracts::fixtures;
@@ -115,6 +116,17 @@ pub(crate) const NAME: &str = "dbt-server-test-project-main";
 
 pub(crate) fn main_request(tag: &str) -> DeployRequest {
     request("test-project", Some("main"), tag)
+}
+
+/// Its connection.
+pub(crate) fn connection() -> ConnectionId {
+    "test_project_main".parse().unwrap()
+}
+
+pub(crate) fn with_password(tag: &str, password: &str) -> DeployRequest {
+    let mut request = main_request(tag);
+    request.credentials.password = Some(password.to_owned().into());
+    request
 }
 
 #[track_caller]
