@@ -4,6 +4,7 @@ use dbt_controller_tests::{Helm, HelmVersion, Namespace, until};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::support::at_work::values_with_tag;
 use crate::support::site::{Site, body, body_with, chart, deploy, inventory, path, until_nothing_is_left};
 
 const RELEASE: &str = "dbt-server-test-project-main";
@@ -22,19 +23,6 @@ async fn generation(namespace: &Namespace) -> Value {
 /// The statuses of a release's revisions, oldest first.
 async fn statuses(helm: &Helm) -> Vec<String> {
     helm.history(RELEASE).await.iter().map(|revision| revision["status"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The values of the release with another image tag of the dbt server, in a file.
-async fn values_with_tag(helm: &Helm, tag: &str) -> tempfile::NamedTempFile {
-    let mut values = helm.values(RELEASE).await;
-    let objects = values["manifests"].as_array_mut().unwrap();
-    let set = objects.iter_mut().find(|object| object["kind"] == "StatefulSet").unwrap();
-    let containers = set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
-    let server = containers.iter_mut().find(|container| container["name"] == "dbt-server").unwrap();
-    server["image"] = json!(format!("4fastbi/dbt-api-server-core:{tag}"));
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), values.to_string()).unwrap();
-    file
 }
 
 /// The places at which ours shows `***`; at all others it says what Helm says.
@@ -312,7 +300,7 @@ async fn a_server_that_somebody_broke_is_mended_by_the_next_post() {
     let site = Site::open().await;
     let helm = site.helm(HelmVersion::V4);
     drop(site.deploy(&body(PROJECT)).await);
-    let values = values_with_tag(&helm, "missing-1").await;
+    let values = values_with_tag(&helm, RELEASE, "missing-1").await;
     helm.run(&["upgrade", RELEASE, &chart(), "--values", values.path().to_str().unwrap()]).await;
     let broken = async || (site.deployment(RELEASE).await["server"]["phase"] == "failing").then_some(());
     until("GET shows that the server is broken", broken).await;

@@ -4,7 +4,6 @@
 //! that was not quoted with care is a number, a date or a flag.
 
 use std::io::Read as _;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::installer::installer;
+use crate::support::site::chart;
 
 /// Texts that some reader of YAML, some template or some shell takes for something else.
 #[rustfmt::skip] // A line for each would be a hundred lines.
@@ -279,9 +279,4 @@ fn split(manifest: &str) -> Vec<String> {
 fn plain(value: &Value) -> String {
     let is_special = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
     value.to_string().chars().map(|c| if is_special(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
-}
-
-fn chart() -> String {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/dbt-server");
-    chart.to_str().unwrap().to_owned()
 }

@@ -7,9 +7,10 @@ use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
 use crate::case::{Case, Then};
+use crate::replica::ENDED;
 use crate::report::{End, Outcome};
 use crate::scenario::{Expected, Request, Scenario};
-use crate::site::{ENDED, SOON, Site};
+use crate::site::{SOON, Site};
 use crate::verdict::Verdict;
 
 /// Within this time after a crash everything must agree again.
@@ -30,7 +31,6 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     site.prepare(scenario).await?;
 
     let replica = &site.replicas[victim];
-    let begun = replica.script.seen().len();
     replica.script.arm(Some(case.plan.clone()), replica.service().process());
     let asked: Asked = tokio::spawn(Answer::try_to(scenario.request.to(replica.service(), replica.names())));
     let reached = reaches(site, victim, &asked).await?;
@@ -42,12 +42,12 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
         return Ok(Outcome { end: End::NotReached, told: Vec::new(), took: crashed.elapsed() });
     }
     if signal == Signal::STOP {
-        return wake(case, site, asked, crashed, begun).await;
+        return wake(case, site, asked, crashed).await;
     }
     site.replicas[victim].ended().await;
     // The end of an operation is seen by a watch, too, which may be quicker than the answer to who wrote it. What was answered must be so.
     let mut allowed = match asked.await.ok().and_then(Result::ok) {
-        None => unanswered(scenario, &site.replicas[victim].script.seen()[begun..]),
+        None => unanswered(scenario, &site.replicas[victim].script.seen()),
         Some(answer) => Verdict::of(scenario, &answer)?.allows(scenario),
     };
     match case.then {
@@ -150,12 +150,12 @@ async fn retry(case: &Case, site: &Site, replica: usize) -> Result<Vec<String>, 
 }
 
 /// The other replica takes over while the process is stopped; then it wakes, and must change nothing.
-async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant, begun: usize) -> Result<Outcome, String> {
+async fn wake(case: &Case, site: &Site, asked: Asked, stopped: Instant) -> Result<Outcome, String> {
     let (scenario, victim) = (case.scenario, case.victim);
     let replica = &site.replicas[victim];
     // It holds nothing yet, or not any more: then it goes on where it was.
     let is_holder = site.unfinished().await?.is_under_way();
-    let open = unanswered(scenario, &replica.script.seen()[begun..]);
+    let open = unanswered(scenario, &replica.script.seen());
     let settled = site.settled(&open, stopped + MINUTE).await;
     let (took, woken) = (stopped.elapsed(), replica.script.now());
     replica.service().signal(Signal::CONT);

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use dbt_controller_tests::{Action, Fault};
 
 use crate::case::Case;
+use crate::replica::ENDED;
 use crate::report::{End, Outcome};
 use crate::scenario::Expected;
-use crate::site::{ENDED, Site};
+use crate::site::Site;
 use crate::verdict::Verdict;
 
 /// Within this time after the answer, or after the fault has gone, everything must agree: what is owed is paid by then, too.

@@ -4,7 +4,7 @@ use dbt_controller_tests::{Answer, Service, replaced};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::site::Names;
+use crate::names::Names;
 
 /// A request in a certain state of the world. What it says is all that there is to a new scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,19 +1,16 @@
-//! A namespace of its own with a service, or two, that reach the API server by proxies.
+//! A namespace with a service, or two, in which a case takes place.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dbt_controller_domain::naming::Identity;
 use dbt_controller_tests::replaced::{self, Deployment, SecretField};
-use dbt_controller_tests::{Answer, ApiServer, ControlPlane, Helm, HelmVersion, Kind, Plan, Proxy, Script, Service, Upstream, until};
+use dbt_controller_tests::{ApiServer, ControlPlane, Helm, HelmVersion, Kind, until};
 use reqwest::Method;
-use rustix::process::Signal;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use uuid::Uuid;
 
 use crate::airflow::{Airflow, Connection};
 use crate::case::Case;
+use crate::names::{Names, id};
+use crate::replica::Replica;
 use crate::scenario::{Expected, HISTORY, Naming, OLD_LOGIN, PLAIN, Request, Scenario, Server as Wanted};
 use crate::world::{OPERATIONS, Unfinished, World};
 
@@ -22,21 +19,8 @@ use crate::world::{OPERATIONS, Unfinished, World};
 pub(crate) struct Plane {
     pub(crate) control: ControlPlane,
     pub(crate) api: ApiServer,
-    airflow: Option<Airflow>,
+    pub(crate) airflow: Option<Airflow>,
 }
-
-/// What a case calls its things: all cases share one Airflow, so its connections need names of their own.
-#[derive(Debug, Clone)]
-pub(crate) struct Names {
-    pub(crate) namespace: String,
-    project: String,
-    /// The name of the release that the replaced service makes of the project.
-    replaced: String,
-}
-
-/// The project as it is told, and the name of the replaced service's release.
-const PROJECT: &str = "shop";
-const REPLACED_RELEASE: &str = "dbt-shop-00000000";
 
 /// Where cases take place, one after the other. Its namespace stays: the control plane goes with the run, and to delete a namespace costs it more
 /// than a case does.
@@ -54,22 +38,6 @@ struct Origin {
     manifest: Vec<Value>,
     /// The uid of its pod, if it was awake.
     pod: Option<String>,
-    /// How many calls each service had made by then.
-    calls: Vec<usize>,
-}
-
-/// A service that can be killed and started again, and its way to the API server.
-pub(crate) struct Replica {
-    service: Option<Service>,
-    pub(crate) script: Script,
-    names: Names,
-    settings: Vec<(&'static str, String)>,
-    // What it wrote before it was killed.
-    earlier_logs: String,
-    // Where what it wrote for this case begins.
-    logs_from: usize,
-    _proxies: Vec<Proxy>,
-    _files: TempDir,
 }
 
 /// The tags of earlier revisions, where there are any.
@@ -78,11 +46,6 @@ const EARLIER: [&str; HISTORY - 1] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0
 const POLL: Duration = Duration::from_millis(400);
 /// How long what has been answered may take to show everywhere, such as a claim that goes.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
-/// How long a deployment may take in all, and its undo.
-const DEPLOY_TIMEOUT: Duration = Duration::from_secs(60);
-const UNDO_TIMEOUT: Duration = Duration::from_secs(30);
-/// Within this time an operation has come to an end, if its end can be written.
-pub(crate) const ENDED: Duration = Duration::from_secs(DEPLOY_TIMEOUT.as_secs() + UNDO_TIMEOUT.as_secs() + 30);
 
 // === impl Plane ===
 
@@ -92,75 +55,6 @@ impl Plane {
         let api = ApiServer::of(&control.kubeconfig());
         Self { control, api, airflow: Airflow::find() }
     }
-}
-
-// === impl Names ===
-
-impl Names {
-    /// Those of the next case in a namespace.
-    fn within(namespace: String) -> Self {
-        let project = format!("{PROJECT}-{}", id());
-        let replaced = Identity::parse(&project, Some("main")).ok().and_then(|identity| identity.replaced_release_name()).unwrap();
-        Self { namespace, project, replaced: replaced.to_string() }
-    }
-
-    pub(crate) fn project(&self) -> &str {
-        &self.project
-    }
-
-    /// What every name of something in it has in it, and nobody else's.
-    pub(crate) fn own_part(&self) -> &str {
-        &self.project[PROJECT.len() + 1..]
-    }
-
-    pub(crate) fn release(&self, naming: Naming) -> String {
-        match naming {
-            Naming::Own => format!("dbt-server-{}-main", self.project),
-            Naming::Replaced => self.replaced.clone(),
-        }
-    }
-
-    /// What the objects are called.
-    pub(crate) fn server(&self, naming: Naming) -> String {
-        match naming {
-            Naming::Own => self.release(naming),
-            Naming::Replaced => replaced::server(&self.replaced),
-        }
-    }
-
-    /// What the connection calls.
-    pub(crate) fn invocations(&self, naming: Naming, https: bool) -> String {
-        let server = self.server(naming);
-        if https {
-            format!("https://{server}.acme.example.com/invocations")
-        } else {
-            format!("http://{server}.{}.svc.cluster.local/invocations", self.namespace)
-        }
-    }
-
-    pub(crate) fn connection(&self, naming: Naming) -> String {
-        match naming {
-            Naming::Own => format!("{}_main", self.project.replace('-', "_")),
-            Naming::Replaced => self.replaced.clone(),
-        }
-    }
-
-    /// A name of something in it as it is told: the same in each case.
-    pub(crate) fn told(&self, name: &str) -> String {
-        self.pairs().into_iter().fold(name.to_owned(), |name, (own, told)| name.replace(&own, &told))
-    }
-
-    fn pairs(&self) -> Vec<(String, String)> {
-        // The first has the project in it.
-        [(self.replaced.clone(), REPLACED_RELEASE), (self.project.clone(), PROJECT), (self.project.replace('-', "_"), PROJECT)]
-            .map(|(own, told)| (own, told.to_owned()))
-            .into()
-    }
-}
-
-/// Something that nobody else is called.
-fn id() -> String {
-    Uuid::new_v4().simple().to_string()[..12].to_owned()
 }
 
 // === impl Site ===
@@ -203,17 +97,18 @@ impl Site {
         Ok(())
     }
 
-    /// Makes what a scenario begins with.
+    /// Makes what a scenario begins with. The calls that are seen are those from then on.
     pub(crate) async fn prepare(&mut self, scenario: &Scenario) -> Result<(), String> {
         match scenario.before {
-            Expected::Nothing => return Ok(()),
+            Expected::Nothing => {}
             Expected::Server(server) => self.deploy(scenario, server).await?,
             Expected::Replaced => self.plant().await?,
         }
-        let world = self.observe().await?;
-        let (manifest, pod) = (world.manifest().to_vec(), world.pod());
-        let calls = self.replicas.iter().map(|replica| replica.script.seen().len()).collect();
-        self.origin = Some(Origin { expected: scenario.before, manifest, pod, calls });
+        if scenario.before != Expected::Nothing {
+            let world = self.observe().await?;
+            self.origin = Some(Origin { expected: scenario.before, manifest: world.manifest().to_vec(), pod: world.pod() });
+        }
+        self.replicas.iter().for_each(|replica| replica.script.forget());
         Ok(())
     }
 
@@ -338,16 +233,15 @@ impl Site {
             return Err("the newest revision says something else than the one before".to_owned());
         }
         // Nobody's work is interrupted for nothing.
-        if origin.pod != world.pod() && !self.has_changed_the_server(origin) {
+        if origin.pod != world.pod() && !self.has_changed_the_server() {
             return Err("the server was started again, and nobody had changed it".to_owned());
         }
         Ok(())
     }
 
     /// Whether a service has changed the StatefulSet or its pod, as far as anybody can tell.
-    fn has_changed_the_server(&self, origin: &Origin) -> bool {
-        let calls = |(replica, begun): (&Replica, &usize)| replica.script.seen().split_off(*begun);
-        self.replicas.iter().zip(&origin.calls).flat_map(calls).any(|seen| {
+    fn has_changed_the_server(&self) -> bool {
+        self.replicas.iter().flat_map(|replica| replica.script.seen()).any(|seen| {
             let is_about_it = [" statefulsets/", " pods/"].iter().any(|kind| seen.call.label.contains(kind));
             seen.call.kind == Kind::Write && is_about_it && seen.status.is_none_or(|status| status < 300)
         })
@@ -366,107 +260,5 @@ impl Site {
     pub(crate) fn story(&self) -> String {
         let stories = self.replicas.iter().enumerate().map(|(number, replica)| format!("=== replica {number}\n{}", replica.story()));
         stories.collect::<Vec<_>>().join("\n")
-    }
-}
-
-// === impl Replica ===
-
-impl Replica {
-    fn new(plane: &Plane, names: &Names) -> Self {
-        let kubeconfig = plane.control.kubeconfig();
-        let script = Script::new(names.pairs());
-        let mut proxies = vec![Proxy::to(Upstream::api_server(&kubeconfig), &script)];
-        let files = TempDir::new().unwrap();
-        let file: PathBuf = kubeconfig.with_plain_address(&proxies[0].address()).write(&files);
-        let settings = [
-            ("KUBECONFIG", file.to_str().unwrap()),
-            ("KUBERNETES_NAMESPACE", names.namespace.as_str()),
-            ("DEFAULT_CUSTOMER", "acme"),
-            ("DEFAULT_DOMAIN", "example.com"),
-            ("DEFAULT_TAG", "1.0.0"),
-            ("PULL_ERROR_WINDOW", "1s"),
-            ("NO_POD_WINDOW", "1s"),
-            ("DEPLOY_TIMEOUT", &format!("{}s", DEPLOY_TIMEOUT.as_secs())),
-            ("UNDO_TIMEOUT", &format!("{}s", UNDO_TIMEOUT.as_secs())),
-            ("SERVER_TERMINATION_GRACE", "10s"),
-            ("LOCK_STALE_AFTER", "6s"),
-            ("LOG_LEVEL", "debug"),
-        ];
-        let mut settings: Vec<_> = settings.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
-        if let Some(airflow) = &plane.airflow {
-            let proxy = Proxy::to(airflow.upstream.clone(), &script);
-            settings.push(("AIRFLOW_URL", format!("http://{}", proxy.address())));
-            settings.push(("AIRFLOW_USER", airflow.user.clone()));
-            settings.push(("AIRFLOW_PASSWORD", airflow.password.clone()));
-            proxies.push(proxy);
-        }
-        Self {
-            service: None,
-            script,
-            names: names.clone(),
-            settings,
-            earlier_logs: String::new(),
-            logs_from: 0,
-            _proxies: proxies,
-            _files: files,
-        }
-    }
-
-    /// Starts its service, and waits until it is ready.
-    pub(crate) async fn start(&mut self) {
-        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.service = Some(Service::start(&settings).await);
-    }
-
-    fn renew(&mut self, names: &Names) {
-        self.names = names.clone();
-        self.script.renew(names.pairs());
-        self.earlier_logs.clear();
-        self.logs_from = self.service().logs().len();
-    }
-
-    /// Begins to look at what a scenario's service calls, and what goes wrong there.
-    pub(crate) async fn begin(&mut self, scenario: &Scenario, plan: Option<Plan>) {
-        if scenario.starts {
-            self.service().signal(Signal::KILL);
-            self.ended().await;
-            self.script.arm_from_start(plan);
-            self.start().await;
-        } else {
-            self.script.arm(plan, self.service().process());
-        }
-    }
-
-    /// Waits for the end of its service, which was killed.
-    pub(crate) async fn ended(&mut self) {
-        if let Some(mut service) = self.service.take() {
-            service.ended().await;
-            self.earlier_logs = format!("{}\n--- killed\n", &service.logs()[self.logs_from..]);
-            self.logs_from = 0;
-        }
-    }
-
-    pub(crate) fn service(&self) -> &Service {
-        self.service.as_ref().unwrap()
-    }
-
-    /// What everything here is called.
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
-    }
-
-    /// Asks it for something.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Answer, String> {
-        Answer::try_to(request.to(self.service(), &self.names)).await.map_err(|error| format!("no answer: {error}"))
-    }
-
-    fn story(&self) -> String {
-        let logs = self.service.as_ref().map(|service| service.logs().split_off(self.logs_from)).unwrap_or_default();
-        let calls = self.script.seen().into_iter().map(|seen| {
-            let status = seen.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-            let action = seen.action.map_or_else(String::new, |action| format!("  <== {action}"));
-            format!("{:9.3} {:?} {} {status}{action}\n", seen.at.as_secs_f64(), seen.call.kind, seen.call.label)
-        });
-        format!("--- calls\n{}--- logs\n{}{logs}", calls.collect::<String>(), self.earlier_logs)
     }
 }

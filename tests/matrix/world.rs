@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::airflow::{Airflow, Connection};
 use crate::fields;
+use crate::names::Names;
 use crate::record::Record;
 use crate::scenario::{Expected, HISTORY, Naming, REPLACED, Server};
-use crate::site::Names;
 
 /// The kinds of which a deployment has objects, and where they are listed.
 const KINDS: [(&str, &str, &str); 8] = [

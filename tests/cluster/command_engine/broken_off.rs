@@ -10,7 +10,8 @@ use dbt_controller_tests::{Helm, HelmVersion, Namespace, until};
 use tokio::time::Instant;
 
 use super::engine;
-use crate::native_helm::{chart, installer_of, next};
+use crate::native_helm::{installer_of, next};
+use crate::support::site::chart;
 
 const ONE: RevisionNumber = RevisionNumber(1);
 

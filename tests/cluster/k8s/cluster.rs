@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbt_controller_adapters_k8s::KubeCluster;
 use dbt_controller_domain::model::{DesiredRelease, Namespace as NamespaceName, ServerKey, Warehouse};
-use dbt_controller_domain::ports::Cluster;
+use dbt_controller_domain::ports::{Cluster, ClusterError};
 use dbt_controller_kube_access::annotations::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE};
 use dbt_controller_kube_access::{Barrier as _, ObjectKey, identity_annotations};
+use dbt_controller_port_contracts::fixtures::fence;
 use dbt_controller_port_contracts::{ClusterHarness, FarSide, Harness, Hook, cluster};
 use dbt_controller_tests::until;
 use serde_json::{Value, json};
@@ -24,6 +25,22 @@ async fn the_cluster_keeps_the_contract() {
     report.assert_kept();
     // kwok's servers are objects that nobody runs.
     assert_eq!(report.skipped(), [("a_ready_server_answers_its_probe", "servers_answer")]);
+}
+
+/// Nothing is seen of a namespace that is not watched, which does not mean that nothing is there: a claim that is owed there stays owed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_said_of_a_namespace_that_is_not_watched() {
+    let harness = Kubernetes::new().await;
+    let key = ServerKey { namespace: "elsewhere".parse().unwrap(), name: "dbt-server-a".parse().unwrap() };
+    let refused = |told: Option<ClusterError>| match told {
+        Some(ClusterError::Forbidden(reason)) => {
+            assert!(reason.contains("`elsewhere`") && reason.contains("ALLOWED_NAMESPACES"), "{reason}")
+        }
+        other => panic!("not refused: {other:?}"),
+    };
+    refused(harness.cluster.server(&key).await.err());
+    refused(harness.cluster.claims(&key).await.err());
+    refused(harness.cluster.delete_claims(&key, &["a".to_owned()], &fence()).await.err());
 }
 
 pub(super) struct Kubernetes {

@@ -14,8 +14,9 @@ use dbt_controller_tests::{Helm, HelmVersion, Kubeconfig, Link, Mode, Namespace}
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{chart, installer_of};
+use super::installer_of;
 use crate::support::at_work::{Held, uninstall, until_uninstalling, upgrade};
+use crate::support::site::chart;
 
 /// How often is looked. The suite has a limit for each check.
 const POLL: Duration = Duration::from_millis(50);

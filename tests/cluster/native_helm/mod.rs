@@ -6,7 +6,6 @@ mod objects;
 mod replicas;
 mod requests;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use dbt_controller_adapters_helm::{NativeInstaller, ServerSettings};
@@ -85,10 +84,4 @@ pub(crate) fn next(desired: &DesiredRelease, worker_num: u8) -> DesiredRelease {
     let mut next = DesiredRelease { operation: fixtures::operation_id(), ..desired.clone() };
     next.request.options.worker_num = worker_num;
     next
-}
-
-/// The chart of the repository.
-pub(crate) fn chart() -> String {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/dbt-server");
-    chart.to_str().unwrap().to_owned()
 }

@@ -6,6 +6,7 @@ use dbt_controller_port_contracts::fixtures::{self, fence};
 use serde_json::{Value, json};
 
 use super::{Stage, next};
+use crate::support::site::chart;
 
 async fn uid(stage: &Stage, kind: &str, name: &str) -> Value {
     stage.namespace.get(kind, name).await["metadata"]["uid"].clone()
@@ -81,7 +82,7 @@ async fn a_sleeping_server_sleeps_on_over_a_rollback_that_makes_it_anew() {
     stage.installer.commit(&handle, &fence()).await.unwrap();
     assert_eq!(replicas(&stage, release).await, json!(0), "the next revision wakes it");
     for helm in &stage.helms {
-        helm.run(&["upgrade", release, &super::chart(), "--reuse-values"]).await;
+        helm.run(&["upgrade", release, &chart(), "--reuse-values"]).await;
         assert_eq!(replicas(&stage, release).await, json!(0), "a human's upgrade wakes it");
     }
 }

@@ -4,23 +4,28 @@ use std::time::Duration;
 
 use dbt_controller_tests::{Helm, Namespace, Refusal};
 use serde_json::json;
-use tempfile::TempDir;
+use tempfile::NamedTempFile;
 use tokio::time::sleep;
 
-use crate::native_helm::chart;
+use super::site::chart;
 
-/// `helm upgrade --wait` of one of our releases to an image of this tag.
-pub(crate) async fn upgrade(helm: &Helm, release: &str, tag: &str) -> Result<String, Refusal> {
+/// The values of one of our releases with another tag of the dbt server's image, in a file.
+pub(crate) async fn values_with_tag(helm: &Helm, release: &str, tag: &str) -> NamedTempFile {
     let mut values = helm.values(release).await;
     let objects = values["manifests"].as_array_mut().unwrap();
     let set = objects.iter_mut().find(|object| object["kind"] == "StatefulSet").unwrap();
     let containers = set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
     let server = containers.iter_mut().find(|container| container["name"] == "dbt-server").unwrap();
-    server["image"] = json!(format!("registry.example.com/team/dbt-server:{tag}"));
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("values.json");
-    std::fs::write(&file, values.to_string()).unwrap();
-    helm.try_run(&["upgrade", release, &chart(), "--values", file.to_str().unwrap(), "--wait", "--timeout", "5m"]).await
+    server["image"] = json!(format!("4fastbi/dbt-api-server-core:{tag}"));
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), values.to_string()).unwrap();
+    file
+}
+
+/// `helm upgrade --wait` of one of our releases to an image of this tag.
+pub(crate) async fn upgrade(helm: &Helm, release: &str, tag: &str) -> Result<String, Refusal> {
+    let file = values_with_tag(helm, release, tag).await;
+    helm.try_run(&["upgrade", release, &chart(), "--values", file.path().to_str().unwrap(), "--wait", "--timeout", "5m"]).await
 }
 
 /// An object that stays when it is deleted, so that whoever waits for its end goes on waiting.

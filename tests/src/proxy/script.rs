@@ -127,12 +127,16 @@ impl Script {
         Self(Arc::new(Inner { begin: Instant::now(), state, cuts: watch::Sender::new(0) }))
     }
 
-    /// Forgets what was seen, and goes on with other names.
-    pub fn renew(&self, names: Vec<(String, String)>) {
+    /// From now on it tells these names as others.
+    pub fn rename(&self, names: Vec<(String, String)>) {
+        self.state().names = names;
+    }
+
+    /// Forgets the calls that were seen.
+    pub fn forget(&self) {
         let mut state = self.state();
         state.forgotten += state.seen.len();
         state.seen.clear();
-        state.names = names;
     }
 
     /// A call as it is told.
