@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Scenario ── one undisturbed run ──► its steps (calls) ──► Cases: step × what happens × what is done then
-//!                                                             │ each in a namespace of its own, with services and proxies of its own
+//!                                                             │ each under names of its own, in a namespace in which no other runs
 //!                                                             ▼
 //!                                             World: records, objects, operations and debts must agree
 //! ```
