@@ -7,7 +7,7 @@ use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
 use crate::stage::{
-    NAME, caller, connection, deploy, main_request, replica, replica_with, revision, server, settings, target, with_password, world,
+    NAME, caller, connection, deploy, key, main_request, replica, replica_with, revision, server, settings, target, with_password, world,
 };
 
 #[tokio::test(start_paused = true)]
@@ -139,4 +139,18 @@ async fn a_login_is_written_when_a_replica_with_airflow_goes_on_with_a_deploy_th
     tokio::time::sleep(Duration::from_secs(60)).await;
     background.abort();
     assert_eq!(world.airflow().login(&connection()).unwrap().1, "password-two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_was_made_without_airflow_is_registered_by_its_next_post() {
+    let world = world();
+    revision(deploy(&replica_with(&world, world.operations(), None, settings()), main_request("v1")).await);
+    assert_eq!(world.airflow().count(), 0);
+    let with = replica(&world, world.operations(), settings());
+    revision(deploy(&with, main_request("v1")).await);
+    let login = world.releases().get(&key(NAME)).unwrap().credentials.unwrap();
+    assert_eq!(world.airflow().login(&connection()).unwrap().0, login.user);
+    let ticket = with.delete(&target(NAME), caller()).await.unwrap();
+    assert!(with.wait(&ticket).await.unwrap().outcome.is_ok());
+    assert_eq!(world.leftovers(), Vec::<String>::new());
 }
