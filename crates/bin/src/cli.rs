@@ -1,5 +1,8 @@
 //! The command line.
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::settings;
@@ -32,4 +35,14 @@ pub(crate) enum Command {
     },
     /// Asks the service on this machine whether it is alive, for containers: exit code 0 or 1
     Healthcheck,
+    /// Runs a program that is killed when the process ends that started it
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Tethered {
+        /// The process that started it
+        parent: i32,
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
 }

@@ -36,5 +36,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Openapi => commands::print(&format!("{:#}\n", dbt_controller_http_api::openapi_document())),
         Command::Names { project, branch } => commands::print(&commands::names::run(&project, branch.as_deref())?),
         Command::Healthcheck => commands::print(&commands::healthcheck::run()?),
+        #[cfg(target_os = "linux")]
+        Command::Tethered { parent, program } => match commands::tethered::run(parent, &program)? {},
     }
 }

@@ -29,6 +29,9 @@ pub struct HelmAccess {
     pub environment: Vec<(String, String)>,
     /// The context of the kubeconfig, if it is not the current one.
     pub context: Option<String>,
+    /// What helm is started through: a program with its arguments, which `helm` and its arguments follow. Empty: helm is started itself, and
+    /// goes on when this process is killed, since nobody is left who could stop it.
+    pub starter: Vec<String>,
 }
 
 impl HelmAccess {
@@ -140,8 +143,9 @@ impl Helm {
 
 /// A call of helm, without a shell.
 fn command(access: &HelmAccess, folder: &Folder, arguments: &Arguments) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_clear().envs(access.environment.iter().map(|(name, value)| (name, value))).envs(folder.environment());
+    let mut words = access.starter.iter().map(String::as_str).chain([PROGRAM]);
+    let mut command = Command::new(words.next().unwrap_or(PROGRAM));
+    command.args(words).env_clear().envs(access.environment.iter().map(|(name, value)| (name, value))).envs(folder.environment());
     command.args(&arguments.0);
     if let Some(context) = &access.context {
         command.arg(format!("--kube-context={context}"));

@@ -1,7 +1,8 @@
-//! The commands beside `serve`: each makes a text, which is then printed.
+//! The commands beside `serve`. Each makes a text, which is then printed; `tethered` becomes another program.
 
 pub(crate) mod healthcheck;
 pub(crate) mod names;
+pub(crate) mod tethered;
 
 use std::io::{self, ErrorKind, Write};
 

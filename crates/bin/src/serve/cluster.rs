@@ -13,6 +13,7 @@ use dbt_controller_domain::model::Namespace;
 use dbt_controller_domain::ports::{ChartInstaller, Clock, ConnectionStore};
 use dbt_controller_kube_access::{Barrier, Client, connect};
 
+use crate::commands::tethered;
 use crate::settings::{Settings, process_environment};
 use crate::system::{SystemClock, SystemRandom};
 
@@ -71,7 +72,7 @@ async fn engine(settings: &Settings, native: NativeInstaller) -> anyhow::Result<
         HelmEngine::Command => {
             let handed_on = |name: &str| Some((name.to_owned(), process_environment(name).ok()?));
             let environment = HelmAccess::VARIABLES.into_iter().filter_map(handed_on).collect();
-            let access = HelmAccess { environment, context: settings.cluster.context.clone() };
+            let access = HelmAccess { environment, context: settings.cluster.context.clone(), starter: tethered::starter() };
             let helm = Helm::find(access).await.context("HELM_ENGINE is `command`")?;
             tracing::info!(helm.version = helm.version(), "releases are written by the helm program");
             Ok(Arc::new(CommandInstaller::new(native, helm)))

@@ -12,3 +12,5 @@ mod layers;
 mod names;
 mod side_by_side;
 mod start_and_stop;
+#[cfg(target_os = "linux")]
+mod tethered;
