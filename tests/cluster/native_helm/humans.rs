@@ -3,13 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dbt_controller_domain::model::{ReleaseStatus, RevisionNumber};
-use dbt_controller_domain::ports::ChartInstaller as _;
+use dbt_controller_domain::ports::{ChartInstaller as _, InstallerError};
 use dbt_controller_port_contracts::fixtures::fence;
-use dbt_controller_tests::until;
+use dbt_controller_tests::Namespace;
 use serde_json::{Value, json};
 
-use super::{Stage, next};
-use crate::support::at_work::{Held, until_uninstalling};
+use super::{Stage, installer_of, next};
+use crate::support::role;
 use crate::support::site::chart;
 
 /// What a record holds, as Helm unpacks it.
@@ -164,24 +164,21 @@ async fn the_list_looks_into_an_old_revision_that_became_the_newest() {
 /// What we leave half removed is in other words than what Helm leaves so.
 #[tokio::test]
 async fn a_removal_of_ours_is_not_taken_for_a_humans() {
-    let stage = Stage::new().await;
+    let namespace = Namespace::create().await;
+    let account = role::account(&namespace, role::essential_without(&namespace, "delete", "services").await).await;
+    let stage = Stage::with(namespace, account.kubeconfig()).await;
     let desired = stage.desired("leaving");
     let (key, release) = (&desired.key, desired.key.name.as_str());
     stage.deploy(&desired).await;
-    let (held, fence) = (Held::new(&stage.namespace, "service", release).await, fence());
-    tokio::select! {
-        () = until_uninstalling(&stage.namespace, release) => {}
-        ended = stage.installer.uninstall(key, &fence) => panic!("it did not wait for the Service: {ended:?}"),
-    }
-    until("the adapter has seen it", async || {
-        let summary = stage.newest(key).await?.summary;
-        (summary.status == ReleaseStatus::Uninstalling).then(|| assert_eq!(summary.helm_uninstalls_since, None))
-    })
-    .await;
+    let refused = stage.installer.uninstall(key, &fence()).await.unwrap_err();
+    assert!(matches!(refused, InstallerError::Forbidden(_)), "{refused:?}");
+
+    let summary = stage.newest(key).await.unwrap().summary;
+    assert_eq!((summary.status, summary.helm_uninstalls_since), (ReleaseStatus::Uninstalling, None));
     for helm in &stage.helms {
         assert_eq!(helm.status(release).await["info"]["status"], "uninstalling");
     }
-    held.let_go().await;
-    stage.installer.uninstall(key, &fence).await.unwrap();
-    assert!(stage.newest(key).await.is_none());
+    let allowed = installer_of(&stage.namespace, stage.namespace.plane().kubeconfig()).await;
+    allowed.uninstall(key, &fence()).await.unwrap();
+    assert!(allowed.get(key, None).await.unwrap().is_none());
 }

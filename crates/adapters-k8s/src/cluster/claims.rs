@@ -13,6 +13,7 @@ use super::{KubeCluster, denied, own_patch};
 /// Deletes claims by name: one request each.
 pub(super) async fn delete(cluster: &KubeCluster, key: &ServerKey, claims: &[String], fence: &Fence) -> Result<(), ClusterError> {
     fence.check()?;
+    cluster.readable(&key.namespace)?;
     let api = cluster.api::<PersistentVolumeClaim>(&key.namespace);
     for name in claims {
         let ordinal = match server_of_claim(key.namespace.as_str(), name) {

@@ -22,7 +22,7 @@ use crate::settings::{ListenSettings, Settings};
 /// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
-/// Between two tries to learn whose releases there are, while the cluster does not answer.
+/// Before each try to learn whose releases there are.
 const OTHERS_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long giving up the Lease may take, whatever the other parts took; the doc of `SHUTDOWN_GRACE` leaves room for it, too.
@@ -127,11 +127,12 @@ fn listen(settings: &ListenSettings) -> anyhow::Result<TcpListener> {
 /// Says once, when it is known, which deployments another service wrote that works in our namespaces too.
 async fn tell_of_other_services(controller: Arc<Controller>) {
     let others = loop {
+        // Before the first try too: a service that has just started has not read its releases.
+        tokio::time::sleep(OTHERS_PAUSE).await;
         match controller.written_by_other_services().await {
             Ok(others) => break others,
             Err(failure) => {
                 tracing::debug!(%failure, "whether another service works in our namespaces is not known yet");
-                tokio::time::sleep(OTHERS_PAUSE).await;
             }
         }
     };

@@ -62,7 +62,9 @@ async fn a_takeover_and_its_outcome_are_told() {
         let survivor = survivor.clone();
         async move { survivor.run_background().await }
     });
-    assert_eq!(revision(survivor.wait(&ticket).await.unwrap().outcome.clone()), 1);
+    let finished = survivor.wait(&ticket).await.unwrap();
+    assert_eq!(revision(finished.outcome.clone()), 1);
+    assert!(finished.events.iter().any(|event| event.message.contains("another one goes on")), "{:#?}", finished.events);
     store.freeze(false);
     tokio::time::sleep(Duration::from_secs(60)).await;
     background.abort();

@@ -66,7 +66,7 @@ fn a_wrong_size_is_refused_by_its_name() {
     };
     check("SERVER_SIZES", &["{\"a\": {\"cpu_request\": \"1\"}}"], "size `a` lacks `cpu_limit`");
     check("SERVER_SIZES", &[&with("cpu", "1".into())], "has a field beside");
-    check("SERVER_SIZES", &[&with("cpu_limit", "1.5".into())], "`cpu_limit` of size `a` must be an amount of cores");
+    check("SERVER_SIZES", &[&with("cpu_limit", "1.5".into())], "`cpu_limit` of size `a` must be a whole number of cores");
     check("SERVER_SIZES", &[&with("memory_limit", true.into())], "must be a text");
     check("SERVER_SIZES", &[&with("cpu_limit", "900m".into())], "`cpu_request` of size `a` must not be above");
     check("SERVER_SIZES", &[&with("memory_limit", "512Mi".into())], "`memory_request` of size `a` must not be above");
