@@ -32,8 +32,8 @@
 //! - Between the two records of one revision there is none. A list in that moment shows the revision before; a first deployment is
 //!   not shown at all.
 //! - Each call ends within S/3. A run of helm makes many calls; it is killed with its children as soon as the fence is down, or the
-//!   caller goes. But it is a process of its own: when this one is killed or stopped, helm goes on until its work is done, which takes
-//!   a few seconds, or its connection fails.
+//!   caller goes. But it is a process of its own: when this one is frozen, or is killed and [`HelmAccess::starter`] is empty, helm goes
+//!   on until its work is done, which takes a few seconds, or its connection fails.
 //! - Of a removal that was broken off and is on no record of operations any more nobody can say whether it was ours or a human's: helm's words
 //!   are the same. A deploy leaves it alone until it must be dead.
 //! - The number of requests: helm reads the API's discovery documents each time.

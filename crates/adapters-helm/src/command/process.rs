@@ -23,11 +23,19 @@ pub(super) struct Output {
     pub(super) stderr: String,
 }
 
+impl Output {
+    /// Whether it was started through another program that could not run it. That one says so with an exit code, as shells do: 127 where
+    /// there is no such program, 126 where it cannot be run.
+    pub(super) fn was_not_started(&self) -> bool {
+        matches!(self.status.code(), Some(126 | 127))
+    }
+}
+
 /// Why a program did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
-    #[error("it cannot be started: {0}")]
-    Start(#[source] io::Error),
+    #[error("`{0}` cannot be started: {1}")]
+    Start(String, #[source] io::Error),
     #[error(transparent)]
     Fenced(#[from] FenceDown),
     #[error("it was stopped after {0:?}")]
@@ -46,7 +54,8 @@ impl Running {
     fn start(mut command: Command) -> Result<Self, Broken> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // In a group of its own, with its number, so that programs that it starts for credentials can be killed with it.
-        let child = command.process_group(0).kill_on_drop(true).spawn().map_err(Broken::Start)?;
+        let started = command.process_group(0).kill_on_drop(true).spawn();
+        let child = started.map_err(|error| Broken::Start(command.as_std().get_program().display().to_string(), error))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Ok(Self { child, group })
     }

@@ -29,8 +29,8 @@ pub struct HelmAccess {
     pub environment: Vec<(String, String)>,
     /// The context of the kubeconfig, if it is not the current one.
     pub context: Option<String>,
-    /// What helm is started through: a program with its arguments, which `helm` and its arguments follow. Empty: helm is started itself, and
-    /// goes on when this process is killed, since nobody is left who could stop it.
+    /// What helm is started through: a program with its arguments, which `helm` and its arguments follow. It ends with 126 or 127 where it
+    /// cannot start helm. Empty: helm is started itself, and goes on when this process is killed, since nobody is left who could stop it.
     pub starter: Vec<String>,
 }
 
@@ -132,9 +132,12 @@ impl Helm {
         let limit = fence.call_limit() * CALLS_PER_RUN;
         match process::run(command, input, limit, Some(fence)).await {
             Ok(output) if output.status.success() => Ok(()),
+            Ok(output) if output.was_not_started() => {
+                Err(InstallerError::Unavailable(format!("helm: {}", clean(output.stderr.trim())).into()))
+            }
             Ok(output) => Err(fault::of(&clean(&output.stderr))),
             Err(Broken::Fenced(down)) => Err(down.into()),
-            Err(broken @ (Broken::TooLong(_) | Broken::Start(_) | Broken::Output(_))) => {
+            Err(broken @ (Broken::TooLong(_) | Broken::Start(..) | Broken::Output(_))) => {
                 Err(InstallerError::Unavailable(format!("helm: {broken}").into()))
             }
         }

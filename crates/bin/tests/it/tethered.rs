@@ -13,6 +13,14 @@ fn is_alive(pid: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+fn assert_ends(pid: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while is_alive(pid) {
+        assert!(Instant::now() < deadline, "{pid} goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn it_is_killed_with_the_process_that_started_it() {
     let script = format!("'{PROGRAM}' tethered $$ sh -c 'echo $$; exec sleep 600' & wait");
@@ -24,11 +32,7 @@ fn it_is_killed_with_the_process_that_started_it() {
 
     parent.kill().unwrap();
     parent.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while is_alive(pid) {
-        assert!(Instant::now() < deadline, "{pid} goes on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    assert_ends(pid);
 }
 
 #[test]
@@ -36,9 +40,9 @@ fn it_does_not_begin_when_that_process_is_gone_already() {
     let mut gone = Command::new("true").spawn().unwrap();
     gone.wait().unwrap();
     let output = Command::new(PROGRAM).args(["tethered", &gone.id().to_string(), "echo", "begun"]).output().unwrap();
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), [].as_slice()));
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(127), [].as_slice()));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, format!("error: the process {} that started this one has ended\n", gone.id()));
+    assert_eq!(told, format!("error: `echo` cannot be started: the process {} that started this one has ended\n", gone.id()));
 }
 
 #[test]
@@ -49,8 +53,46 @@ fn the_program_gets_its_arguments_and_its_exit_code_is_told() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), b"a --help -x\n".as_slice()));
     let output = Command::new(PROGRAM).args(["tethered", &own, "no-such-program"]).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        (output.status.code(), told.as_str()),
-        (Some(1), "error: `no-such-program` cannot be started: No such file or directory (os error 2)\n")
-    );
+    let wanted = "error: `no-such-program` cannot be started: No such file or directory (os error 2)\n";
+    assert_eq!((output.status.code(), told.as_str()), (Some(127), wanted));
+}
+
+/// A kubeconfig of a cluster that is nowhere.
+const NOWHERE: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "a",
+    "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "users": [{"name": "a", "user": {}}], "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}"#;
+
+#[test]
+fn the_service_starts_its_helm_so() {
+    let home = tempfile::TempDir::new().unwrap();
+    // A link: a program that was just written cannot be started while another thread starts one.
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/hanging-helm.sh");
+    std::os::unix::fs::symlink(script, home.path().join("helm")).unwrap();
+    let kubeconfig = home.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, NOWHERE).unwrap();
+    let search_path = format!("{}:/usr/bin:/bin", home.path().display());
+    let settings = [
+        ("HELM_ENGINE", "command"),
+        ("PATH", &search_path),
+        ("HOME", home.path().to_str().unwrap()),
+        ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+        ("SECRET_KEY", "a-token-of-the-tests"),
+        ("DEFAULT_CUSTOMER", "acme"),
+        ("DEFAULT_DOMAIN", "example.com"),
+        ("DEFAULT_TAG", "1.0.0"),
+        ("PORT", "0"),
+    ];
+    let mut service =
+        Command::new(PROGRAM).arg("serve").env_clear().envs(settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let noted = loop {
+        match std::fs::read_to_string(home.path().join("pid")) {
+            Ok(text) if text.ends_with('\n') => break text,
+            _ => assert!(Instant::now() < deadline && service.try_wait().unwrap().is_none(), "helm was not started"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_ends(noted.trim());
 }

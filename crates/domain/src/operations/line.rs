@@ -25,7 +25,7 @@ pub(super) async fn run_line(engine: Arc<Operations>, mut known: Known, mut sent
         let shown = engine.enter(&run);
         if how == Claim::TakenOver && !run.info.kind.is_background() {
             audit::taken_over(&run.info, run.running().phase);
-            run.progress("the process that ran this is gone; another one goes on with what it left");
+            run.progress("its lock was given up, or not renewed in time; it goes on here with what was left");
         }
         let next = run_one(&engine, &run, how).await;
         drop(shown);

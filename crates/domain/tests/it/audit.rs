@@ -64,7 +64,7 @@ async fn a_takeover_and_its_outcome_are_told() {
     });
     let finished = survivor.wait(&ticket).await.unwrap();
     assert_eq!(revision(finished.outcome.clone()), 1);
-    assert!(finished.events.iter().any(|event| event.message.contains("another one goes on")), "{:#?}", finished.events);
+    assert!(finished.events.iter().any(|event| event.message.contains("it goes on here")), "{:#?}", finished.events);
     store.freeze(false);
     tokio::time::sleep(Duration::from_secs(60)).await;
     background.abort();

@@ -105,6 +105,6 @@ async fn a_missing_program_is_told_with_its_remedy() {
         starter: Vec::new(),
     };
     let told = Helm::find(access).await.unwrap_err().to_string();
-    assert!(told.starts_with("the program `helm` cannot be run: it cannot be started: "), "{told}");
+    assert!(told.starts_with("the program `helm` cannot be run: `helm` cannot be started: "), "{told}");
     assert!(told.ends_with("or set HELM_ENGINE=native"), "{told}");
 }

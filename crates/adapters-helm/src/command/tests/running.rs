@@ -124,6 +124,19 @@ async fn it_is_not_started_behind_a_fence_that_is_down() {
     assert!(!fake.0.path().join("arguments").exists());
 }
 
+/// While it is replaced on the disk, for example.
+#[tokio::test]
+async fn a_helm_that_cannot_be_started_is_tried_again_also_through_another_program() {
+    for starter in [vec![], vec!["env".to_owned()]] {
+        let fake = Fake::new("v3.22.0").plan("exit 0");
+        let helm = Helm::find(HelmAccess { starter, ..fake.access() }).await.unwrap();
+        run(&helm, "").await.unwrap();
+        std::fs::remove_file(fake.0.path().join("helm")).unwrap();
+        let ended = run(&helm, "").await;
+        assert!(matches!(ended, Err(InstallerError::Unavailable(_))), "{ended:?}");
+    }
+}
+
 #[tokio::test]
 async fn it_is_given_up_after_some_calls_worth_of_time() {
     let fake = Fake::new("v3.22.0").plan(HANGS);
