@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use dbt_controller_tests::{Helm, HelmVersion, Link, Mode, Namespace, Service, stateful_set, until};
+use dbt_controller_tests::{Answer, Helm, HelmVersion, Link, Mode, Namespace, Service, stateful_set, until};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -39,7 +40,7 @@ impl Remote {
     /// Waits until readiness has this status, and returns the answer.
     async fn until_readiness(&self, status: u16) -> Value {
         let answers = async || {
-            let response = self.service.request(reqwest::Method::GET, "/health/readiness").send().await.ok()?;
+            let response = self.service.request(Method::GET, "/health/readiness").send().await.ok()?;
             if response.status() == status { response.json().await.ok() } else { None }
         };
         until(&format!("readiness is {status}"), answers).await
@@ -280,6 +281,26 @@ async fn a_namespace_that_is_missing_ends_or_is_not_allowed_is_told() {
     // None of it stands in the way of the identity.
     assert_eq!(deploy(&service, &body(PROJECT)).await["revision"], 1);
     ending.patch("configmap", "anchor", &json!({"metadata": {"finalizers": null}})).await;
+}
+
+/// A watch of a namespace that does not exist works, and shows nothing.
+#[tokio::test]
+async fn a_service_whose_own_namespace_is_missing_is_not_ready_until_it_is_there() {
+    let namespace = Namespace::create().await;
+    let files = TempDir::new().unwrap();
+    let kubeconfig = admin(&namespace, &files);
+    let absent = format!("{}-absent", namespace.name());
+    let service = Service::launch(&[], &settings(&namespace, &kubeconfig, &[("KUBERNETES_NAMESPACE", &absent)]));
+    let readiness = async || Answer::try_to(service.request(Method::GET, "/health/readiness")).await.ok();
+    let tells = |answer: Answer| answer.json()["checks"].to_string().contains("namespace does not exist").then_some(());
+    until("what is missing is told", async || readiness().await.and_then(tells)).await;
+    let failed = service.post("/api/v1/deployments", &body(PROJECT)).await.expect(500).json();
+    assert_eq!(failed["details"]["code"], "namespace_missing", "{failed:#}");
+
+    namespace.run(&["create", "namespace", &absent]).await.unwrap();
+    until("the service is ready", async || readiness().await.filter(|answer| answer.status == 200)).await;
+    assert_eq!(deploy(&service, &body(PROJECT)).await["revision"], 1);
+    namespace.run(&["delete", "namespace", &absent, "--wait=false"]).await.unwrap();
 }
 
 #[tokio::test]

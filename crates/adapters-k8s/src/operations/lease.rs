@@ -40,6 +40,8 @@ const _: () = assert!(RENEWAL_LIMIT.as_secs() + CALL_LIMIT.as_secs() + FAULT_PAU
 pub(super) struct Leadership {
     candidate: Arc<Mutex<Candidate>>,
     leads: Arc<watch::Sender<bool>>,
+    /// What the API server said when it last knew no home namespace to put the Lease into.
+    homeless: Arc<watch::Sender<Option<String>>>,
     task: AbortHandle,
 }
 
@@ -55,12 +57,18 @@ impl Leadership {
         let api = Api::namespaced(client, home.as_str());
         let candidate = Arc::new(Mutex::new(Candidate { api, instance, secrets, known: None, renewed: None }));
         let leads = Arc::new(watch::Sender::new(false));
-        let task = tokio::spawn(stand(Arc::clone(&candidate), Arc::clone(&leads))).abort_handle();
-        Self { candidate, leads, task }
+        let homeless = Arc::new(watch::Sender::new(None));
+        let task = tokio::spawn(stand(Arc::clone(&candidate), Arc::clone(&leads), Arc::clone(&homeless))).abort_handle();
+        Self { candidate, leads, homeless, task }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<bool> {
         self.leads.subscribe()
+    }
+
+    /// Whether the home namespace is known to be missing, in the API server's words. Where our account may not use Leases, nobody looks.
+    pub(super) fn homeless(&self) -> Option<String> {
+        self.homeless.borrow().clone()
     }
 
     /// Gives the Lease up, so that another replica need not wait until it is stale.
@@ -73,11 +81,18 @@ impl Leadership {
     }
 }
 
-async fn stand(candidate: Arc<Mutex<Candidate>>, leads: Arc<watch::Sender<bool>>) {
+async fn stand(candidate: Arc<Mutex<Candidate>>, leads: Arc<watch::Sender<bool>>, homeless: Arc<watch::Sender<Option<String>>>) {
     let mut may_lead = true;
     loop {
         let mut candidate = candidate.lock().await;
-        let (is_leader, pause) = match candidate.step().await {
+        let step = candidate.step().await;
+        match &step {
+            Err(Fault::NamespaceMissing(reason)) => drop(homeless.send_replace(Some(reason.clone()))),
+            // Says nothing of it.
+            Err(Fault::Unavailable(_)) => {}
+            Ok(_) | Err(_) => drop(homeless.send_replace(None)),
+        }
+        let (is_leader, pause) = match step {
             Ok(is_leader) => (is_leader, PERIOD),
             Err(Fault::Forbidden(reason)) => {
                 if std::mem::take(&mut may_lead) {

@@ -222,6 +222,10 @@ impl OperationStore for KubeOperationStore {
 
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.cache.synced().map_err(store_error)?;
+        // The watch of a namespace that does not exist shows no record, as that of one in which none was written yet.
+        if let Some(reason) = self.leadership.homeless() {
+            return Err(StoreError::NamespaceMissing(reason));
+        }
         // What cannot be read was told when it came in; it must not hide the others.
         let readable = self.cache.entries().into_iter().filter_map(|(_, content)| content.as_ref().as_ref().ok().cloned());
         Ok(readable.map(|kept| self.stored(&kept)).collect())

@@ -57,7 +57,7 @@ pub trait OperationStore: Send + Sync {
     /// Every record, with the lock's age as last known. Answered from memory.
     ///
     /// # Errors
-    /// `Unavailable` before the first synchronisation.
+    /// `Unavailable` before the first synchronisation; `NamespaceMissing` where that is known.
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError>;
 
     /// A watch of one record: its present state, then each change; none while there is no record.
