@@ -35,7 +35,7 @@ impl Count {
             request.verb != "watch"
                 && request.resource != "events"
                 && !request.resource.starts_with("leases")
-                && request.resource != "selfsubjectaccessreviews"
+                && request.resource != "selfsubjectrulesreviews"
         });
         let (lock, requests) =
             requests.into_iter().partition(|request| is_write(request) && request.name.starts_with("dbt-controller-op."));

@@ -42,8 +42,8 @@ struct Origin {
 
 /// The tags of earlier revisions, where there are any.
 const EARLIER: [&str; HISTORY - 1] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.9.0"];
-/// How often is looked.
-const POLL: Duration = Duration::from_millis(400);
+/// How often is looked. Most of a case is waiting, many wait side by side, and the control plane has better to do than to answer all of them.
+const POLL: Duration = Duration::from_millis(800);
 /// How long what has been answered may take to show everywhere, such as a claim that goes.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 

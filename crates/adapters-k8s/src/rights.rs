@@ -1,12 +1,16 @@
 //! What the service's account must be allowed in the cluster, as data: the check at start and the Role in `deploy/role.yaml` come from it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use dbt_controller_domain::model::Namespace;
 use dbt_controller_kube_access::{Fault, call};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
+    SelfSubjectRulesReviewSpec,
+};
 use kube::Client;
 use kube::api::{Api, PostParams};
 
@@ -122,16 +126,49 @@ pub fn needed_rights() -> &'static [Right] {
     RIGHTS
 }
 
-/// Asks the cluster what of [`needed_rights`] and `more` our account lacks: one question per verb, kind and namespace, the first of
-/// which is the service's own.
+/// Asks the cluster what of [`needed_rights`] and `more` our account lacks, in namespaces of which the first is the service's own: one question
+/// per namespace. Where not all that decides can be listed, as with a webhook, one per verb, kind and namespace.
 ///
 /// # Errors
 /// If the cluster does not answer, or does not let us ask.
 pub async fn missing_rights(client: Client, namespaces: &[Namespace], more: &[Right]) -> Result<Vec<MissingRight>, Fault> {
+    let reviews = Api::<SelfSubjectRulesReview>::all(client.clone());
+    let rules = namespaces.iter().cloned().map(|namespace| ask_rules(&reviews, namespace));
+    let rules: HashMap<Namespace, Vec<ResourceRule>> =
+        stream::iter(rules).buffered(AT_A_TIME).try_filter_map(async |found| Ok(found)).try_collect().await?;
+    let is_open = |question: &MissingRight| !rules.contains_key(&question.namespace);
+    let (open, mut missing): (Vec<_>, Vec<_>) = questions(namespaces, more).into_iter().partition(is_open);
+    missing.retain(|question| !rules[&question.namespace].iter().any(|rule| allows(rule, question)));
+
     let api = Api::<SelfSubjectAccessReview>::all(client);
-    let questions = questions(namespaces, more).into_iter().map(|question| ask(&api, question));
-    let answers: Vec<Option<MissingRight>> = stream::iter(questions).buffered(AT_A_TIME).try_collect().await?;
-    Ok(answers.into_iter().flatten().collect())
+    let open = open.into_iter().map(|question| ask(&api, question));
+    let answers: Vec<Option<MissingRight>> = stream::iter(open).buffered(AT_A_TIME).try_collect().await?;
+    missing.extend(answers.into_iter().flatten());
+    Ok(missing)
+}
+
+/// All rules of our account in a namespace; none where more than these decide.
+async fn ask_rules(api: &Api<SelfSubjectRulesReview>, namespace: Namespace) -> Result<Option<(Namespace, Vec<ResourceRule>)>, Fault> {
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_string()) };
+    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
+    let answer = call(LIMIT, api.create(&PostParams::default(), &review)).await?;
+    let complete = answer.status.filter(|status| !status.incomplete && status.evaluation_error.is_none());
+    Ok(complete.map(|status| (namespace, status.resource_rules)))
+}
+
+/// Whether a rule gives a right, as RBAC reads it.
+/// <https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/apis/rbac/v1/evaluation_helpers.go>
+fn allows(rule: &ResourceRule, question: &MissingRight) -> bool {
+    let Right { group, resource, subresource, .. } = question.right;
+    let has = |list: &[String], wanted: &str| list.iter().any(|word| word == "*" || word == wanted);
+    let resources = rule.resources.as_deref().unwrap_or_default();
+    let has_resource = match subresource {
+        None => has(resources, resource),
+        Some(part) => has(resources, &format!("{resource}/{part}")) || resources.contains(&format!("*/{part}")),
+    };
+    // A rule with names is about these objects only.
+    let is_about_all = rule.resource_names.as_ref().is_none_or(Vec::is_empty);
+    has(&rule.verbs, question.verb) && has(rule.api_groups.as_deref().unwrap_or_default(), group) && has_resource && is_about_all
 }
 
 /// Every verb of every right, in every namespace where it is needed.
@@ -190,8 +227,14 @@ impl fmt::Display for Right {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use http::{Request, Response};
+    use http_body_util::BodyExt as _;
     use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
+    use kube::client::Body;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -222,6 +265,59 @@ mod tests {
             sentence("pods/log"),
             "get `pods/log` in namespace `other` (without it, failures are told without the servers' last log lines)"
         );
+    }
+
+    #[test]
+    fn rules_are_read_as_rbac_reads_them() {
+        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let rule = |verbs: &[&str], groups: &[&str], resources: &[&str]| ResourceRule {
+            verbs: texts(verbs),
+            api_groups: Some(texts(groups)),
+            resources: Some(texts(resources)),
+            resource_names: None,
+        };
+        let allowed = |rule: &ResourceRule| {
+            let all = questions(&namespaces()[..1], &[]);
+            all.iter().filter(|question| allows(rule, question)).map(|it| format!("{} {}", it.verb, it.right)).collect::<Vec<_>>()
+        };
+        assert_eq!(allowed(&rule(&["*"], &["*"], &["*"])).len(), questions(&namespaces()[..1], &[]).len());
+        assert_eq!(allowed(&rule(&["get", "list"], &["apps"], &["statefulsets"])), ["get statefulsets.apps", "list statefulsets.apps"]);
+        assert_eq!(allowed(&rule(&["delete"], &["", "apps"], &["statefulsets", "pods"])), ["delete pods", "delete statefulsets.apps"]);
+        assert_eq!(allowed(&rule(&["get"], &[""], &["pods"])), ["get pods"], "the log has rights of its own");
+        for part in ["pods/log", "*/log"] {
+            assert_eq!(allowed(&rule(&["*"], &["*"], &[part])), ["get pods/log"]);
+        }
+        let named = ResourceRule { resource_names: Some(texts(&["a"])), ..rule(&["*"], &["*"], &["*"]) };
+        assert_eq!(allowed(&named), Vec::<String>::new());
+        assert_eq!(allowed(&ResourceRule { verbs: texts(&["*"]), ..ResourceRule::default() }), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn where_more_than_rules_decides_each_right_is_asked_for() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let client = Client::new(
+            tower::service_fn(move |request: Request<Body>| {
+                let asked = Arc::clone(&counter);
+                async move {
+                    let is_about_rules = request.uri().path().ends_with("/selfsubjectrulesreviews");
+                    let body: Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes()).unwrap();
+                    let all = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
+                    let status = if is_about_rules {
+                        json!({"incomplete": true, "resourceRules": [all], "nonResourceRules": []})
+                    } else {
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        json!({"allowed": body["spec"]["resourceAttributes"]["resource"] != "leases"})
+                    };
+                    let answer = json!({"spec": body["spec"], "status": status}).to_string();
+                    Ok::<_, tower::BoxError>(Response::new(Body::from(answer.into_bytes())))
+                }
+            }),
+            "ns",
+        );
+        let missing = missing_rights(client, &namespaces(), &[]).await.unwrap();
+        assert_eq!(missing.iter().map(|it| it.right.resource).collect::<Vec<_>>(), ["leases"; 3]);
+        assert_eq!(asked.load(Ordering::Relaxed), questions(&namespaces(), &[]).len());
     }
 
     /// The rules that the rights make.

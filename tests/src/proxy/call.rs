@@ -172,7 +172,7 @@ mod tests {
         let sets = "/apis/apps/v1/namespaces/here/statefulsets";
         check("PATCH", &format!("{sets}/a?fieldManager=helm"), "", "patch statefulsets/a", Kind::Write);
         check("PUT", "/apis/coordination.k8s.io/v1/namespaces/here/leases/l", "", "update leases/l", Kind::Lease);
-        check("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "{}", "asks for rights", Kind::Rights);
+        check("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "{}", "asks for rights", Kind::Rights);
         check("GET", "/version", "", "probes", Kind::Probe);
         check("GET", "/unheard/of", "", "GET /unheard/of", Kind::Read);
     }
