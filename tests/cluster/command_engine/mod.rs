@@ -34,7 +34,7 @@ fn access(home: &TempDir, kubeconfig: &Path) -> HelmAccess {
         ("PATH", search_path(home)),
         ("KUBECONFIG", kubeconfig.to_str().unwrap().to_owned()),
     ];
-    HelmAccess { environment: variables.map(|(name, value)| (name.to_owned(), value)).into(), context: None, starter: Vec::new() }
+    HelmAccess { environment: variables.map(|(name, value)| (name.to_owned(), value)).into(), ..HelmAccess::default() }
 }
 
 /// The engine in a namespace, and the folder that has to stay as long.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, ForeignConnection};
 use dbt_controller_domain::model::*;
 
-use crate::stage::{NAME, Stage, code, key, main_request, request, revision, server, statuses, target};
+use crate::stage::{NAME, Stage, background_for, code, key, main_request, request, revision, server, statuses, target};
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_is_made_read_and_removed_without_a_trace() {
@@ -277,9 +277,7 @@ async fn a_delete_after_a_humans_rollback_removes_the_connection_that_the_old_re
         let Ok(Success::Deleted { .. }) = stage.delete(NAME).await else { panic!("not deleted") };
         stage.world.set_airflow_link(AirflowLink::Up);
         let controller = stage.controller.clone();
-        let background = tokio::spawn(async move { controller.run_background().await });
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        background.abort();
+        background_for(controller, Duration::from_secs(60)).await;
         stage.assert_nothing_left();
     }
 }

@@ -118,6 +118,12 @@ pub(crate) fn main_request(tag: &str) -> DeployRequest {
     request("test-project", Some("main"), tag)
 }
 
+/// Lets a replica do the background work for a while.
+pub(crate) async fn background_for(replica: Arc<Controller>, time: Duration) {
+    let ended = tokio::time::timeout(time, replica.run_background()).await;
+    assert!(ended.is_err(), "the background work ended by itself");
+}
+
 /// Its connection.
 pub(crate) fn connection() -> ConnectionId {
     "test_project_main".parse().unwrap()

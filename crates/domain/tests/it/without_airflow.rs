@@ -7,7 +7,8 @@ use dbt_controller_domain::model::*;
 
 use crate::freezing::Freezing;
 use crate::stage::{
-    NAME, caller, connection, deploy, key, main_request, replica, replica_with, revision, server, settings, target, with_password, world,
+    NAME, background_for, caller, connection, deploy, key, main_request, replica, replica_with, revision, server, settings, target,
+    with_password, world,
 };
 
 #[tokio::test(start_paused = true)]
@@ -19,15 +20,11 @@ async fn a_delete_without_airflow_remembers_the_connection_of_when_there_was_one
     let Ok(Success::Deleted { connection: report, .. }) = without.wait(&ticket).await.unwrap().outcome.clone() else { panic!() };
     assert_eq!(report.status, ConnectionOutcome::NotConfigured);
     let writes = world.calls().count(Call::OperationsCompareAndSwap);
-    let background = tokio::spawn(async move { without.run_background().await });
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    background.abort();
+    background_for(without, Duration::from_secs(600)).await;
     assert_eq!(world.calls().count(Call::OperationsCompareAndSwap), writes, "what cannot be paid is not tried");
 
     let with = replica(&world, world.operations(), settings());
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
+    background_for(with, Duration::from_secs(60)).await;
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }
 
@@ -40,18 +37,14 @@ async fn a_change_without_airflow_keeps_the_connection_on_record() {
     let ticket = without.delete(&target(NAME), crate::stage::caller()).await.unwrap();
     assert!(without.wait(&ticket).await.unwrap().outcome.is_ok());
     let with = replica(&world, world.operations(), settings());
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
+    background_for(with, Duration::from_secs(60)).await;
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }
 
 /// Runs the background work of a replica that has the Airflow.
 async fn airflow_is_back(world: &MemoryWorld) {
     let with = replica(world, world.operations(), settings());
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
+    background_for(with, Duration::from_secs(60)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,9 +109,7 @@ async fn a_connection_that_a_service_without_airflow_cannot_take_back_is_owed() 
 
     world.faults().clear();
     let again = replica(&world, world.operations(), settings());
-    let background = tokio::spawn(async move { again.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
+    background_for(again, Duration::from_secs(60)).await;
     assert_eq!(world.leftovers(), Vec::<String>::new());
 }
 

@@ -43,7 +43,7 @@ impl Fake {
     fn access(&self) -> HelmAccess {
         let home = self.0.path().to_str().unwrap();
         let environment = [("HOME", home.to_owned()), ("PATH", format!("{home}:/usr/bin:/bin"))];
-        HelmAccess { environment: environment.map(|(name, value)| (name.to_owned(), value)).into(), context: None, starter: Vec::new() }
+        HelmAccess { environment: environment.map(|(name, value)| (name.to_owned(), value)).into(), ..HelmAccess::default() }
     }
 
     async fn helm(&self) -> Helm {
@@ -99,11 +99,8 @@ async fn the_version_is_asked_first() {
 #[tokio::test]
 async fn a_missing_program_is_told_with_its_remedy() {
     let empty = TempDir::new().unwrap();
-    let access = HelmAccess {
-        environment: vec![("PATH".to_owned(), empty.path().to_str().unwrap().to_owned())],
-        context: None,
-        starter: Vec::new(),
-    };
+    let environment = vec![("PATH".to_owned(), empty.path().to_str().unwrap().to_owned())];
+    let access = HelmAccess { environment, ..HelmAccess::default() };
     let told = Helm::find(access).await.unwrap_err().to_string();
     assert!(told.starts_with("the program `helm` cannot be run: `helm` cannot be started: "), "{told}");
     assert!(told.ends_with("or set HELM_ENGINE=native"), "{told}");

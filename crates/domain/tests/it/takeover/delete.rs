@@ -6,7 +6,7 @@ use dbt_controller_adapters_memory::AirflowLink;
 use dbt_controller_domain::model::*;
 
 use super::Pair;
-use crate::stage::{NAME, caller, deploy, key, main_request, replica, revision, settings, target};
+use crate::stage::{NAME, background_for, caller, deploy, key, main_request, replica, revision, settings, target};
 
 /// A delete whose holder was frozen in this phase.
 async fn frozen_in(pair: &Pair, phase: Phase) -> Ticket {
@@ -64,9 +64,7 @@ async fn a_delete_without_airflow_that_is_taken_over_remembers_the_connection() 
     let background = pair.survivor_works();
     assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_ok());
     background.abort();
-    let background = tokio::spawn(async move { with.run_background().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    background.abort();
+    background_for(with, Duration::from_secs(60)).await;
     assert_eq!(pair.world.leftovers(), Vec::<String>::new());
 }
 
