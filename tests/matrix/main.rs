@@ -9,7 +9,7 @@
 //!
 //! `cargo xtask prove matrix` starts a control plane and runs them. The steps are found by running, so a new one is covered by itself.
 //! `MATRIX_CASES` is how many cases are drawn of each matrix (a number or `all`), `MATRIX_SEED` what the draw depends on, `MATRIX_PARALLEL`
-//! how many run side by side. With the variables of `cargo xtask airflow` the services have an Airflow, by a proxy too. `MATRIX_ONLY` draws only
+//! how many run side by side, `MATRIX_PART` which part of a matrix, such as `2/6`. With the variables of `cargo xtask airflow` the services have an Airflow, by a proxy too. `MATRIX_ONLY` draws only
 //! from those whose names contain it, such as one that failed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]

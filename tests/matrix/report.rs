@@ -1,10 +1,10 @@
 //! How cases ended, and the figures of a run.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use dbt_controller_tests::Step;
+use serde_json::{Value, json};
 
 use crate::case::Case;
 use crate::scenario::{Expected, Scenario};
@@ -87,9 +87,9 @@ impl Report {
         unproved.map(|(step, _)| step.as_str()).collect()
     }
 
-    /// Two tables, in Markdown.
-    pub(crate) fn tables(&self) -> String {
-        format!("{}\n{}", table("Request", &self.by_request), table("What happens at a call", &self.by_event))
+    /// The figures by kind of request and by what happens, as JSON. `cargo xtask prove matrix` makes tables of them.
+    pub(crate) fn figures(&self) -> [Value; 2] {
+        [&self.by_request, &self.by_event].map(|lines| lines.iter().map(|(name, line)| (name.clone(), line.figures())).collect())
     }
 }
 
@@ -119,19 +119,12 @@ impl Line {
             *self.told.entry(told.clone()).or_default() += 1;
         }
     }
-}
 
-fn table(first: &str, lines: &BTreeMap<String, Line>) -> String {
-    let mut text = format!("| {first} | Cases | Finished | As before | In between | Not reached | Wrong | Longest | Told |\n");
-    text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
-    for (name, line) in lines {
-        let Line { cases, finished, as_before, between, not_reached, wrong, longest, told } = line;
-        let told: Vec<_> = told.iter().map(|(told, count)| format!("{count} `{told}`")).collect();
-        let (seconds, told) = (longest.as_secs_f64(), told.join(", "));
-        let _ = writeln!(
-            text,
-            "| {name} | {cases} | {finished} | {as_before} | {between} | {not_reached} | {wrong} | {seconds:.1} s | {told} |"
-        );
+    fn figures(&self) -> Value {
+        let Self { cases, finished, as_before, between, not_reached, wrong, longest, told } = self;
+        json!({
+            "cases": cases, "finished": finished, "as_before": as_before, "between": between, "not_reached": not_reached, "wrong": wrong,
+            "longest": longest.as_secs_f64(), "told": told,
+        })
     }
-    text
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use dbt_controller_tests::Random;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
@@ -20,8 +22,16 @@ struct Settings {
     seed: u64,
     /// None for all.
     size: Option<usize>,
+    part: Part,
     only: Option<String>,
     parallel: usize,
+}
+
+/// One of so many parts, from 1 on. All cases of a step are in the same one, so that each part can tell which steps none has reached; and in
+/// each run, whatever other steps there are.
+struct Part {
+    number: usize,
+    of: usize,
 }
 
 /// The scenarios run once for both matrices.
@@ -37,18 +47,20 @@ pub(crate) async fn run(name: &str, cases: fn(&Found, u64) -> Vec<Case>) {
     let found = FOUND.get_or_try_init(|| discovery::discover(&plane, settings.parallel)).await.unwrap();
     let mut cases = cases(found, settings.seed);
     let known = cases.len();
+    cases.retain(|case| settings.part.has(case));
     let is_meant = |case: &Case| settings.only.as_ref().is_none_or(|only| case.to_string().contains(only));
     let mut everywhere = case::crashes(found, settings.seed).into_iter().chain(case::faults(found, settings.seed));
     assert!(everywhere.any(|case| is_meant(&case)), "no case of either matrix is called that: {:?}", settings.only);
     cases.retain(is_meant);
-    let cases = case::draw(cases, settings.size.unwrap_or(known));
+    let cases = case::draw(cases, settings.size.unwrap_or(usize::MAX));
     let (begin, count) = (Instant::now(), cases.len());
     println!("{name} matrix: {count} of {known} cases, seed {}", settings.seed);
     let (report, wrong) = run_all(&plane, cases, settings.parallel).await;
     let minutes = begin.elapsed().as_secs_f64() / 60.0;
-    let head = format!("{name} matrix: {count} of {known} cases, seed {}, {minutes:.1} minutes, {} wrong", settings.seed, wrong.len());
-    println!("\n{head}\n\n{}", report.tables());
-    write_report(name, &format!("{head}\n\n{}", report.tables()));
+    println!("\n{name} matrix: {count} of {known} cases, seed {}, {minutes:.1} minutes, {} wrong", settings.seed, wrong.len());
+    let [requests, events] = report.figures();
+    let figures = json!({"known": known, "cases": count, "wrong": wrong.len(), "minutes": minutes, "requests": requests, "events": events});
+    write_report(name, &figures);
     assert!(wrong.is_empty(), "MATRIX_SEED={}; each alone by MATRIX_ONLY='<name>':\n{}", settings.seed, wrong.join("\n"));
     let unproved = report.unproved();
     assert!(unproved.is_empty(), "MATRIX_SEED={}; no case has reached these steps:\n{}", settings.seed, unproved.join("\n"));
@@ -145,14 +157,27 @@ impl Settings {
             _ => Some(usize::try_from(number("MATRIX_CASES", 40)).unwrap()),
         };
         let parallel = usize::try_from(number("MATRIX_PARALLEL", 8)).unwrap();
-        Self { seed: number("MATRIX_SEED", 1), size, only: text("MATRIX_ONLY"), parallel }
+        let part = text("MATRIX_PART").map_or(Part { number: 1, of: 1 }, |part| Part::parse(&part).unwrap_or_else(|| panic!("{part:?}")));
+        Self { seed: number("MATRIX_SEED", 1), size, part, only: text("MATRIX_ONLY"), parallel }
+    }
+}
+
+impl Part {
+    /// Reads `2/6`.
+    fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        Some(Self { number: number.parse().ok()?, of: of.parse().ok()? })
+    }
+
+    fn has(&self, case: &Case) -> bool {
+        Random::named(0, &format!("{} / {}", case.scenario.name, case.step)).below(self.of) + 1 == self.number
     }
 }
 
 /// Hands the figures over to who asked for them.
 #[expect(clippy::disallowed_methods, reason = "the matrices have no settings but these")]
-fn write_report(name: &str, text: &str) {
+fn write_report(name: &str, figures: &Value) {
     if let Some(folder) = std::env::var_os("MATRIX_REPORT") {
-        fs::write(Path::new(&folder).join(format!("{name}.md")), text).unwrap();
+        fs::write(Path::new(&folder).join(format!("{name}.json")), figures.to_string()).unwrap();
     }
 }

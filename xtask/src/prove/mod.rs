@@ -37,18 +37,27 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 /// Records the figures of a run that succeeded. Those of one that failed would stand on the page as if all were well.
-#[expect(clippy::print_stdout, reason = "who asked for it has to know that it was not done")]
 fn record_success(code: ExitCode, name: &str, figures: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<()> {
+    if_successful(code, || record(name, &figures()?))
+}
+
+#[expect(clippy::print_stdout, reason = "who asked for it has to know that it was not done")]
+fn if_successful(code: ExitCode, record: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     if code == ExitCode::SUCCESS {
-        return record(name, &figures()?);
+        return record();
     }
     println!("the run failed, so nothing was recorded");
     Ok(())
 }
 
 /// Writes the figures of a run that has just ended into docs/reliability.md, between the markers of this name.
-#[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
 fn record(name: &str, figures: &str) -> anyhow::Result<()> {
-    let (date, machine) = (Timestamp::now().strftime("%Y-%m-%d"), Machine::this());
+    let (date, machine) = today();
     page::write("reliability.md", name, &format!("Run on {date}, {machine}.\n\n{figures}"))
+}
+
+/// When and where something is recorded.
+#[expect(clippy::disallowed_methods, reason = "a report tells when it was made")]
+fn today() -> (String, String) {
+    (Timestamp::now().strftime("%Y-%m-%d").to_string(), Machine::this().to_string())
 }

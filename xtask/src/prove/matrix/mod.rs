@@ -1,15 +1,20 @@
 //! The crash matrix and the fault matrix: the test target `matrix` of the package `dbt-controller-tests`.
 
+mod figures;
+
 use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
+use self::figures::{Figures, Part, Report, Run};
 use crate::airflow;
 use crate::cluster::Plane;
 use crate::interrupt::Interrupt;
+use crate::page;
 use crate::project::{self, Profile};
 
 /// Which cases are run.
@@ -23,8 +28,11 @@ pub(crate) struct Options {
     /// How many cases of each matrix: a number, or `all`
     #[arg(long, default_value = "all")]
     cases: String,
+    /// Only this part of a matrix, such as 2/6; a whole one takes more than an hour
+    #[arg(long, conflicts_with = "only", default_value_t = Part::WHOLE)]
+    part: Part,
     /// Only the cases whose names contain this
-    #[arg(long)]
+    #[arg(long, conflicts_with = "record")]
     only: Option<String>,
     /// How many cases run side by side
     #[arg(long, default_value_t = 12)]
@@ -35,7 +43,7 @@ pub(crate) struct Options {
     /// With the service as it is shipped: it takes longer to build, and the cases take half the time
     #[arg(long)]
     release: bool,
-    /// Writes the figures into docs/reliability.md, if the run succeeds
+    /// Writes the figures into docs/reliability.md, if the run succeeds, beside those of the other parts with this seed
     #[arg(long)]
     record: bool,
 }
@@ -68,28 +76,44 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         .args(matrices.iter().map(|matrix| format!("{}_matrix", matrix.name())));
     cargo.env("TIER_SERVICE", service).env("MATRIX_REPORT", reports.path());
     cargo.env("MATRIX_SEED", options.seed.to_string()).env("MATRIX_PARALLEL", options.parallel.to_string());
-    cargo.env("MATRIX_CASES", &options.cases).env("MATRIX_ONLY", options.only.as_deref().unwrap_or_default());
+    cargo
+        .env("MATRIX_CASES", &options.cases)
+        .env("MATRIX_PART", options.part.to_string())
+        .env("MATRIX_ONLY", options.only.as_deref().unwrap_or_default());
     let airflow = options.airflow.map(|kind| airflow::Server::start(kind, "run-matrix", &interrupt)).transpose()?;
     cargo.envs(airflow.iter().flat_map(airflow::Server::environment));
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
     let code = ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
-    if options.record {
-        for matrix in matrices {
-            let (marker, with) = named(matrix, options.airflow);
-            let text = || Ok(format!("{with}, seed {}.\n\n{}", options.seed, matrix.report(&reports)?));
-            super::record_success(code, &marker, text)?;
+    for matrix in matrices {
+        // None of one that could not begin.
+        let Some(report) = matrix.report(&reports)? else { continue };
+        #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
+        let () = println!("{} matrix\n\n{}", matrix.name(), report.tables());
+        if options.record {
+            record(matrix, options, report, code)?;
         }
     }
     Ok(code)
 }
 
-/// Where the figures stand, one place for each matrix and Airflow, and how they begin.
-fn named(matrix: Matrix, airflow: Option<airflow::Kind>) -> (String, String) {
-    let marker = format!("prove matrix {}", matrix.name());
-    match airflow.and_then(|kind| kind.to_possible_value()) {
-        None => (marker, "Without Airflow".to_owned()),
-        Some(kind) => (format!("{marker} --airflow {}", kind.get_name()), format!("With Airflow {}", kind.get_name())),
-    }
+/// Keeps the figures of a run that succeeded.
+fn record(matrix: Matrix, options: &Options, report: Report, code: ExitCode) -> anyhow::Result<()> {
+    let airflow = options.airflow.and_then(|kind| kind.to_possible_value());
+    let (file, marker, with) = match airflow.as_ref().map(PossibleValue::get_name) {
+        None => (format!("matrix-{}", matrix.name()), format!("prove matrix {}", matrix.name()), "Without Airflow".to_owned()),
+        Some(kind) => (
+            format!("matrix-{}-airflow-{kind}", matrix.name()),
+            format!("prove matrix {} --airflow {kind}", matrix.name()),
+            format!("With Airflow {kind}"),
+        ),
+    };
+    super::if_successful(code, || {
+        let (date, machine) = super::today();
+        let mut figures = Figures::read(&file)?;
+        figures.take(Run { part: options.part, seed: options.seed, date, machine, report });
+        figures.write(&file)?;
+        page::write("reliability.md", &marker, &format!("{with}. {}", figures.text()))
+    })
 }
 
 impl Matrix {
@@ -100,9 +124,13 @@ impl Matrix {
         }
     }
 
-    /// What it has written of its run.
-    fn report(self, reports: &TempDir) -> anyhow::Result<String> {
-        let report = fs::read_to_string(reports.path().join(format!("{}.md", self.name())));
-        report.with_context(|| format!("the {} matrix has no report", self.name()))
+    /// What it has written of its run, if it came to its end.
+    fn report(self, reports: &TempDir) -> anyhow::Result<Option<Report>> {
+        let path = reports.path().join(format!("{}.json", self.name()));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let report = fs::read_to_string(path).map_err(anyhow::Error::from).and_then(|text| Ok(serde_json::from_str(&text)?));
+        report.map(Some).with_context(|| format!("the {} matrix has no report", self.name()))
     }
 }
