@@ -22,6 +22,13 @@ struct Leftovers {
     debts: Vec<Debt>,
 }
 
+/// Who wrote the newest revision of a release; the reason where it is not the operation that is undone.
+enum Whose {
+    ThisOperations,
+    Nobodys(String),
+    Somebodys(String),
+}
+
 impl Deploy<'_> {
     /// Takes everything back, as far as possible, and ends the operation with the failure.
     pub(super) async fn undo(&self, failure: Failure) -> Ending {
@@ -194,10 +201,9 @@ impl Deploy<'_> {
         let why: String = failure.message.chars().take(200).collect();
         self.run.progress(format!("rolling back to revision {previous}"));
         if ledger.adopting {
-            // A server is stopped for this, so it is looked first whether it can be done.
-            let readable = stop_of(insist(self.run, deadline, || installer.get(&failed.key, Some(failed.revision))).await)?;
-            if let Err(error) = readable {
-                left.sentences.push(format!("revision {} cannot be read: {error}", failed.revision));
+            // A server is stopped for this, so it is looked first whether it is still the one that this operation made.
+            if let Whose::Nobodys(why) | Whose::Somebodys(why) = self.whose(deadline).await? {
+                left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
             // The selector of the old StatefulSet is not ours: what stands there now has to go first, as on the way here.
@@ -242,26 +248,28 @@ impl Deploy<'_> {
         }
     }
 
-    /// Why the release is not the one that this operation made: somebody may have uninstalled that and installed another, or taken it further.
-    /// Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
-    async fn is_others(&self, deadline: Instant) -> Result<Option<String>, Stop> {
+    /// Whose the newest revision is: somebody may have uninstalled what this operation made and installed another, or taken it further.
+    async fn whose(&self, deadline: Instant) -> Result<Whose, Stop> {
         let key = &self.run.info.key;
         let newest = match stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)? {
-            Ok(newest) => newest.map(|release| release.summary),
-            Err(error) => return Ok(Some(format!("whose it is cannot be read: {error}"))),
+            Ok(Some(newest)) => newest.summary,
+            Ok(None) => return Ok(Whose::Nobodys("its records are gone".to_owned())),
+            Err(error) => return Ok(Whose::Somebodys(format!("whose it is cannot be read: {error}"))),
         };
-        let Some(newest) = newest else { return Ok(None) };
         let writer = newest.deployment.as_ref().and_then(|facts| facts.operation.as_ref());
-        let is_ours = newest.is_present() && writer == Some(&self.run.info.id);
-        Ok((!is_ours).then(|| format!("somebody else wrote its revision {} ({})", newest.revision, newest.status)))
+        if newest.is_present() && writer == Some(&self.run.info.id) {
+            return Ok(Whose::ThisOperations);
+        }
+        Ok(Whose::Somebodys(format!("somebody else wrote its revision {} ({})", newest.revision, newest.status)))
     }
 
     /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
     async fn remove(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
         let ports = &self.workflows.ports;
         let key = &self.run.info.key;
-        if let Some(whose) = self.is_others(deadline).await? {
-            left.sentences.push(format!("the release is left as it is: {whose}"));
+        // Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
+        if let Whose::Somebodys(why) = self.whose(deadline).await? {
+            left.sentences.push(format!("the release is left as it is: {why}"));
             return Ok(());
         }
         self.run.progress("removing the release and its objects");

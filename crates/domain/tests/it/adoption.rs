@@ -7,6 +7,9 @@ use dbt_controller_port_contracts::fixtures;
 
 use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica_with, request, revision, settings, target};
 
+/// How often a call is made before it counts as failed.
+const TRIES: u32 = 4;
+
 fn old_name(request: &DeployRequest) -> ReleaseName {
     request.identity.replaced_release_name().unwrap()
 }
@@ -95,6 +98,27 @@ async fn a_fault_that_passes_while_its_other_names_are_looked_at_is_not_noticed(
         assert_eq!(revision(stage.deploy(main_request("v2")).await), 2);
         assert_eq!(stage.world.faults().pending(), []);
     }
+}
+
+/// Whoever died before it came to the old StatefulSet had only written a record, over which a human's Helm may go back.
+#[tokio::test(start_paused = true)]
+async fn the_undo_of_an_adoption_does_not_stop_a_server_that_is_somebody_elses_by_now() {
+    let stage = stage_with(&main_request("v1")).await;
+    let key = old_key(&main_request("v2"));
+    let server = ServerKey { namespace: key.namespace.clone(), name: format!("dbt-server-{}", key.name).parse().unwrap() };
+    let pod = stage.world.servers().get(&server).pods[0].uid.clone();
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteStatefulSet, 1, FaultKind::Hang).times(TRIES));
+    let human = async {
+        stage.next(Call::ClusterDeleteStatefulSet).await;
+        stage.world.releases().roll_back(&key, RevisionNumber(1)).unwrap()
+    };
+    let (failure, back) = tokio::join!(stage.deploy(main_request("v2")), human);
+    let failure = failure.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
+    assert!(failure.message.contains("somebody else wrote its revision 3 (deployed)"), "{failure}");
+    assert_eq!(stage.world.faults().pending(), []);
+    assert_eq!(stage.world.releases().get(&key).unwrap().summary.standing.deployed, Some(back));
+    assert_eq!(stage.world.servers().get(&server).pods[0].uid, pod);
 }
 
 /// The newest revision is ours then, and the StatefulSet may be of either service.
