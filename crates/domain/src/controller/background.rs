@@ -21,7 +21,7 @@ impl Controller {
     /// The background work: takes over what dead holders left, pays debts, drops what is past its retention, and lets servers follow
     /// their DAGs where that is wished. Runs until shutdown.
     pub async fn run_background(self: &Arc<Self>) {
-        tokio::join!(self.recover(), async {
+        tokio::join!(self.recover(), self.clean_up(), async {
             if self.settings().sleep_with_dags {
                 self.follow_dags().await;
             }
@@ -29,12 +29,25 @@ impl Controller {
     }
 
     async fn recover(&self) {
-        let mut turns = Turns::new(self, BACKGROUND_PERIOD.min(self.settings().lock_stale_after / 3));
+        let mut turns = self.turns();
         while turns.next().await {
             if let Err(error) = self.operations.recover().await {
                 tracing::warn!(%error, "the background work is tried again later");
             }
         }
+    }
+
+    async fn clean_up(&self) {
+        let mut turns = self.turns();
+        while turns.next().await {
+            if let Err(error) = self.operations.clean_up().await {
+                tracing::warn!(%error, "what is past its retention is dropped later");
+            }
+        }
+    }
+
+    fn turns(&self) -> Turns<'_> {
+        Turns::new(self, BACKGROUND_PERIOD.min(self.settings().lock_stale_after / 3))
     }
 
     async fn follow_dags(&self) {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
@@ -18,7 +19,7 @@ use super::records::Known;
 use super::run::{Run, Stop};
 use super::submission::Submission;
 use crate::model::{Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationRecord, Task};
-use crate::ports::{Clock, OperationStore, Random, RefusalKind, StoreError};
+use crate::ports::{Clock, OperationStore, Random, RefusalKind, StoreError, StoredRecord};
 
 /// The engine's limits, from the settings.
 #[derive(Debug, Clone)]
@@ -112,29 +113,34 @@ impl Operations {
         })
     }
 
-    /// One round of the background work: takes over stale lines, pays debts, drops what is past its retention.
+    /// One round of the background work: takes over stale lines and pays debts.
     pub(crate) async fn recover(&self) -> Result<(), StoreError> {
         let Some(engine) = self.this.upgrade() else { return Ok(()) };
+        for StoredRecord { record, lock_age, .. } in self.store.list().await? {
+            if self.is_closing() {
+                return Ok(());
+            }
+            let stale = is_stale(&record, lock_age, self.limits.lock_stale_after);
+            let orphaned = record.running.is_none() && !record.waiting.is_empty();
+            if stale || orphaned {
+                tell_trouble(&record, take_over(&engine, &record).await.map(|_| ()));
+            } else if record.running.is_none() && record.debts().any(|(key, debt)| self.executor.may_pay(key, debt)) {
+                self.settle(&record).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One more, beside it: drops what is past its retention. Thousands of records may be due at once, and no takeover waits for them.
+    pub(crate) async fn clean_up(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let all = self.store.list().await?;
-        let retention = self.retention_of(all.iter().map(|stored| &*stored.record));
+        let retention = self.retention_of(all.iter().map(|stored| &*stored.record), now);
         for stored in all {
             if self.is_closing() {
                 return Ok(());
             }
-            let record = &stored.record;
-            let stale = is_stale(record, stored.lock_age, self.limits.lock_stale_after);
-            let orphaned = record.running.is_none() && !record.waiting.is_empty();
-            let outcome = if stale || orphaned {
-                take_over(&engine, record).await.map(|_| ())
-            } else if record.running.is_none() && record.debts().any(|(_, debt)| self.executor.may_pay(debt)) {
-                self.settle(record).await;
-                Ok(())
-            } else {
-                self.clean(record, retention).await
-            };
-            if let Err(error) = outcome {
-                tracing::warn!(release.name = %record.key.name, %error, "the background work on a release's operations is tried again later");
-            }
+            tell_trouble(&stored.record, self.clean(&stored.record, now, retention).await);
         }
         Ok(())
     }
@@ -223,14 +229,13 @@ impl Operations {
 
     /// For how long ended operations are kept now: shorter when there are too many of them. Whoever may deploy can fail under a new name each
     /// time, and each name has a record.
-    fn retention_of<'a>(&self, records: impl Iterator<Item = &'a OperationRecord>) -> Duration {
-        let now = self.clock.now();
+    fn retention_of<'a>(&self, records: impl Iterator<Item = &'a OperationRecord>, now: Timestamp) -> Duration {
         let ended = records.flat_map(|record| &record.finished).filter(|finished| finished.debts.is_empty());
         retention(ended.map(|finished| finished.finished_at).collect(), now, self.limits.retention)
     }
 
-    async fn clean(&self, seen: &OperationRecord, retention: Duration) -> Result<(), StoreError> {
-        let now = self.clock.now();
+    /// Drops what is past its retention now. Not at the moment when its turn comes: where there are too many, that would be all of them.
+    async fn clean(&self, seen: &OperationRecord, now: Timestamp, retention: Duration) -> Result<(), StoreError> {
         let due = |record: &OperationRecord| {
             let mut pruned = record.clone();
             prune(&mut pruned, now, retention);
@@ -273,6 +278,13 @@ impl Operations {
     fn live_runs(&self) -> std::sync::MutexGuard<'_, HashMap<OperationId, Arc<Run>>> {
         // A map of handles; a panic elsewhere cannot leave it half changed.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the background work could not do for a release.
+fn tell_trouble(record: &OperationRecord, outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(release.name = %record.key.name, %error, "the background work on a release's operations is tried again later");
     }
 }
 

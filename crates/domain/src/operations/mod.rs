@@ -43,8 +43,8 @@ pub trait Executor: Send + Sync {
     /// Runs a task to its end. With `taken_over` another holder began it and left what the run's ledger says.
     async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending;
 
-    /// Whether it can be tried to pay this debt. What cannot waits for a service that is set up for it.
-    fn may_pay(&self, debt: &Debt) -> bool;
+    /// Whether it can be tried to pay this debt of a release. What cannot waits for a service that is set up for it.
+    fn may_pay(&self, key: &ReleaseKey, debt: &Debt) -> bool;
 
     /// Hears of each operation's end, once it is on record. MUST return at once.
     fn ended(&self, finished: &FinishedOperation);

@@ -98,11 +98,12 @@ impl Executor for Workflows {
         ending
     }
 
-    fn may_pay(&self, debt: &Debt) -> bool {
-        match debt {
+    fn may_pay(&self, key: &ReleaseKey, debt: &Debt) -> bool {
+        let has_means = match debt {
             Debt::Claim { .. } | Debt::Replaced(_) => true,
             Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_) => self.ports.connections.is_some(),
-        }
+        };
+        has_means && self.settings.namespaces.contains(&key.namespace)
     }
 
     fn ended(&self, finished: &FinishedOperation) {

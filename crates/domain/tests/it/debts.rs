@@ -95,6 +95,25 @@ async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
     assert!(stage.world.claims().of(&server(NAME)).is_empty());
 }
 
+/// As one to Airflow waits for a service with Airflow.
+#[tokio::test(start_paused = true)]
+async fn a_debt_in_a_namespace_that_is_not_managed_any_more_waits_until_it_is_again() {
+    let stage = Stage::new();
+    revision(stage.deploy(DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") }).await);
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
+    assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
+
+    let without = Settings { namespaces: vec![settings().home().clone()], ..settings() };
+    let elsewhere = Stage { controller: replica(&stage.world, stage.world.operations(), without), world: stage.world.clone() };
+    let writes = stage.world.calls().count(Call::OperationsCompareAndSwap);
+    work(&elsewhere, Duration::from_secs(600)).await;
+    assert_eq!(stage.world.calls().count(Call::OperationsCompareAndSwap), writes);
+    assert_eq!(stage.controller.operations().await.unwrap().iter().flat_map(|view| view.debts.clone()).count(), 1);
+
+    work(&stage, Duration::from_secs(60)).await;
+    assert_eq!(stage.world.leftovers(), Vec::<String>::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
     let stage = Stage::new();

@@ -186,6 +186,24 @@ async fn a_new_deploy_takes_over_a_stale_line_at_once_without_the_background_wor
     assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_err());
 }
 
+/// Thousands of records may be past their retention at once, when many requests failed.
+#[tokio::test(start_paused = true)]
+async fn no_takeover_waits_for_what_is_past_its_retention() {
+    let pair = Pair::new();
+    for project in 0..20 {
+        revision(deploy(&pair.frozen, request(&format!("a-{project}"), None, "v1")).await);
+    }
+    tokio::time::sleep(settings().operation_retention).await;
+    pair.world.faults().plan(Fault::new(Call::OperationsRemove, 1, FaultKind::Hang).times(1000));
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Ready).await;
+    let begin = tokio::time::Instant::now();
+    let background = pair.survivor_works();
+    pair.survivor.wait(&ticket).await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(60), "after {:?}", begin.elapsed());
+    background.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_renews_is_not_taken_over_however_long_it_waits() {
     let pair = Pair::new();
