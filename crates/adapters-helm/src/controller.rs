@@ -3,8 +3,9 @@
 use dbt_controller_domain::Identity;
 use dbt_controller_domain::model::{ManifestHash, Namespace, OperationId, RequestHash, RevisionNumber};
 use dbt_controller_domain::naming::ConnectionId;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::json;
 use crate::manifest::Manifest;
@@ -13,6 +14,8 @@ use crate::manifest::Manifest;
 const KEY: &str = "controller";
 /// The key of the operation in it.
 const OPERATION: &str = "operation";
+/// The key of the moment in it at which we had the helm program begin to remove the release.
+const REMOVAL: &str = "removal";
 
 /// Whose server a release is, and what it was written for. `helm upgrade --reuse-values` and `helm rollback` keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,22 +109,42 @@ impl Operation {
 
     /// Says in a revision's values who wrote it. Values of other makers get it too: a rollback of ours to their revision copies them.
     pub(crate) fn write(&self, values: &mut Value) {
-        if !values.is_object() {
-            *values = json!({});
-        }
-        let controller = &mut values[KEY];
-        if !controller.is_object() {
-            *controller = json!({});
-        }
-        controller[OPERATION] = json!({ "id": self.id.as_str(), "revision": self.revision.0 });
+        let controller = of_ours(values);
+        controller.remove(REMOVAL);
+        controller.insert(OPERATION.to_owned(), json!({ "id": self.id.as_str(), "revision": self.revision.0 }));
     }
+}
 
-    /// Takes it out of values that are shown: two revisions with the same content then show the same.
-    pub(crate) fn erase(values: &mut Value) {
-        if let Some(controller) = values.get_mut(KEY).and_then(Value::as_object_mut) {
-            controller.remove(OPERATION);
-        }
+/// Says in the values of a release that we have the helm program remove it. Helm's own words are the same whoever has it done, but it
+/// keeps the values.
+pub(crate) fn write_removal(values: &mut Value, at: Timestamp) {
+    of_ours(values).insert(REMOVAL.to_owned(), json!(at));
+}
+
+/// When we last had the helm program begin to remove a release, if we did.
+pub(crate) fn removal(values: &Value) -> Option<Timestamp> {
+    json::text_at(values, &[KEY, REMOVAL])?.parse().ok()
+}
+
+/// Takes out of values that are shown what is about one revision: two with the same content then show the same.
+pub(crate) fn erase_marks(values: &mut Value) {
+    if let Some(controller) = values.get_mut(KEY).and_then(Value::as_object_mut) {
+        controller.remove(OPERATION);
+        controller.remove(REMOVAL);
     }
+}
+
+/// Our part of the values. Those of other makers get one.
+fn of_ours(values: &mut Value) -> &mut Map<String, Value> {
+    map_of(map_of(values).entry(KEY).or_insert_with(|| json!({})))
+}
+
+/// The map that a value is; what is none becomes an empty one.
+fn map_of(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    value.as_object_mut().expect("it is one now")
 }
 
 #[cfg(test)]
@@ -172,6 +195,27 @@ mod tests {
             assert_eq!(Operation::read(&values, RevisionNumber(2)), Some(operation(2).id));
             assert_eq!(Controller::read(&values), None);
         }
+    }
+
+    #[test]
+    fn a_removal_is_of_one_revision_and_not_shown() {
+        let written = controller(None);
+        let plain = values(&Manifest::default(), &written, &operation(3));
+        let at: Timestamp = "2026-11-27T21:00:00.123456789Z".parse().unwrap();
+        let mut marked = plain.clone();
+        assert_eq!(removal(&marked), None);
+        write_removal(&mut marked, at);
+        assert_eq!(removal(&marked), Some(at));
+        assert_eq!(Controller::read(&marked), Some(written));
+        assert_eq!(Operation::read(&marked, RevisionNumber(3)), Some(operation(3).id));
+
+        let mut next = marked.clone();
+        operation(4).write(&mut next);
+        assert_eq!(removal(&next), None);
+
+        let mut shown = [plain, marked];
+        shown.iter_mut().for_each(erase_marks);
+        assert_eq!(shown[0], shown[1]);
     }
 
     #[test]

@@ -24,8 +24,6 @@ pub struct Observed<'a> {
     pub manifest: &'a ManifestHash,
     /// The present moment.
     pub now: Timestamp,
-    /// Whether an operation of ours was removing the release when Helm began to: with the helm program that is how we do it.
-    pub we_uninstalled: bool,
     /// From this age on somebody else's pending operation counts as dead (`DEPLOY_TIMEOUT`).
     pub pending_is_dead_after: Duration,
 }
@@ -79,9 +77,7 @@ pub fn decide(observed: &Observed<'_>, request: &DeployRequest) -> Plan {
     }
     match summary.status {
         // It ends by deleting the records that it found, by their names, which a revision of ours would have by then.
-        ReleaseStatus::Uninstalling
-            if !observed.we_uninstalled && summary.helm_uninstalls_since.is_some_and(|since| !is_dead(observed, since)) =>
-        {
+        ReleaseStatus::Uninstalling if summary.helm_uninstalls_since.is_some_and(|since| !is_dead(observed, since)) => {
             return Plan::Refuse(Box::new(pending(summary, "wait for it, or delete the deployment")));
         }
         ReleaseStatus::Uninstalling => return Plan::CleanUpAndInstall,

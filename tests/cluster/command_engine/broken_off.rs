@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::engine;
 use crate::native_helm::{installer_of, next};
+use crate::support::role;
 use crate::support::site::chart;
 
 const ONE: RevisionNumber = RevisionNumber(1);
@@ -142,6 +143,33 @@ async fn a_helm_that_was_stopped_is_called_again() {
         assert_eq!(scene.statuses().await, [(1, ReleaseStatus::Superseded), (2, ReleaseStatus::Deployed)], "after {stop_after} ms");
     }
     assert!(stops > 0, "helm was too fast for this test");
+}
+
+/// Helm's words about it are the same for everybody. A deploy may go on with ours at once, with a human's only when it must be dead.
+#[tokio::test]
+async fn a_removal_that_helm_does_for_us_is_not_taken_for_a_humans() {
+    for version in HelmVersion::ALL {
+        let namespace = Namespace::create().await;
+        let account = role::account(&namespace, role::essential_without(&namespace, "delete", "services").await).await;
+        let (installer, _home) = engine(&namespace, account.kubeconfig(), version).await;
+        let desired = fixtures::request("leaving", Some("main")).namespace(namespace.name()).desired();
+        let first = installer.begin(&desired, &fence()).await.unwrap();
+        installer.apply(&first, &fence()).await.unwrap();
+        installer.commit(&first, &fence()).await.unwrap();
+        let shown = async || installer.get(&desired.key, None).await.unwrap().unwrap();
+        let before = shown().await;
+
+        let refused = installer.uninstall(&desired.key, &fence()).await.unwrap_err();
+        assert!(matches!(refused, InstallerError::Forbidden(_)), "{version:?}: {refused:?}");
+        let told = Helm::new(version, &namespace).status(desired.key.name.as_str()).await;
+        assert_eq!(told["info"]["description"], "Deletion in progress (or silently failed)", "{version:?}");
+        let left = shown().await;
+        assert_eq!((left.summary.status, left.summary.helm_uninstalls_since), (ReleaseStatus::Uninstalling, None), "{version:?}");
+        assert_eq!(left.values, before.values, "{version:?}");
+
+        let allowed = installer_of(&namespace, namespace.plane().kubeconfig()).await;
+        allowed.uninstall(&desired.key, &fence()).await.unwrap();
+    }
 }
 
 /// Helm is refused an object half-way. The records are as before, and the undo works.

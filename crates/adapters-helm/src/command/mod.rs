@@ -23,6 +23,7 @@
 //! - A StatefulSet that helm cannot change, or change back, is made anew by the native code, then helm goes on.
 //! - `uninstall` is `helm uninstall`, then the native one removes what is left: what carries the release's annotations, the
 //!   certificate, records. Helm deletes by name, so it is not asked when an object of the manifest is somebody else's, or is kept.
+//!   Before it is asked, the record's values say that the removal is ours: helm's words about it are the same for everybody.
 //! - `repair` is native: helm mends by new revisions only. Reading, `begin`, `commit` and `fail` are native, too.
 //!
 //! # What it does not promise
@@ -34,8 +35,6 @@
 //! - Each call ends within S/3. A run of helm makes many calls; it is killed with its children as soon as the fence is down, or the
 //!   caller goes. But it is a process of its own: when this one is frozen, or is killed and [`HelmAccess::starter`] is empty, helm goes
 //!   on until its work is done, which takes a few seconds, or its connection fails.
-//! - Of a removal that was broken off and is on no record of operations any more nobody can say whether it was ours or a human's: helm's words
-//!   are the same. A deploy leaves it alone until it must be dead.
 //! - The number of requests: helm reads the API's discovery documents each time.
 
 mod arguments;

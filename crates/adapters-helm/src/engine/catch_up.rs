@@ -143,7 +143,7 @@ impl NativeInstaller {
     }
 
     /// What helm may remove: a release whose newest record can be read and names no object that is somebody else's, for helm deletes
-    /// by name. None when it is better not asked.
+    /// by name. Its record says from then on that we remove it. None when helm is better not asked.
     pub(crate) async fn removable(&self, key: &ReleaseKey, fence: &Fence) -> Result<Option<Removable>, InstallerError> {
         let leave = Leave::Write(fence);
         let history = self.records.history(key, leave).await?;
@@ -163,7 +163,8 @@ impl NativeInstaller {
             objects.push(object.title());
         }
         objects.reverse();
-        Ok(Some(Removable { history, objects }))
+        let marked = self.mark_entrusted(&revision, leave).await?;
+        Ok(marked.then_some(Removable { history, objects }))
     }
 
     /// Waits until the list shows that helm has removed the records.

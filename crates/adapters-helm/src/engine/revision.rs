@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::uninstall;
 use crate::chart;
-use crate::controller::Operation;
+use crate::controller::{Operation, erase_marks};
 use crate::facts::Recorded;
 use crate::manifest::Manifest;
 use crate::record::{Record, RecordKey, Unreadable, status_of};
@@ -130,7 +130,7 @@ impl Revision {
             app_version: chart::app_version(&chart).to_owned(),
             first_deployed: self.record.first_deployed().unwrap_or(last_deployed),
             last_deployed,
-            helm_uninstalls_since: self.record.deleted().filter(|_| uninstall::is_helms(&self.record)),
+            helm_uninstalls_since: uninstall::by_somebody_since(&self.record, &self.values),
             kinds: self.manifest.kinds(),
             deployment: self.recorded().deployment(),
         }
@@ -139,7 +139,7 @@ impl Revision {
     /// What the domain sees of it.
     pub(super) fn release(&self, standing: Standing) -> Release {
         let mut values = self.recorded().redacted_values();
-        Operation::erase(&mut values);
+        erase_marks(&mut values);
         Release {
             summary: self.details().summary(self.key(), standing),
             credentials: self.recorded().credentials(),

@@ -185,3 +185,23 @@ async fn an_object_is_asked_for_as_long_as_nothing_is_known_of_its_kind() {
     let found = hand.look(&Target::of(&service(), &key)).await.unwrap();
     assert_eq!(found.map(|live| live.uid).as_deref(), Some("of-the-cluster"), "what was not read yet is not absent");
 }
+
+/// A mark may stay in the record when helm could not be started, and somebody uninstalls the release later.
+#[test]
+fn a_removal_by_helm_is_ours_when_it_began_right_after_it_was_noted() {
+    let (key, secret) = pending(&handle());
+    let mut record = Record::decode(key, &secret).unwrap();
+    let began = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1000);
+    record.set_status(ReleaseStatus::Uninstalling);
+    record.set_description("Deletion in progress (or silently failed)");
+    record.set_deleted(began);
+    let by_somebody = |record: &Record| uninstall::by_somebody_since(record, &record.values().unwrap());
+    assert_eq!(by_somebody(&record), Some(began));
+    for (seconds_before, is_ours) in [(0, true), (59, true), (60, false), (-1, false)] {
+        let noted = began - jiff::SignedDuration::from_secs(seconds_before);
+        record.stamp(|values| crate::controller::write_removal(values, noted)).unwrap();
+        assert_eq!(by_somebody(&record).is_none(), is_ours, "{seconds_before} s before");
+    }
+    record.set_description("Deletion in progress by dbt-api-service-controller");
+    assert_eq!(by_somebody(&record), None);
+}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use dbt_controller_domain::model::{Redactor, ReleaseKey, ReleaseStatus, Uninstalled};
 use dbt_controller_domain::ports::InstallerError;
 use dbt_controller_kube_access::ObjectKey;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::PropagationPolicy;
+use serde_json::Value;
 
 use super::NativeInstaller;
 use super::begin::ATTEMPTS;
@@ -15,6 +17,7 @@ use super::leave::Leave;
 use super::objects::Live;
 use super::records::{History, Rewrite};
 use super::revision::Revision;
+use crate::controller::{removal, write_removal};
 use crate::record::Record;
 
 /// What our record says of a release that is being removed. Not in Helm's words, which tell that somebody's Helm is at work.
@@ -23,9 +26,22 @@ const DELETING: &str = "Deletion in progress by dbt-api-service-controller";
 /// What Helm says of it. <https://github.com/helm/helm/blob/v4.3.1/pkg/action/uninstall.go>
 const HELM_DELETING: &str = "Deletion in progress (or silently failed)";
 
-/// Whether somebody's `helm uninstall` is at work, or was before it died.
-pub(super) fn is_helms(record: &Record) -> bool {
-    record.status() == ReleaseStatus::Uninstalling && record.description() == HELM_DELETING
+/// How long after we noted that we have helm remove a release it may say so in the record: the program has to start, and to read what the
+/// cluster knows of. A removal that it began later is somebody else's.
+const HELM_BEGINS_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Since when somebody else's `helm uninstall` has been at work, or was before it died.
+pub(super) fn by_somebody_since(record: &Record, values: &Value) -> Option<Timestamp> {
+    let is_helms = record.status() == ReleaseStatus::Uninstalling && record.description() == HELM_DELETING;
+    let since = record.deleted().filter(|_| is_helms)?;
+    let begins_within = |noted| (SignedDuration::ZERO..HELM_BEGINS_WITHIN).contains(&since.duration_since(noted));
+    (!removal(values).is_some_and(begins_within)).then_some(since)
+}
+
+fn say_uninstalling(record: &mut Record, now: Timestamp) {
+    record.set_status(ReleaseStatus::Uninstalling);
+    record.set_description(DELETING);
+    record.set_deleted(now);
 }
 
 impl NativeInstaller {
@@ -86,12 +102,23 @@ impl NativeInstaller {
             return Ok(true);
         }
         let now = self.clock.now();
-        let change = |record: &mut Record| {
-            record.set_status(ReleaseStatus::Uninstalling);
-            record.set_description(DELETING);
-            record.set_deleted(now);
-        };
+        let change = |record: &mut Record| say_uninstalling(record, now);
         Ok(matches!(self.records.rewrite(newest, change, leave).await?, Rewrite::Done))
+    }
+
+    /// The same, before helm is asked to remove the release: its own words about that, which come on top, are the same whoever asked it. Also
+    /// false when there is no place for this in the record.
+    pub(super) async fn mark_entrusted(&self, newest: &Revision, leave: Leave<'_>) -> Result<bool, InstallerError> {
+        if newest.record.status() == ReleaseStatus::Uninstalled {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        let mut marked = newest.record.clone();
+        if marked.stamp(|values| write_removal(values, now)).is_err() {
+            return Ok(false);
+        }
+        say_uninstalling(&mut marked, now);
+        Ok(matches!(self.records.rewrite(newest, |record| *record = marked, leave).await?, Rewrite::Done))
     }
 
     /// What the release has, last first.

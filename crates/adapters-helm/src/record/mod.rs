@@ -142,6 +142,13 @@ impl Record {
         Ok(raw(&config))
     }
 
+    /// Changes `controller` in the values.
+    pub(crate) fn stamp(&mut self, stamp: impl FnOnce(&mut Value)) -> Result<(), Unreadable> {
+        let config = self.stamped(stamp)?;
+        self.fields.insert("config".to_owned(), config);
+        Ok(())
+    }
+
     /// Reads a Secret.
     pub(crate) fn decode(key: RecordKey, secret: &Secret) -> Result<Self, Unreadable> {
         if let Some(other) = secret.type_.as_deref().filter(|other| other.starts_with(TYPE_PREFIX) && *other != SECRET_TYPE) {

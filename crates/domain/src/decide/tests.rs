@@ -11,7 +11,6 @@ fn decided(newest: Option<&Release>, request: &DeployRequest, manifest: &str, af
         claim: None,
         manifest: &manifest,
         now: now() + jiff::SignedDuration::from_secs(after),
-        we_uninstalled: false,
         pending_is_dead_after: HOUR,
     };
     decide(&observed, request)
@@ -102,7 +101,6 @@ fn sized(held: &str, in_force: bool, failed: &str, wished: &str) -> Plan {
         claim: (!in_force).then_some(&claim),
         manifest: &ManifestHash("new".to_owned()),
         now: now(),
-        we_uninstalled: false,
         pending_is_dead_after: HOUR,
     };
     let mut request = request();
@@ -198,7 +196,6 @@ fn an_adoption_that_was_neither_finished_nor_undone_is_begun_anew() {
         claim: None,
         manifest: &ManifestHash("new".to_owned()),
         now: now(),
-        we_uninstalled: false,
         pending_is_dead_after: HOUR,
     };
     let adopt = Plan::Change { previous: Some(RevisionNumber(4)), rebuild: Rebuild { grow: false, adopt: true } };

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::records::{Change, Known, update};
 use crate::model::{
-    Debt, Failure, FinishedOperation, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationKind, OperationRecord,
-    OperationState, OperationView, Phase, Redactor, ReleaseKey, RunningOperation, UndoOutcome,
+    Debt, Failure, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationRecord, OperationState, OperationView, Phase,
+    Redactor, ReleaseKey, RunningOperation,
 };
 use crate::ports::{Clock, Fence, OperationStore, StoreError};
 
@@ -114,17 +114,6 @@ impl Run {
     /// The open debts of the name's earlier operations, with the release that left each.
     pub async fn debts(&self) -> Vec<(ReleaseKey, Debt)> {
         self.known.lock().await.record.debts().map(|(key, debt)| (key.clone(), debt.clone())).collect()
-    }
-
-    /// Whether an earlier operation that removes the release was running at this moment: a delete, or a deploy with its undo.
-    pub async fn was_removed_at(&self, at: jiff::Timestamp) -> bool {
-        let record = &self.known.lock().await.record;
-        let removes = |earlier: &FinishedOperation| match &earlier.outcome {
-            Err(failure) => matches!(failure.undo, UndoOutcome::Undone | UndoOutcome::Failed) || earlier.info.kind == OperationKind::Delete,
-            Ok(_) => earlier.info.kind == OperationKind::Delete,
-        };
-        let ran = |earlier: &FinishedOperation| earlier.started_at.is_some_and(|started| (started..=earlier.finished_at).contains(&at));
-        record.finished.iter().any(|earlier| earlier.info.key == self.info.key && removes(earlier) && ran(earlier))
     }
 
     /// The operation begins to work: its time runs from now on, not from when it came to wait for a slot.

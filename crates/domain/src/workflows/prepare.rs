@@ -71,18 +71,12 @@ impl Deploy<'_> {
         let running = if newest_in_force { newest } else { in_force };
         let facts = running.and_then(|release| release.summary.deployment.as_ref());
         let doubts_login = facts.is_some_and(|facts| facts.ours && facts.operation.is_none());
-        let since = newest.and_then(|newest| newest.summary.helm_uninstalls_since);
-        let we_uninstalled = match since {
-            Some(since) => self.run.was_removed_at(since).await,
-            None => false,
-        };
         let observed = Observed {
             newest,
             previous: previous.as_ref(),
             claim: claim.as_ref(),
             manifest: &manifest,
             now: self.workflows.ports.clock.now(),
-            we_uninstalled,
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
         let plan = decide(&observed, self.request);

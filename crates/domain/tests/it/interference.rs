@@ -204,18 +204,3 @@ async fn an_uninstall_that_begins_while_a_deploy_chooses_its_connection_wins() {
     assert_eq!((failure.code, failure.undo), (FailureCode::ReleaseChanged, UndoOutcome::NothingToUndo), "{failure}");
     assert_eq!(stage.world.releases().history(&key(NAME)).len(), 1);
 }
-
-/// With the helm program our own removals are in Helm's words.
-#[tokio::test(start_paused = true)]
-async fn what_was_uninstalled_while_an_operation_of_ours_ran_was_uninstalled_by_us() {
-    let stage = deployed().await;
-    let uninstalls = async {
-        stage.next(Call::InstallerUninstall).await;
-        assert!(stage.world.releases().leave_uninstalling(&key(NAME)));
-    };
-    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Hang).times(100));
-    let ended = tokio::join!(stage.delete(NAME), uninstalls).0;
-    assert!(ended.is_err(), "{ended:?}");
-    stage.world.faults().clear();
-    assert_eq!(revision(stage.deploy(main_request("v2")).await), 1);
-}
