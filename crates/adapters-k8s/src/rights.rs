@@ -147,11 +147,16 @@ pub async fn missing_rights(client: Client, namespaces: &[Namespace], more: &[Ri
     Ok(missing)
 }
 
-/// All rules of our account in a namespace; none where more than these decide.
+/// All rules of our account in a namespace; none where more than these decide, or where they may not be listed.
 async fn ask_rules(api: &Api<SelfSubjectRulesReview>, namespace: Namespace) -> Result<Option<(Namespace, Vec<ResourceRule>)>, Fault> {
     let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_string()) };
     let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
-    let answer = call(LIMIT, api.create(&PostParams::default(), &review)).await?;
+    let answer = match call(LIMIT, api.create(&PostParams::default(), &review)).await {
+        Ok(answer) => answer,
+        // Whoever may not list rules may still ask for each.
+        Err(Fault::Forbidden(_) | Fault::NotFound(_)) => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
     let complete = answer.status.filter(|status| !status.incomplete && status.evaluation_error.is_none());
     Ok(complete.map(|status| (namespace, status.resource_rules)))
 }
