@@ -292,7 +292,10 @@ async fn a_service_whose_own_namespace_is_missing_is_not_ready_until_it_is_there
     let absent = format!("{}-absent", namespace.name());
     let service = Service::launch(&[], &settings(&namespace, &kubeconfig, &[("KUBERNETES_NAMESPACE", &absent)]));
     let readiness = async || Answer::try_to(service.request(Method::GET, "/health/readiness")).await.ok();
-    let tells = |answer: Answer| answer.json()["checks"].to_string().contains("namespace does not exist").then_some(());
+    let tells = |answer: Answer| {
+        assert_ne!(answer.status, 200, "ready before anybody has looked: {}", answer.text);
+        answer.json()["checks"].to_string().contains("namespace does not exist").then_some(())
+    };
     until("what is missing is told", async || readiness().await.and_then(tells)).await;
     let failed = service.post("/api/v1/deployments", &body(PROJECT)).await.expect(500).json();
     assert_eq!(failed["details"]["code"], "namespace_missing", "{failed:#}");

@@ -40,9 +40,19 @@ const _: () = assert!(RENEWAL_LIMIT.as_secs() + CALL_LIMIT.as_secs() + FAULT_PAU
 pub(super) struct Leadership {
     candidate: Arc<Mutex<Candidate>>,
     leads: Arc<watch::Sender<bool>>,
-    /// What the API server said when it last knew no home namespace to put the Lease into.
-    homeless: Arc<watch::Sender<Option<String>>>,
+    home: Arc<watch::Sender<Home>>,
     task: AbortHandle,
+}
+
+/// What the API server said of the home namespace when it was last asked for the Lease in it.
+#[derive(Debug, Clone)]
+pub(super) enum Home {
+    /// It has not answered yet.
+    Unknown,
+    /// It is there. Also said where our account may not use Leases, when nobody knows.
+    There,
+    /// It is missing, in the API server's words.
+    Missing(String),
 }
 
 impl Drop for Leadership {
@@ -57,18 +67,18 @@ impl Leadership {
         let api = Api::namespaced(client, home.as_str());
         let candidate = Arc::new(Mutex::new(Candidate { api, instance, secrets, known: None, renewed: None }));
         let leads = Arc::new(watch::Sender::new(false));
-        let homeless = Arc::new(watch::Sender::new(None));
-        let task = tokio::spawn(stand(Arc::clone(&candidate), Arc::clone(&leads), Arc::clone(&homeless))).abort_handle();
-        Self { candidate, leads, homeless, task }
+        let home = Arc::new(watch::Sender::new(Home::Unknown));
+        let task = tokio::spawn(stand(Arc::clone(&candidate), Arc::clone(&leads), Arc::clone(&home))).abort_handle();
+        Self { candidate, leads, home, task }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<bool> {
         self.leads.subscribe()
     }
 
-    /// Whether the home namespace is known to be missing, in the API server's words. Where our account may not use Leases, nobody looks.
-    pub(super) fn homeless(&self) -> Option<String> {
-        self.homeless.borrow().clone()
+    /// What is known of the home namespace.
+    pub(super) fn home(&self) -> Home {
+        self.home.borrow().clone()
     }
 
     /// Gives the Lease up, so that another replica need not wait until it is stale.
@@ -81,16 +91,16 @@ impl Leadership {
     }
 }
 
-async fn stand(candidate: Arc<Mutex<Candidate>>, leads: Arc<watch::Sender<bool>>, homeless: Arc<watch::Sender<Option<String>>>) {
+async fn stand(candidate: Arc<Mutex<Candidate>>, leads: Arc<watch::Sender<bool>>, home: Arc<watch::Sender<Home>>) {
     let mut may_lead = true;
     loop {
         let mut candidate = candidate.lock().await;
         let step = candidate.step().await;
         match &step {
-            Err(Fault::NamespaceMissing(reason)) => drop(homeless.send_replace(Some(reason.clone()))),
+            Err(Fault::NamespaceMissing(reason)) => drop(home.send_replace(Home::Missing(reason.clone()))),
             // Says nothing of it.
             Err(Fault::Unavailable(_)) => {}
-            Ok(_) | Err(_) => drop(homeless.send_replace(None)),
+            Ok(_) | Err(_) => drop(home.send_replace(Home::There)),
         }
         let (is_leader, pause) = match step {
             Ok(is_leader) => (is_leader, PERIOD),

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use self::codec::Stored;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::codec::{decode, encode};
-use self::lease::Leadership;
+use self::lease::{Home, Leadership};
 use self::secrets::{DATA_KEY, Secrets, TYPE};
 use self::server_clock::ServerClock;
 use self::watches::Watches;
@@ -107,12 +107,18 @@ impl KubeOperationStore {
         Self { namespace: home.clone(), limit: call_limit, clock, secrets, cache, recent, watches, leadership }
     }
 
-    /// Whether everything was read once.
+    /// Whether everything was read once, from a namespace that is there: the watch of one that does not exist shows no record, as that of one
+    /// in which none was written yet.
     ///
     /// # Errors
     /// What stands in the way.
     pub fn synced(&self) -> Result<(), Fault> {
-        self.cache.synced()
+        self.cache.synced()?;
+        match self.leadership.home() {
+            Home::There => Ok(()),
+            Home::Missing(reason) => Err(Fault::NamespaceMissing(reason)),
+            Home::Unknown => Err(Fault::Unavailable("it is not known yet whether the service's own namespace is there".into())),
+        }
     }
 
     /// Gives up the background work, so that another replica takes it at once and not only when the Lease is stale. For the end of the
@@ -221,11 +227,7 @@ impl OperationStore for KubeOperationStore {
     }
 
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError> {
-        self.cache.synced().map_err(store_error)?;
-        // The watch of a namespace that does not exist shows no record, as that of one in which none was written yet.
-        if let Some(reason) = self.leadership.homeless() {
-            return Err(StoreError::NamespaceMissing(reason));
-        }
+        self.synced().map_err(store_error)?;
         // What cannot be read was told when it came in; it must not hide the others.
         let readable = self.cache.entries().into_iter().filter_map(|(_, content)| content.as_ref().as_ref().ok().cloned());
         Ok(readable.map(|kept| self.stored(&kept)).collect())
