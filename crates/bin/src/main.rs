@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Command};
-use commands::tethered::NotStarted;
 
 /// The exit code for a wrong call or wrong settings; clap uses it too.
 const USAGE: u8 = 2;
@@ -29,12 +28,13 @@ fn main() -> ExitCode {
     // When standard error is closed, the exit code has to say it all.
     let _ = writeln!(io::stderr(), "error: {error:#}");
     if error.is::<settings::SettingsError>() {
-        USAGE.into()
-    } else if error.is::<NotStarted>() {
-        NotStarted::EXIT_CODE.into()
-    } else {
-        ExitCode::FAILURE
+        return USAGE.into();
     }
+    #[cfg(target_os = "linux")]
+    if error.is::<commands::tethered::NotStarted>() {
+        return commands::tethered::NotStarted::EXIT_CODE.into();
+    }
+    ExitCode::FAILURE
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

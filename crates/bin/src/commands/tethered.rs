@@ -17,10 +17,12 @@ pub(crate) fn starter() -> Vec<String> {
 }
 
 /// The program was not started; the exit code says so.
+#[cfg(target_os = "linux")]
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` cannot be started")]
 pub(crate) struct NotStarted(String);
 
+#[cfg(target_os = "linux")]
 impl NotStarted {
     /// That of shells for a command that is not found.
     pub(crate) const EXIT_CODE: u8 = 127;
