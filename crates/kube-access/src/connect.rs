@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::layer::layer_fn;
 
 use crate::fault::chain;
+use crate::watch_limit::WatchLimit;
 
 /// How long the TCP and TLS handshakes with the API server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,5 +70,6 @@ pub async fn connect(context: Option<&str>, user_agent: &'static str) -> Result<
     // It retries every verb for minutes; our calls have a deadline, and whoever calls knows what may be repeated.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(user_agent)));
-    Client::try_from(config).map_err(|error| ConnectError::Client(chain(&error)))
+    let client = ClientBuilder::try_from(config).map_err(|error| ConnectError::Client(chain(&error)))?;
+    Ok(client.with_layer(&layer_fn(WatchLimit)).build())
 }

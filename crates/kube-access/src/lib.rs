@@ -19,6 +19,7 @@ mod call;
 mod connect;
 mod fault;
 mod identity;
+mod watch_limit;
 
 pub use barrier::Barrier;
 pub use cache::{Cache, Changed, ObjectKey, Source};
