@@ -14,10 +14,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 const LINES: usize = 20;
 /// The most bytes that are read: whoever logs without line breaks must not fill our memory. The kubelet counts from the first of the
 /// lines, so this has to hold all of them.
-const READ: i64 = 256 * 1024;
-/// The most bytes of a line that are shown.
-const LINE: usize = 1024;
-
+const READ: usize = 256 * 1024;
 /// The last lines of a container's log, or with `previous` of that of the container before it: one request, a second one where the
 /// previous log is gone.
 pub(super) async fn tail(client: &Client, namespace: &Namespace, pod: &str, container: &str, previous: bool) -> Result<Vec<String>, Fault> {
@@ -27,7 +24,7 @@ pub(super) async fn tail(client: &Client, namespace: &Namespace, pod: &str, cont
             container: Some(container.to_owned()),
             previous,
             tail_lines: i64::try_from(LINES).ok(),
-            limit_bytes: Some(READ),
+            limit_bytes: i64::try_from(READ).ok(),
             ..LogParams::default()
         };
         call(LIMIT, api.logs(pod, &params)).await
@@ -40,13 +37,14 @@ pub(super) async fn tail(client: &Client, namespace: &Namespace, pod: &str, cont
     Ok(last_lines(&text))
 }
 
+/// The lines, whole: a secret of which a part was cut off is not recognized by whoever takes secrets out, and cuts lines then.
 fn last_lines(text: &str) -> Vec<String> {
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| cut(line).to_owned()).collect()
-}
-
-fn cut(line: &str) -> &str {
-    &line[..line.floor_char_boundary(LINE)]
+    let mut lines: Vec<_> = text.lines().collect();
+    if text.len() >= READ && lines.len() > 1 {
+        // The last one may be no whole one.
+        lines.pop();
+    }
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -54,11 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_kept_and_long_ones_are_cut() {
+    fn the_last_lines_are_kept_and_those_are_whole() {
         let text: String = (0..30).map(|number| format!("line {number}\n")).collect();
         let lines = last_lines(&text);
         assert_eq!((lines.len(), lines[0].as_str(), lines[19].as_str()), (20, "line 10", "line 29"));
-        assert_eq!(last_lines(&"ü".repeat(LINE))[0].len(), LINE);
         assert_eq!(last_lines(""), Vec::<String>::new());
+        let long = "x".repeat(READ - 6);
+        assert_eq!(last_lines(&format!("{long}\npass")), [long.as_str(), "pass"]);
+        assert_eq!(last_lines(&format!("{long}\npassw")), [long.as_str()], "the log may go on");
+        assert_eq!(last_lines(&"x".repeat(READ)).len(), 1);
     }
 }
