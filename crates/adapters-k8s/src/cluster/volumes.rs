@@ -3,15 +3,17 @@
 //! Only events tell. To watch them all would cost more than all other watches together, so they are asked for: only for a pod that
 //! somebody waits for and that has been without its volumes for longer than is usual.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbt_controller_domain::model::PodState;
+use dbt_controller_domain::model::{Namespace, PodState};
 use dbt_controller_domain::ports::Clock;
 use dbt_controller_kube_access::Fault;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::events::{About, SeenEvent, events};
 use super::servers::{Servers, Suspect};
@@ -24,7 +26,7 @@ const USUAL: Duration = Duration::from_secs(20);
 const STANDS: Duration = Duration::from_secs(30);
 /// After so long without a repetition a failure is over: the kubelet tries again after two minutes at the latest.
 const OVER: Duration = Duration::from_secs(150);
-/// The pause while our account may not read events.
+/// The pause in a namespace while our account may not read its events.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(600);
 
 /// Asks after the volumes of suspects until it is dropped.
@@ -45,9 +47,15 @@ impl VolumeInspector {
 
 async fn inspect(client: Client, servers: Arc<Servers>, clock: Arc<dyn Clock>) {
     let mut is_told = false;
+    // Where our account may not read events, and until when it is not asked for them again.
+    let mut forbidden: HashMap<Namespace, Instant> = HashMap::new();
     loop {
         tokio::time::sleep(PERIOD).await;
+        forbidden.retain(|_, until| *until > Instant::now());
         for suspect in servers.suspects(|pod| is_late(pod, clock.now())) {
+            if forbidden.contains_key(&suspect.server.namespace) {
+                continue;
+            }
             let about = About { kind: "Pod", name: suspect.pod.name.clone(), uid: suspect.pod.uid.clone() };
             match events(&client, &suspect.server.namespace, &about).await {
                 Ok(events) => note(&servers, &suspect, failure(&events, clock.now())),
@@ -58,8 +66,7 @@ async fn inspect(client: Client, servers: Arc<Servers>, clock: Arc<dyn Clock>) {
                             "events cannot be read: volumes that cannot be mounted are noticed only at the end of the wait"
                         );
                     }
-                    tokio::time::sleep(FORBIDDEN_PAUSE).await;
-                    break;
+                    forbidden.insert(suspect.server.namespace.clone(), Instant::now() + FORBIDDEN_PAUSE);
                 }
                 Err(fault) => {
                     tracing::warn!(server = %suspect.server, error = %fault, "the events of a pod without volumes are read again later");
