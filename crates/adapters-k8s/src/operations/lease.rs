@@ -55,6 +55,17 @@ pub(super) enum Home {
     Missing(String),
 }
 
+impl Home {
+    /// Of what is not known yet it is assumed that it is there. Whether that changes it.
+    fn is_taken_for_there(&mut self) -> bool {
+        let is_unknown = matches!(self, Self::Unknown);
+        if is_unknown {
+            *self = Self::There;
+        }
+        is_unknown
+    }
+}
+
 impl Drop for Leadership {
     fn drop(&mut self) {
         self.task.abort();
@@ -98,8 +109,10 @@ async fn stand(candidate: Arc<Mutex<Candidate>>, leads: Arc<watch::Sender<bool>>
         let step = candidate.step().await;
         match &step {
             Err(Fault::NamespaceMissing(reason)) => drop(home.send_replace(Home::Missing(reason.clone()))),
-            // Says nothing of it.
-            Err(Fault::Unavailable(_)) => {}
+            // Says nothing of it. What is needed for deploys is another matter than the Lease, so it is not waited for.
+            Err(Fault::Unavailable(_)) => {
+                home.send_if_modified(Home::is_taken_for_there);
+            }
             Ok(_) | Err(_) => drop(home.send_replace(Home::There)),
         }
         let (is_leader, pause) = match step {
