@@ -70,6 +70,15 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
         // An earlier try was written and its answer lost; the holder id tells whether it also claimed the line.
         return Placement::Placed(own_claim(record, scene));
     }
+    // A delete always gets through: one that waits is joined, and does not end as cancelled by the next.
+    let waits = |queued: &QueuedOperation| queued.info.kind == OperationKind::Delete && queued.info.key == info.key;
+    if info.kind == OperationKind::Delete
+        && let Some(first) = record.waiting.iter().position(waits)
+    {
+        let delete = record.waiting[first].info.clone();
+        cancel_waiting(record, &delete, first + 1, scene.now);
+        return Placement::Joined(delete.id, claim(record, scene));
+    }
     // A name can be used in two namespaces: by leftovers in one of them, or by releases that we did not make.
     if let Some(equal) = joinable(record, info, scene).filter(|last| last.task_hash == info.task_hash) {
         let id = equal.id.clone();
@@ -188,23 +197,26 @@ fn is_held_by_another(record: &OperationRecord, info: &OperationInfo) -> bool {
 /// A delete makes everything pointless that came before it for the same release: the running operation is asked to stop, those that wait end as
 /// cancelled.
 fn cancel_all(record: &mut OperationRecord, delete: &OperationInfo, now: Timestamp) {
-    let by = &delete.id;
     if let Some(running) = &mut record.running
         && running.info.key == delete.key
         && running.info.kind != OperationKind::Delete
         && running.info.kind != OperationKind::Settle
     {
-        running.cancelled_by.get_or_insert_with(|| by.clone());
+        running.cancelled_by.get_or_insert_with(|| delete.id.clone());
     }
-    let (pointless, others): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut record.waiting).into_iter().partition(|queued| queued.info.key == delete.key);
-    record.waiting = others;
+    cancel_waiting(record, delete, 0, now);
+}
+
+/// Ends what waits for the same release, from this place in the line on.
+fn cancel_waiting(record: &mut OperationRecord, delete: &OperationInfo, from: usize, now: Timestamp) {
+    let (pointless, others): (Vec<_>, Vec<_>) = record.waiting.drain(from..).partition(|queued| queued.info.key == delete.key);
+    record.waiting.extend(others);
     for QueuedOperation { info, task: _ } in pointless {
         record.finished.push(Arc::new(FinishedOperation {
             info,
             started_at: None,
             finished_at: now,
-            outcome: Err(cancelled(by)),
+            outcome: Err(cancelled(&delete.id)),
             debts: Vec::new(),
             events: Vec::new(),
         }));

@@ -78,6 +78,17 @@ fn a_delete_cancels_what_runs_and_what_waits_and_takes_its_place() {
 }
 
 #[test]
+fn a_delete_that_waits_is_joined_by_the_next_and_what_came_between_is_pointless() {
+    let mut record = busy();
+    put(&mut record, "op-2", Task::Delete, false);
+    put(&mut record, "op-3", deploy_task(), false);
+    assert_eq!(put(&mut record, "op-4", Task::Delete, false), Placement::Joined(operation("op-2"), None));
+    assert_eq!(waiting_ids(&record), ["op-2"]);
+    assert_eq!(record.finished(&operation("op-3")).unwrap().outcome, Err(cancelled(&operation("op-2"))));
+    assert!(record.finished(&operation("op-2")).is_none());
+}
+
+#[test]
 fn nobody_joins_an_operation_that_is_being_cancelled() {
     let mut record = busy();
     record.running.as_mut().unwrap().cancelled_by = Some(operation("op-9"));
