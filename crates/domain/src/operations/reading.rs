@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::engine::Operations;
+use super::engine::{Operations, store_failure};
 use crate::model::{Failure, FailureCode, FinishedOperation, OperationId, OperationRecord, OperationView, ReleaseKey, Ticket};
 use crate::naming::ReleaseName;
 use crate::ports::StoreError;
@@ -28,6 +28,8 @@ impl Operations {
                             State::UnderWay => break,
                             State::Unknown => return Err(off_record(&ticket.id)),
                         },
+                        // It is there and cannot be read: that does not pass by itself.
+                        Err(error @ StoreError::Unexpected(_)) => return Err(store_failure(&error)),
                         Err(error) => {
                             tracing::warn!(operation.id = %ticket.id, %error, "a caller waits until the operation can be read");
                             break;

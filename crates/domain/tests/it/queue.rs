@@ -276,6 +276,15 @@ async fn a_delete_of_leftovers_elsewhere_does_not_stop_a_deploy_of_the_same_name
 
 /// While a setting is being changed, a holder with the longer one renews its lock more seldom.
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_an_operation_whose_record_cannot_be_read_is_told() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::OperationsRead, 1, FaultKind::Forbid));
+    let ticket = Ticket { id: "op-1".parse().unwrap(), key: key(NAME), joined: false };
+    let failure = stage.controller.wait(&ticket).await.unwrap_err();
+    assert!(failure.code == FailureCode::Internal && !failure.message.contains("no longer on record"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_on_a_replica_with_a_shorter_setting_does_not_give_up_on_the_holder() {
     let world = world();
     let holder = replica(&world, world.operations(), Settings { lock_stale_after: Duration::from_secs(300), ..settings() });
