@@ -186,8 +186,11 @@ async fn finish(
         record.running = None;
         for earlier in &mut record.finished {
             let is_paid = |debt: &Debt| paid.iter().any(|(key, paid)| *key == earlier.info.key && paid == debt);
-            if earlier.debts.iter().any(is_paid) {
-                let left = earlier.debts.iter().filter(|debt| !is_paid(debt)).cloned().collect();
+            // Who fails in the same way again and again owes the same: it is kept once, and the older operations go with time.
+            let is_told_again = |debt: &Debt| earlier.info.key == finished.info.key && finished.debts.contains(debt);
+            let is_over = |debt: &Debt| is_paid(debt) || is_told_again(debt);
+            if earlier.debts.iter().any(is_over) {
+                let left = earlier.debts.iter().filter(|debt| !is_over(debt)).cloned().collect();
                 Arc::make_mut(earlier).debts = left;
             }
         }

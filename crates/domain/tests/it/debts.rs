@@ -95,6 +95,26 @@ async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
     assert!(stage.world.claims().of(&server(NAME)).is_empty());
 }
 
+/// Each is paid by itself, and kept until then: a pipeline that tries all weekend must not fill the record with them.
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_again_and_again_is_owed_once() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    let old = login(&stage);
+    stage.world.faults().plan(Fault::new(Call::ConnectionsPut, 1, FaultKind::Fail).times(1000));
+    for _ in 0..20 {
+        assert_eq!(code(stage.deploy(with_password("v1", "another-password")).await), FailureCode::RollbackFailed);
+    }
+    let views = stage.controller.operations().await.unwrap();
+    assert_eq!(views.iter().flat_map(|view| &view.debts).count(), 1, "{views:?}");
+    assert!(views.len() <= OperationRecord::MAX_FINISHED + 1, "{}", views.len());
+
+    stage.world.faults().clear();
+    work(&stage, Duration::from_secs(60)).await;
+    assert_eq!(login(&stage), old);
+    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+}
+
 /// As one to Airflow waits for a service with Airflow.
 #[tokio::test(start_paused = true)]
 async fn a_debt_in_a_namespace_that_is_not_managed_any_more_waits_until_it_is_again() {
