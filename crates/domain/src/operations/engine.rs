@@ -75,12 +75,16 @@ impl Drop for Counted {
 /// A run that is shown while this lives.
 pub(super) struct Live<'a> {
     engine: &'a Operations,
-    id: OperationId,
+    run: Arc<Run>,
 }
 
 impl Drop for Live<'_> {
     fn drop(&mut self) {
-        self.engine.live_runs().remove(&self.id);
+        // A process that lost the lock for a while may have taken its own operation over by now: that run is another one.
+        let mut runs = self.engine.live_runs();
+        if runs.get(&self.run.info.id).is_some_and(|shown| Arc::ptr_eq(shown, &self.run)) {
+            runs.remove(&self.run.info.id);
+        }
     }
 }
 
@@ -210,7 +214,7 @@ impl Operations {
         if self.is_closing() {
             run.ask_to_stop(Stop::ShuttingDown);
         }
-        Live { engine: self, id: run.info.id.clone() }
+        Live { engine: self, run: Arc::clone(run) }
     }
 
     /// Writes the line of the audit, and lets the executor tell of it.
