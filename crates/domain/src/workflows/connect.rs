@@ -116,7 +116,7 @@ impl<'a> Deploy<'a> {
         }
         self.run.phase(Phase::Connect, format!("registering Airflow connection `{}`", intent.id));
         let meant_before = self.run.ledger().connecting;
-        self.store_intent(|ledger, meant| ledger.connecting = meant).await?;
+        self.store_intent(|ledger| ledger.connecting = true).await?;
         // The server is ready: an Airflow that is busy for a moment is worth waiting for, as long as the undo keeps its time.
         let patience = self.deadline.min(Instant::now() + self.workflows.settings.undo_timeout / 4);
         let put = insist(self.run, patience, || async {

@@ -14,8 +14,8 @@ use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::Plan;
 use crate::model::{
-    Claim, ConnectionIntent, ConnectionReport, Debt, DeployRequest, DesiredRelease, Failure, FailureCode, OperationKind, Phase, Rebuild,
-    Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
+    Claim, ConnectionIntent, ConnectionReport, Debt, DeployRequest, DesiredRelease, Failure, FailureCode, Ledger, OperationKind, Phase,
+    Rebuild, Release, ReleaseStatus, RevisionHandle, RevisionNumber, ServerKey, Success, UndoOutcome,
 };
 use crate::operations::{Ending, Run, Stop, cancelled};
 
@@ -141,14 +141,10 @@ impl<'a> Deploy<'a> {
         // An undo makes the revision ours, after which nobody would doubt the login any more. So it writes that too.
         let connects = prepared.doubts_login && intent.as_ref().is_some_and(|intent| intent.before.is_some());
         let adopts = prepared.adopts_anew;
-        self.store_intent(|ledger, meant| {
-            ledger.writing = meant;
-            if connects {
-                ledger.connecting = meant;
-            }
-            if adopts {
-                ledger.adopting = meant;
-            }
+        self.store_intent(|ledger| {
+            ledger.writing = true;
+            ledger.connecting |= connects;
+            ledger.adopting |= adopts;
         })
         .await?;
         let revision = self.record(&prepared.desired).await?;
@@ -216,7 +212,7 @@ impl<'a> Deploy<'a> {
         if rebuild.adopt {
             self.run.progress("the server of the replaced service stops; its claim is kept");
             if !self.run.ledger().adopting {
-                self.store_intent(|ledger, meant| ledger.adopting = meant).await?;
+                self.store_intent(|ledger| ledger.adopting = true).await?;
             }
         }
         // Growing may have taken long.
@@ -303,15 +299,16 @@ impl<'a> Deploy<'a> {
         }
         let slept = self.look_around(Some(revision)).await?;
         if slept {
-            self.store_intent(|ledger, meant| ledger.waking = meant).await?;
+            self.store_intent(|ledger| ledger.waking = true).await?;
             self.wake().await?;
         }
         let awake = match self.ready(Awaited::InForce(revision)).await {
             Err(Halt::Failed(failure)) if !slept => return Err(self.unchanged_but_broken(*failure).await),
             other => other?,
         };
-        self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
         let connection = self.check_connection(prepared.login(), intent).await?;
+        // Last: when this fails, the server has to go on following its DAGs from what was noted before.
+        self.workflows.note_dags(self.run, &self.server, self.run.ledger().dag_state_before, self.deadline).await?;
         match awake {
             Awake::Ready => Ok(self.success(revision, true, connection, notes)),
             Awake::PutToSleep => Err(self.put_to_sleep(revision)),
@@ -325,10 +322,12 @@ impl<'a> Deploy<'a> {
     }
 
     /// Stores that a change is meant to be made, before it is made. When that cannot be stored, it is not made.
-    pub(super) async fn store_intent(&self, set: impl Fn(&mut crate::model::Ledger, bool)) -> Result<(), Halt> {
-        self.run.note(|ledger| set(ledger, true));
+    pub(super) async fn store_intent(&self, set: impl FnOnce(&mut Ledger)) -> Result<(), Halt> {
+        let before = self.run.ledger();
+        self.run.note(set);
         if let Err(halt) = store(self.run, self.deadline).await {
-            self.run.note(|ledger| set(ledger, false));
+            // To what was meant before, maybe by a holder that is gone: the same change may have been made by it.
+            self.run.note(|ledger| *ledger = before);
             return Err(halt);
         }
         // The write may have shown that somebody else took over.
@@ -337,9 +336,9 @@ impl<'a> Deploy<'a> {
 
     /// Stores that something will be owed.
     pub(super) async fn store_debt(&self, debt: &Debt) -> Result<(), Halt> {
-        self.store_intent(|ledger, meant| {
+        self.store_intent(|ledger| {
             ledger.owed.retain(|owed| owed != debt);
-            ledger.owed.extend(meant.then(|| debt.clone()));
+            ledger.owed.push(debt.clone());
         })
         .await
     }

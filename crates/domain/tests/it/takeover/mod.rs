@@ -186,6 +186,30 @@ async fn a_new_deploy_takes_over_a_stale_line_at_once_without_the_background_wor
     assert!(pair.survivor.wait(&ticket).await.unwrap().outcome.is_err());
 }
 
+/// What a dead holder meant to do may be done, also where whoever takes over cannot store that it means to do the same.
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_a_holder_that_is_gone_is_taken_back_though_the_store_fails_the_next() {
+    let pair = Pair::new();
+    pair.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Hang).times(10));
+    let ticket = pair.frozen.deploy(main_request("v1"), caller()).await.unwrap();
+    pair.freeze_in(&ticket, Phase::Commit).await;
+    assert_eq!(pair.world.airflow().count(), 1);
+
+    // The next write of the record after the apply is that of the intent to connect.
+    pair.world.faults().plan(Fault::new(Call::InstallerApply, 1, FaultKind::Hang));
+    let applied = pair.world.calls().count(Call::InstallerApply);
+    let background = pair.survivor_works();
+    while pair.world.calls().count(Call::InstallerApply) == applied {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10_100)).await;
+    pair.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::Forbid));
+    let failure = pair.survivor.wait(&ticket).await.unwrap().outcome.clone().unwrap_err();
+    assert_eq!((failure.code, failure.phase), (FailureCode::Internal, Some(Phase::Connect)), "{failure}");
+    background.abort();
+    assert_eq!(pair.world.leftovers(), Vec::<String>::new(), "{failure}");
+}
+
 /// Thousands of records may be past their retention at once, when many requests failed.
 #[tokio::test(start_paused = true)]
 async fn no_takeover_waits_for_what_is_past_its_retention() {
@@ -304,7 +328,7 @@ async fn a_process_that_lost_its_lock_does_not_run_the_operation_twice() {
     let mut views = stage.controller.follow(&ticket.id).await.unwrap().unwrap();
     views.wait_for(|view| view.phase == Phase::Ready).await.unwrap();
     // Every renewal of the next 31 s gets lost, and then the same process takes over what looks stale.
-    stage.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::Fail).times(24));
+    stage.world.faults().plan(Fault::new(Call::OperationsCompareAndSwap, 1, FaultKind::Forbid).times(4));
     tokio::time::sleep(Duration::from_secs(31)).await;
     stage.world.faults().clear();
     let other = stage.controller.deploy(main_request("v2"), caller()).await.unwrap();
