@@ -5,7 +5,7 @@ use dbt_controller_domain::model::{ManifestHash, Namespace, OperationId, Request
 use dbt_controller_domain::naming::ConnectionId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::json;
 use crate::manifest::Manifest;
@@ -109,16 +109,16 @@ impl Operation {
 
     /// Says in a revision's values who wrote it. Values of other makers get it too: a rollback of ours to their revision copies them.
     pub(crate) fn write(&self, values: &mut Value) {
-        let controller = of_ours(values);
-        controller.remove(REMOVAL);
-        controller.insert(OPERATION.to_owned(), json!({ "id": self.id.as_str(), "revision": self.revision.0 }));
+        // What is about the revision that they come from is not about this one.
+        erase_marks(values);
+        of_ours(values)[OPERATION] = json!({ "id": self.id.as_str(), "revision": self.revision.0 });
     }
 }
 
 /// Says in the values of a release that we have the helm program remove it. Helm's own words are the same whoever has it done, but it
 /// keeps the values.
 pub(crate) fn write_removal(values: &mut Value, at: Timestamp) {
-    of_ours(values).insert(REMOVAL.to_owned(), json!(at));
+    of_ours(values)[REMOVAL] = json!(at);
 }
 
 /// When we last had the helm program begin to remove a release, if we did.
@@ -134,17 +134,16 @@ pub(crate) fn erase_marks(values: &mut Value) {
     }
 }
 
-/// Our part of the values. Those of other makers get one.
-fn of_ours(values: &mut Value) -> &mut Map<String, Value> {
-    map_of(map_of(values).entry(KEY).or_insert_with(|| json!({})))
-}
-
-/// The map that a value is; what is none becomes an empty one.
-fn map_of(value: &mut Value) -> &mut Map<String, Value> {
-    if !value.is_object() {
-        *value = json!({});
+/// Our part of the values, a map. Those of other makers get one.
+fn of_ours(values: &mut Value) -> &mut Value {
+    if !values.is_object() {
+        *values = json!({});
     }
-    value.as_object_mut().expect("it is one now")
+    let controller = &mut values[KEY];
+    if !controller.is_object() {
+        *controller = json!({});
+    }
+    controller
 }
 
 #[cfg(test)]
