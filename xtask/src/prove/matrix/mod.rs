@@ -85,8 +85,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let status = plane.watch(&mut cargo, "the matrices", &interrupt)?;
     let code = ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
     for matrix in matrices {
-        // None of one that could not begin.
-        let Some(report) = matrix.report(&reports)? else { continue };
+        let Some(report) = matrix.report(&reports)? else {
+            // One that could not begin has failed.
+            anyhow::ensure!(code != ExitCode::SUCCESS, "the {} matrix has not run", matrix.name());
+            continue;
+        };
         #[expect(clippy::print_stdout, reason = "what a developer wants to know")]
         let () = println!("{} matrix\n\n{}", matrix.name(), report.tables());
         if options.record {
