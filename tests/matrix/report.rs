@@ -1,4 +1,4 @@
-//! How cases ended, and the figures of a run.
+//! How cases ended, and what a run tells of them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,47 +49,37 @@ pub(crate) enum End {
     NotReached,
 }
 
-/// The figures of a group of cases.
-#[derive(Debug, Default)]
-struct Line {
-    cases: usize,
-    finished: usize,
-    as_before: usize,
-    between: usize,
-    not_reached: usize,
-    wrong: usize,
-    longest: Duration,
-    told: BTreeMap<String, usize>,
-}
-
-/// The figures of a run.
+/// What a run has to tell.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    by_request: BTreeMap<String, Line>,
-    by_event: BTreeMap<String, Line>,
-    /// Without those that come by the clock.
-    by_step: BTreeMap<String, Line>,
+    /// Of each case what it was about and how it ended, as JSON. `cargo xtask prove matrix` makes figures of them.
+    ended: Vec<Value>,
+    /// The steps, without those that come by the clock, and whether a case has reached them.
+    steps: BTreeMap<String, bool>,
 }
 
 impl Report {
     pub(crate) fn note(&mut self, case: &Case, outcome: Option<&Outcome>) {
-        self.by_request.entry(case.scenario.name.to_owned()).or_default().note(outcome);
-        self.by_event.entry(case.event()).or_default().note(outcome);
+        // One that went wrong has no outcome.
+        let [end, told, seconds] = match outcome {
+            Some(Outcome { end, told, took }) => [json!(end.name()), json!(told), json!(took.as_secs_f64())],
+            None => [json!("wrong"), json!([]), json!(0.0)],
+        };
+        self.ended.push(json!({"request": case.scenario.name, "event": case.event(), "end": end, "told": told, "seconds": seconds}));
         if !is_by_the_clock(&case.step) {
-            self.by_step.entry(format!("{} / {}", case.scenario.name, case.step)).or_default().note(outcome);
+            let is_reached = outcome.is_none_or(|outcome| outcome.end != End::NotReached);
+            *self.steps.entry(format!("{} / {}", case.scenario.name, case.step)).or_default() |= is_reached;
         }
     }
 
     /// The steps that none of their cases has reached: what happens there is not proved. Those by the clock may come less often on a faster
     /// machine.
     pub(crate) fn unproved(&self) -> Vec<&str> {
-        let unproved = self.by_step.iter().filter(|(_, line)| line.not_reached == line.cases);
-        unproved.map(|(step, _)| step.as_str()).collect()
+        self.steps.iter().filter(|(_, is_reached)| !**is_reached).map(|(step, _)| step.as_str()).collect()
     }
 
-    /// The figures by kind of request and by what happens, as JSON. `cargo xtask prove matrix` makes tables of them.
-    pub(crate) fn figures(&self) -> [Value; 2] {
-        [&self.by_request, &self.by_event].map(|lines| lines.iter().map(|(name, line)| (name.clone(), line.figures())).collect())
+    pub(crate) fn ended(&self) -> &[Value] {
+        &self.ended
     }
 }
 
@@ -98,33 +88,14 @@ impl End {
     pub(crate) fn of(scenario: &Scenario, end: Expected) -> Self {
         if end == scenario.after && scenario.after != scenario.before { Self::Finished } else { Self::AsBefore }
     }
-}
 
-impl Line {
-    fn note(&mut self, outcome: Option<&Outcome>) {
-        self.cases += 1;
-        let Some(Outcome { end, told, took }) = outcome else {
-            self.wrong += 1;
-            return;
-        };
-        let count = match end {
-            End::Finished => &mut self.finished,
-            End::AsBefore => &mut self.as_before,
-            End::Between => &mut self.between,
-            End::NotReached => &mut self.not_reached,
-        };
-        *count += 1;
-        self.longest = self.longest.max(*took);
-        for told in told {
-            *self.told.entry(told.clone()).or_default() += 1;
+    /// What it is called in the figures.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::AsBefore => "as_before",
+            Self::Between => "between",
+            Self::NotReached => "not_reached",
         }
-    }
-
-    fn figures(&self) -> Value {
-        let Self { cases, finished, as_before, between, not_reached, wrong, longest, told } = self;
-        json!({
-            "cases": cases, "finished": finished, "as_before": as_before, "between": between, "not_reached": not_reached, "wrong": wrong,
-            "longest": longest.as_secs_f64(), "told": told,
-        })
     }
 }

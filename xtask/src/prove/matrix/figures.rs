@@ -21,6 +21,34 @@ pub(crate) struct Part {
 }
 
 /// What a test has written of its run.
+#[derive(Debug, Deserialize)]
+struct Written {
+    known: usize,
+    minutes: f64,
+    ended: Vec<Ended>,
+}
+
+/// A case.
+#[derive(Debug, Deserialize)]
+struct Ended {
+    request: String,
+    event: String,
+    end: End,
+    told: Vec<String>,
+    seconds: f64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum End {
+    Finished,
+    AsBefore,
+    Between,
+    NotReached,
+    Wrong,
+}
+
+/// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Report {
     /// How many cases there are in all parts.
@@ -89,6 +117,18 @@ impl fmt::Display for Part {
 // === impl Report ===
 
 impl Report {
+    /// Makes the figures of what a test has written.
+    pub(super) fn of(written: &str) -> anyhow::Result<Self> {
+        let Written { known, minutes, ended } = serde_json::from_str(written)?;
+        let mut report = Self { known, cases: ended.len(), wrong: 0, minutes, requests: BTreeMap::new(), events: BTreeMap::new() };
+        for case in &ended {
+            report.wrong += usize::from(matches!(case.end, End::Wrong));
+            report.requests.entry(case.request.clone()).or_default().note(case);
+            report.events.entry(case.event.clone()).or_default().note(case);
+        }
+        Ok(report)
+    }
+
     /// Two tables, in Markdown.
     pub(super) fn tables(&self) -> String {
         format!("{}\n{}", table("Request", &self.requests), table("What happens at a call", &self.events))
@@ -104,6 +144,22 @@ impl Report {
 }
 
 impl Line {
+    fn note(&mut self, case: &Ended) {
+        self.cases += 1;
+        let ended = match case.end {
+            End::Finished => &mut self.finished,
+            End::AsBefore => &mut self.as_before,
+            End::Between => &mut self.between,
+            End::NotReached => &mut self.not_reached,
+            End::Wrong => &mut self.wrong,
+        };
+        *ended += 1;
+        self.longest = self.longest.max(case.seconds);
+        for told in &case.told {
+            *self.told.entry(told.clone()).or_default() += 1;
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.cases += other.cases;
         self.finished += other.finished;
@@ -209,6 +265,23 @@ mod tests {
 
     fn parts(figures: &Figures) -> Vec<String> {
         figures.0.iter().map(|run| run.part.to_string()).collect()
+    }
+
+    #[test]
+    fn cases_are_counted_by_request_and_by_event() {
+        let case = |request: &str, end: &str, seconds: f64, told: &[&str]| serde_json::json!({"request": request, "event": "kill", "end": end, "told": told, "seconds": seconds});
+        let ended =
+            [case("post", "finished", 2.0, &[]), case("post", "wrong", 0.0, &[]), case("delete", "not_reached", 1.0, &["interrupted"])];
+        let report = Report::of(&serde_json::json!({"known": 9, "minutes": 0.5, "ended": ended}).to_string()).unwrap();
+        assert_eq!((report.known, report.cases, report.wrong), (9, 3, 1));
+        let tables = report.tables();
+        for line in [
+            "| delete | 1 | 0 | 0 | 0 | 1 | 0 | 1.0 s | 1 `interrupted` |",
+            "| post | 2 | 1 | 0 | 0 | 0 | 1 | 2.0 s |  |",
+            "| kill | 3 | 1 | 0 | 0 | 1 | 1 | 2.0 s | 1 `interrupted` |",
+        ] {
+            assert!(tables.contains(line), "{line}\n{tables}");
+        }
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Matrix {
         if !path.exists() {
             return Ok(None);
         }
-        let report = fs::read_to_string(path).map_err(anyhow::Error::from).and_then(|text| Ok(serde_json::from_str(&text)?));
+        let report = fs::read_to_string(path).map_err(anyhow::Error::from).and_then(|text| Report::of(&text));
         report.map(Some).with_context(|| format!("the {} matrix has no report", self.name()))
     }
 }
