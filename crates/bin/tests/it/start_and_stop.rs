@@ -55,6 +55,15 @@ async fn a_line_about_an_operation_carries_request_operation_and_release() {
     eventually("a line with all three", async || server.log_lines().iter().any(has_all).then_some(())).await;
 }
 
+/// The lines of the audit, once there are as many. What a process wrote before it answered is read after the answer, now and then.
+async fn audit_lines(server: &Server, count: usize) -> Vec<Value> {
+    eventually(&format!("{count} lines of the audit"), async || {
+        let lines: Vec<_> = server.log_lines().into_iter().filter(|line| line["target"] == "audit").collect();
+        (lines.len() >= count).then_some(lines)
+    })
+    .await
+}
+
 /// Who did what is told at every level.
 #[tokio::test]
 async fn the_audit_tells_of_each_mutation_and_its_outcome() {
@@ -65,11 +74,7 @@ async fn the_audit_tells_of_each_mutation_and_its_outcome() {
     let failed =
         server.send(server.request(Method::POST, "/api/v1/deployments").json(Body::of("audited", "other").with("tag", "missing-1").json()));
     drop(failed.await.expect(500));
-    let lines = eventually("four lines", async || {
-        let lines: Vec<_> = server.log_lines().into_iter().filter(|line| line["target"] == "audit").collect();
-        (lines.len() >= 4).then_some(lines)
-    })
-    .await;
+    let lines = audit_lines(&server, 4).await;
     let told: Vec<_> = lines.iter().map(|line| line["result"].as_str().unwrap()).collect();
     assert_eq!(told, ["accepted", "succeeded", "accepted", "failed"]);
     for line in &lines[..2] {
@@ -81,7 +86,8 @@ async fn the_audit_tells_of_each_mutation_and_its_outcome() {
 
 #[tokio::test]
 async fn the_audit_tells_of_every_kind_of_mutation_and_of_who_joined_it() {
-    let server = Server::with(&[("LOG_LEVEL", "error")]);
+    // Long enough for the second request to find the first one's operation, and the delete the third one's.
+    let server = Server::with(&[("LOG_LEVEL", "error"), ("EMBEDDED_READY_AFTER", "1s")]);
     let post = |id: &'static str, tag: &str| {
         let request = server.request(Method::POST, "/api/v1/deployments").header("X-Request-Id", id);
         server.send(request.json(Body::of("audited", "main").with("tag", tag).json()))
@@ -104,7 +110,7 @@ async fn the_audit_tells_of_every_kind_of_mutation_and_of_who_joined_it() {
     let (cancelled, ()) = tokio::join!(post("third", "missing-1"), running);
     drop(cancelled.expect(409));
 
-    let lines: Vec<_> = server.log_lines().into_iter().filter(|line| line["target"] == "audit").collect();
+    let lines = audit_lines(&server, 11).await;
     let mut told: Vec<_> = lines.iter().map(|line| format!("{} {}", line["kind"], line["result"]).replace('"', "")).collect();
     // Two that come at once each tell of it when they know, as do the delete and the deploy that it stops.
     told[..2].sort_unstable();

@@ -157,6 +157,8 @@ impl Server {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
+                // What it wrote last may still be on its way.
+                let _ = self.log_reader.take().map(JoinHandle::join);
                 return status.code();
             }
             assert!(begin.elapsed() < DEADLINE, "the service does not end; logs: {}", self.logs());
