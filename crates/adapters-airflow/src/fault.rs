@@ -7,7 +7,7 @@ use dbt_controller_domain::ports::{ConnectionError, FenceDown};
 /// Why a call did not do what it was to do. The texts hold no secret and none of our fields' values.
 ///
 /// `arrived`: whether the call may have arrived and done its work all the same.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// The operation's lock may be lost; no call was made.
     Fenced(FenceDown),

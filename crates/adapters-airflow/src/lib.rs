@@ -41,6 +41,7 @@ mod reply;
 mod retry;
 mod session;
 mod settings;
+mod sharing;
 mod token;
 mod transport;
 mod verdict;

@@ -9,9 +9,11 @@ use dbt_controller_domain::model::{
 use dbt_controller_domain::naming::{ConnectionId, ReleaseName};
 use dbt_controller_domain::ports::{Clock, ConnectionError, ConnectionStore, Fence};
 
+use crate::fault::Fault;
 use crate::leave::Leave;
 use crate::session::Session;
 use crate::settings::{AirflowSettings, SetupError};
+use crate::sharing::Sharing;
 use crate::transport::Transport;
 use crate::{check, client, connections, dags, put};
 
@@ -20,6 +22,8 @@ pub struct AirflowConnections {
     session: Session,
     home: Namespace,
     clock: Arc<dyn Clock>,
+    ours: Sharing<Vec<StoredConnection>>,
+    dags: Sharing<AllDagsReading>,
 }
 
 impl AirflowConnections {
@@ -32,7 +36,7 @@ impl AirflowConnections {
         let AirflowSettings { url: _, user, password, ca_certificates, namespace } = settings;
         let client = client::client(base.is_encrypted(), ca_certificates.as_deref())?;
         let session = Session::new(Transport::new(client, base), user, password);
-        Ok(Self { session, home: namespace, clock })
+        Ok(Self { session, home: namespace, clock, ours: Sharing::new(), dags: Sharing::new() })
     }
 }
 
@@ -56,7 +60,8 @@ impl ConnectionStore for AirflowConnections {
     }
 
     async fn list_ours(&self) -> Result<Vec<StoredConnection>, ConnectionError> {
-        Ok(connections::list_ours(&self.session, &self.home).await?)
+        let ours = self.ours.read(async || connections::list_ours(&self.session, &self.home).await).await?;
+        Ok(Vec::clone(&ours))
     }
 
     async fn check(&self) -> Result<ConnectionStoreHealth, ConnectionError> {
@@ -64,13 +69,22 @@ impl ConnectionStore for AirflowConnections {
     }
 
     async fn dags(&self, release: &ReleaseName) -> Result<DagsReading, ConnectionError> {
-        let AllDagsReading { mut dags, read_at } = self.all_dags().await?;
-        Ok(DagsReading { dags: dags.remove(release).unwrap_or_default(), read_at })
+        let all = self.read_dags().await?;
+        Ok(DagsReading { dags: all.dags.get(release).cloned().unwrap_or_default(), read_at: all.read_at })
     }
 
     async fn all_dags(&self) -> Result<AllDagsReading, ConnectionError> {
-        // What is read is at least as young as this.
-        let read_at = self.clock.now();
-        Ok(AllDagsReading { dags: dags::all(&self.session).await?, read_at })
+        Ok(AllDagsReading::clone(&*self.read_dags().await?))
+    }
+}
+
+impl AirflowConnections {
+    async fn read_dags(&self) -> Result<Arc<AllDagsReading>, Fault> {
+        let read = async || {
+            // What is read is at least as young as this.
+            let read_at = self.clock.now();
+            Ok(AllDagsReading { dags: dags::all(&self.session).await?, read_at })
+        };
+        self.dags.read(read).await
     }
 }

@@ -100,7 +100,7 @@ async fn no_write_lasts_longer_than_its_fence_allows_nor_begins_when_it_is_down(
 }
 
 #[tokio::test]
-async fn no_more_calls_are_under_way_than_airflow_bears_and_lists_keep_no_write_waiting() {
+async fn no_more_calls_are_under_way_than_airflow_bears_and_reads_keep_no_write_waiting() {
     let airflow = Airflow::start(3).await;
     let store = Arc::new(adapter_of(&airflow));
     store.check().await.unwrap();
@@ -121,6 +121,12 @@ async fn no_more_calls_are_under_way_than_airflow_bears_and_lists_keep_no_write_
     for _ in 0..20 {
         let store = Arc::clone(&store);
         calls.spawn(async move { drop(store.list_ours().await) });
+    }
+    // Nineteen wait for the next reading.
+    under_way(1).await;
+    for _ in 0..20 {
+        let store = Arc::clone(&store);
+        calls.spawn(async move { drop(store.get(&connection().id).await) });
     }
     under_way(3).await;
     for _ in 0..20 {
