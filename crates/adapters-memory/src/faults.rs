@@ -51,6 +51,8 @@ words! {
         ClusterFollowDags = "cluster.follow_dags",
         /// `Cluster::claims`
         ClusterClaims = "cluster.claims",
+        /// `Cluster::claims_now`
+        ClusterClaimsNow = "cluster.claims_now",
         /// `Cluster::delete_claims`
         ClusterDeleteClaims = "cluster.delete_claims",
         /// `Cluster::grow_claims`

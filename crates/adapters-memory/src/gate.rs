@@ -176,6 +176,7 @@ impl Call {
             | Self::ClusterDeleteStatefulSet
             | Self::ClusterDeleteBrokenPods
             | Self::ClusterDeleteOrphans
+            | Self::ClusterClaimsNow
             | Self::ClusterHasWarehouseSecret
             | Self::ClusterCheck
             | Self::OperationsRead

@@ -40,6 +40,7 @@ async fn nothing_is_said_of_a_namespace_that_is_not_watched() {
     };
     refused(harness.cluster.server(&key).await.err());
     refused(harness.cluster.claims(&key).await.err());
+    refused(harness.cluster.claims_now(&key).await.err());
     refused(harness.cluster.delete_claims(&key, &["dbt-server-a-dbt-server-a-0".to_owned()], &fence()).await.err());
 }
 

@@ -1,14 +1,25 @@
-//! Deleting and growing claims.
+//! Reading, deleting and growing claims.
 
-use dbt_controller_domain::model::{ByteQuantity, ServerKey};
+use dbt_controller_domain::model::{ByteQuantity, Claim, ServerKey};
 use dbt_controller_domain::ports::{ClusterError, Fence};
-use dbt_controller_kube_access::{Denied, Fault, ObjectKey, fenced};
+use dbt_controller_kube_access::{Denied, Fault, ObjectKey, READ_LIMIT, call, fenced};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{DeleteParams, Patch};
+use kube::api::{DeleteParams, ListParams, Patch};
 use serde_json::json;
 
-use super::fold::server_of_claim;
+use super::fold::{self, server_of_claim};
 use super::{KubeCluster, denied, own_patch};
+
+/// What the watch shows, with the claim of the server's own pod as it is: one request. It lists by name, for the right to list is needed anyway
+/// and the right to get is not; the API server finds what has one name as fast as by a get.
+pub(super) async fn now(cluster: &KubeCluster, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
+    cluster.readable(&key.namespace)?;
+    let own = fold::claim_of_server(&key.name, 0);
+    let by_name = ListParams::default().fields(&format!("metadata.name={own}"));
+    let found = call(READ_LIMIT, cluster.api::<PersistentVolumeClaim>(&key.namespace).list(&by_name)).await.map_err(Fault::of_cluster)?;
+    let read = found.items.into_iter().filter_map(fold::claim).map(|view| view.claim);
+    Ok(read.chain(cluster.servers.claims(key).into_iter().filter(|claim| claim.name != own)).collect())
+}
 
 /// Deletes claims by name: one request each.
 pub(super) async fn delete(cluster: &KubeCluster, key: &ServerKey, claims: &[String], fence: &Fence) -> Result<(), ClusterError> {

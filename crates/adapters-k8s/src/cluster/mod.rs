@@ -235,6 +235,10 @@ impl Cluster for KubeCluster {
         Ok(self.servers.claims(key))
     }
 
+    async fn claims_now(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
+        claims::now(self, key).await
+    }
+
     async fn delete_claims(&self, key: &ServerKey, claims: &[String], fence: &Fence) -> Result<(), ClusterError> {
         claims::delete(self, key, claims, fence).await
     }

@@ -75,8 +75,16 @@ impl Cluster for MemoryCluster {
     }
 
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
-        let list = |scene: &mut Scene<'_>| Ok(scene.server(key).map(|server| server.list_claims()).unwrap_or_default());
+        let list = |scene: &mut Scene<'_>| {
+            let seen = scene.server(key).filter(|server| !server.unseen_claims);
+            Ok(seen.map(|server| server.list_claims()).unwrap_or_default())
+        };
         self.0.call(Call::ClusterClaims, None, list).await
+    }
+
+    async fn claims_now(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
+        let list = |scene: &mut Scene<'_>| Ok(scene.server(key).map(|server| server.list_claims()).unwrap_or_default());
+        self.0.call(Call::ClusterClaimsNow, None, list).await
     }
 
     async fn delete_claims(&self, key: &ServerKey, claims: &[String], fence: &Fence) -> Result<(), ClusterError> {

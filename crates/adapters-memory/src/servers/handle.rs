@@ -107,6 +107,12 @@ impl Claims {
         scene.server_entry(key).rigid_claims = !can_grow;
         scene.announce(key);
     }
+
+    /// Whether watches show the claims of a server (also before it exists), as they do at first. A watch whose connection died without a word
+    /// does not.
+    pub fn are_seen(&self, key: &ServerKey, are_seen: bool) {
+        self.0.scene().server_entry(key).unseen_claims = !are_seen;
+    }
 }
 
 impl Scene<'_> {

@@ -53,6 +53,8 @@ pub(crate) struct Server {
     pub(crate) hindrance: Option<Hindrance>,
     /// Whether the storage class does not grow claims.
     pub(crate) rigid_claims: bool,
+    /// Whether the watch of the claims does not show them: its connection died without a word before they were made.
+    pub(crate) unseen_claims: bool,
     /// Wakes the tasks of its watches; made at the first watch.
     changes: Option<watch::Sender<()>>,
 }
@@ -201,12 +203,13 @@ impl Server {
 
     /// Whether nothing is left that the world would have to remember.
     pub(crate) fn is_vacant(&self) -> bool {
-        let Self { stateful_set, pods, claims, hindrance, rigid_claims, changes } = self;
+        let Self { stateful_set, pods, claims, hindrance, rigid_claims, unseen_claims, changes } = self;
         stateful_set.is_none()
             && pods.is_empty()
             && claims.is_empty()
             && hindrance.is_none()
             && !rigid_claims
+            && !unseen_claims
             && changes.as_ref().is_none_or(|changes| changes.receiver_count() == 0)
     }
 

@@ -66,6 +66,13 @@ pub trait Cluster: Send + Sync {
     /// `Unavailable` before the first synchronisation.
     async fn claims(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError>;
 
+    /// The same, where much hangs on it: the claim of the one pod that a server has MUST be read from the cluster now. A watch whose connection
+    /// died without a word shows the past for a minute.
+    ///
+    /// # Errors
+    /// `Forbidden`, `Unavailable`.
+    async fn claims_now(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError>;
+
     /// Deletes these claims; absent ones count as deleted. Returns once the cluster has accepted the deletion.
     ///
     /// # Errors

@@ -235,7 +235,7 @@ async fn delete_claims(
 ) -> Result<Vec<String>, Halt> {
     run.phase(Phase::Claims, "deleting the claims");
     let cluster = &workflows.ports.cluster;
-    let claims = call(run, deadline, || workflows.own_claims(key, server)).await;
+    let claims = call(run, deadline, || workflows.own_claims_now(key, server)).await;
     let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Claims)))?;
     let names: Vec<String> = claims.into_iter().map(|claim| claim.name).collect();
     if names.is_empty() {

@@ -106,7 +106,7 @@ async fn pay_claim(
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
     let (server, names) = (ServerKey { namespace: key.namespace.clone(), name: server.clone() }, [name.to_owned()]);
-    let own = match stop_of(call(run, deadline, || workflows.own_claims(key, &server)).await)? {
+    let own = match stop_of(call(run, deadline, || workflows.own_claims_now(key, &server)).await)? {
         Ok(own) => own,
         Err(error) => return Ok(Err(error)),
     };

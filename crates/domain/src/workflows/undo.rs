@@ -284,7 +284,7 @@ impl Deploy<'_> {
                 Halt::Failed(failure) => left.sentences.push(failure.message),
             }
         }
-        let claims = match stop_of(insist(self.run, deadline, || self.workflows.own_claims(key, &self.server)).await)? {
+        let claims = match stop_of(insist(self.run, deadline, || self.workflows.own_claims_now(key, &self.server)).await)? {
             Ok(claims) => claims,
             Err(error) => {
                 left.sentences.push(format!("claims are not looked for: {error}"));

@@ -355,7 +355,7 @@ async fn a_connection_that_an_undo_could_not_delete_gets_the_login_of_the_server
     assert_eq!(stage.world.airflow().login(&id).unwrap(), login);
 }
 
-/// A watch that breaks for a moment while an undo looks for its claims: nothing would remember them.
+/// A cluster that is away for a moment while an undo looks for its claims: nothing would remember them.
 #[tokio::test(start_paused = true)]
 async fn an_undo_waits_for_the_claims_that_it_has_to_delete() {
     let stage = Stage::new();
@@ -364,10 +364,24 @@ async fn an_undo_waits_for_the_claims_that_it_has_to_delete() {
         while stage.world.calls().count(Call::InstallerUninstall) == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        stage.world.faults().plan(Fault::new(Call::ClusterClaims, 1, FaultKind::Fail).times(8));
+        stage.world.faults().plan(Fault::new(Call::ClusterClaimsNow, 1, FaultKind::Fail).times(8));
     };
     let failure = tokio::join!(stage.deploy(main_request("missing-1")), breaks).0.unwrap_err();
     assert_eq!((failure.code, failure.undo), (FailureCode::ImagePullFailed, UndoOutcome::Undone), "{failure}");
+    stage.assert_nothing_left();
+}
+
+/// A watch whose connection died without a word shows the past for a minute.
+#[tokio::test(start_paused = true)]
+async fn claims_that_no_watch_shows_are_deleted_all_the_same() {
+    let stage = Stage::new();
+    stage.world.claims().are_seen(&server(NAME), false);
+    revision(stage.deploy(main_request("v1")).await);
+    let Ok(Success::Deleted { claims, .. }) = stage.delete(NAME).await else { panic!("not deleted") };
+    assert_eq!(claims, [format!("{NAME}-{NAME}-0")]);
+    stage.assert_nothing_left();
+
+    assert_eq!(code(stage.deploy(main_request("missing-1")).await), FailureCode::ImagePullFailed);
     stage.assert_nothing_left();
 }
 

@@ -33,7 +33,9 @@ impl Played<'_> {
     }
 
     async fn until_claims_are_gone(&self) -> Outcome {
-        until(self.harness, "that the claims are gone", || async { Ok(self.claims().await?.is_empty()) }).await
+        until(self.harness, "that the claims are gone", || async { Ok(self.claims().await?.is_empty()) }).await?;
+        ensure_eq!(self.cluster.claims_now(&self.key).await?.len(), 0, "how many claims there are now");
+        Ok(())
     }
 }
 
@@ -53,6 +55,7 @@ pub(super) async fn claims_outlive_their_server(harness: &dyn ClusterHarness) ->
     let before = played.claims().await?;
     played.remove().await?;
     ensure_eq!(played.claims().await?, before, "the claims");
+    ensure_eq!(played.cluster.claims_now(&played.key).await?, before, "the claims as they are now");
     Ok(())
 }
 

@@ -137,6 +137,10 @@ impl Cluster for Mortal<dyn Cluster> {
         self.process.call(self.port.claims(key)).await
     }
 
+    async fn claims_now(&self, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
+        self.process.call(self.port.claims_now(key)).await
+    }
+
     async fn delete_claims(&self, key: &ServerKey, claims: &[String], fence: &Fence) -> Result<(), ClusterError> {
         self.process.call(self.port.delete_claims(key, claims, fence)).await
     }

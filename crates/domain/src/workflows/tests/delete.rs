@@ -56,7 +56,7 @@ async fn a_failed_step_says_which_and_what_is_left() {
         ("installer.get", None),
         ("installer.uninstall", Some(Phase::Uninstall)),
         ("cluster.watch", Some(Phase::Drain)),
-        ("cluster.claims", Some(Phase::Claims)),
+        ("cluster.claims_now", Some(Phase::Claims)),
         ("cluster.delete_claims", Some(Phase::Claims)),
     ];
     for (call, phase) in table {

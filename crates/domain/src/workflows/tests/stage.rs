@@ -29,6 +29,8 @@ pub(super) struct Script {
     pub(super) airflow: bool,
     /// A human has rolled back since the operation's revision was recorded, and no watch shows it.
     pub(super) overtaken: bool,
+    /// The operation wrote the revision before the newest one too.
+    pub(super) wrote_both: bool,
 }
 
 /// The story of a run: every call in order, and what was written.
@@ -59,6 +61,7 @@ impl Script {
             changed: false,
             airflow: true,
             overtaken: false,
+            wrote_both: false,
         }
     }
 
@@ -113,6 +116,7 @@ impl Stage {
             "server",
             "watch",
             "claims",
+            "claims_now",
             "has_warehouse_secret",
             "dags",
             "list_ours",
@@ -179,13 +183,13 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
     let handle = |revision| RevisionHandle { key: key(), revision: RevisionNumber(revision), operation: "op-now".parse().unwrap() };
     // As if nobody else wrote: what was in force, or what the operation has recorded since.
     let (recorded, failing, newest) = (Arc::clone(story), script.failing.clone(), script.newest.clone());
+    let own = |revision, status| {
+        let mut release = release(revision, status);
+        release.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
+        release
+    };
     let shown = move || {
         let done = |call: &str| !failing.contains(call) && recorded.lock().unwrap().calls.iter().any(|made| made == call);
-        let own = |revision, status| {
-            let mut release = release(revision, status);
-            release.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
-            release
-        };
         match (done("installer.roll_back"), done("installer.begin")) {
             (true, _) => Some(own(next + 1, ReleaseStatus::PendingRollback)),
             (false, true) => Some(own(next, ReleaseStatus::PendingUpgrade)),
@@ -193,11 +197,15 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
         }
     };
     let (get, older, latest) = (play("installer.get"), script.newest.clone(), shown.clone());
-    let (told, overtaken) = (Arc::clone(story), script.overtaken);
+    let (told, overtaken, wrote_both) = (Arc::clone(story), script.overtaken, script.wrote_both);
     let is_overtaken = move || overtaken && told.lock().unwrap().calls.iter().any(|made| made == "installer.begin");
     mock.expect_get().returning(move |_, revision| {
         get().map(|()| match revision {
-            Some(_) => older.clone(),
+            Some(asked) => older.clone().map(|newest| match (newest.summary.revision == asked, wrote_both) {
+                (true, _) => newest,
+                (false, true) => own(asked.0, ReleaseStatus::Failed),
+                (false, false) => release(asked.0, ReleaseStatus::Superseded),
+            }),
             None if is_overtaken() => Some(release(next + 1, ReleaseStatus::Deployed)),
             None => latest(),
         })
@@ -271,12 +279,16 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     mock.expect_set_replicas().returning(move |_, replicas, _| if replicas == 0 { sleep() } else { wake() });
     let note = play("cluster.set_dag_state");
     mock.expect_set_dag_state().returning(move |_, _, _| note());
-    let (claims, claims_story, before) = (play("cluster.claims"), Arc::clone(story), script.newest.is_some());
-    mock.expect_claims().returning(move |_| {
-        let made = before || claims_story.lock().unwrap().claims_made;
-        let claim = Claim { name: "claim-0".to_owned(), identity: Some(request().identity), size: None, phase: "Bound".to_owned() };
-        claims().map(|()| made.then_some(claim).into_iter().collect())
-    });
+    let claims_by = |call| {
+        let (answer, story, before) = (play(call), Arc::clone(story), script.newest.is_some());
+        move |_: &ServerKey| {
+            let made = before || story.lock().unwrap().claims_made;
+            let claim = Claim { name: "claim-0".to_owned(), identity: Some(request().identity), size: None, phase: "Bound".to_owned() };
+            answer().map(|()| made.then_some(claim).into_iter().collect())
+        }
+    };
+    mock.expect_claims().returning(claims_by("cluster.claims"));
+    mock.expect_claims_now().returning(claims_by("cluster.claims_now"));
     let delete_claims = play("cluster.delete_claims");
     mock.expect_delete_claims().returning(move |_, _, _| delete_claims());
     let grow = play("cluster.grow_claims");

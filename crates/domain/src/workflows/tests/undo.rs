@@ -93,7 +93,7 @@ async fn a_failed_undo_takes_over_the_code_and_says_what_is_left() {
     let first: &[(&str, &str)] = &[
         ("installer.uninstall", "the release is not removed"),
         ("cluster.delete_claims", "claims claim-0 are not deleted"),
-        ("cluster.claims@3", "claims are not looked for"),
+        ("cluster.claims_now", "claims are not looked for"),
         ("connections.delete", "connection `test_project_main` is not as it was"),
     ];
     for (fault, sentence) in first {
