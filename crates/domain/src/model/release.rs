@@ -25,6 +25,13 @@ impl std::fmt::Display for ReleaseKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevisionNumber(pub u32);
 
+impl RevisionNumber {
+    /// The one before; none for the first.
+    pub fn previous(self) -> Option<Self> {
+        self.0.checked_sub(1).filter(|number| *number > 0).map(Self)
+    }
+}
+
 impl std::fmt::Display for RevisionNumber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)

@@ -23,12 +23,11 @@ impl Deploy<'_> {
         }
         let newest = self.newest_for_sure().await?;
         self.keep_secrets_of(newest.as_ref(), ledger.previous).await?;
-        let own = newest
-            .filter(|release| release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id)));
+        let own = newest.filter(|release| self.wrote(&release.summary));
         let (Some(own), true) = (own, ledger.writing) else { return Err(interrupted().into()) };
         let revision =
             RevisionHandle { key: self.run.info.key.clone(), revision: own.summary.revision, operation: self.run.info.id.clone() };
-        if !self.is_forward(&own.summary, ledger.revision) {
+        if !self.is_forward(&own.summary, ledger.revision).await? {
             return Err(interrupted().into());
         }
         let Some(credentials) = own.credentials else { return Err(interrupted().into()) };
@@ -69,17 +68,35 @@ impl Deploy<'_> {
         let key = &self.run.info.key;
         match stop_of(insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(previous))).await)? {
             Ok(release) => release.iter().for_each(|release| self.run.keep_secret(&release.redactor)),
-            // What cannot be read keeps nobody from going on.
-            Err(error) => tracing::warn!(operation.id = %self.run.info.id, error, "the secrets of revision {previous} are not known"),
+            // What cannot be read keeps nobody from going on, but the server's log may have its secrets.
+            Err(error) => {
+                tracing::warn!(operation.id = %self.run.info.id, error, "the secrets of revision {previous} are not known");
+                self.run.leave_out_autopsies();
+            }
         }
         Ok(())
     }
 
     /// Whether a revision of this operation is the one that was asked for. The other is its undo's, which can have ended without a word of it
     /// on the operation's record.
-    fn is_forward(&self, own: &ReleaseSummary, noted: Option<RevisionNumber>) -> bool {
+    async fn is_forward(&self, own: &ReleaseSummary, noted: Option<RevisionNumber>) -> Result<bool, Stop> {
         let request = own.deployment.as_ref().and_then(|facts| facts.request_hash.as_ref());
-        request == Some(&self.request.hash()) && noted.is_none_or(|noted| noted == own.revision)
+        if request != Some(&self.request.hash()) {
+            return Ok(false);
+        }
+        if let Some(noted) = noted {
+            return Ok(noted == own.revision);
+        }
+        // A request may be the one of before, and ask for other objects all the same; but an undo comes after what it takes back.
+        let Some(before) = own.revision.previous() else { return Ok(true) };
+        let key = &self.run.info.key;
+        let before = stop_of(insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(before))).await)?;
+        Ok(before.is_ok_and(|before| before.is_none_or(|before| !self.wrote(&before.summary))))
+    }
+
+    /// Whether this operation wrote a revision.
+    pub(super) fn wrote(&self, release: &ReleaseSummary) -> bool {
+        release.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id))
     }
 
     /// The newest revision. As long as the cluster does not answer nothing is decided: nobody can say what there is to undo. A record that cannot
@@ -90,10 +107,9 @@ impl Deploy<'_> {
             Ok(newest) => Ok(newest),
             Err(Broken::Stop(stop)) => Err(stop.into()),
             Err(Broken::Error(error)) if error.trouble() == Trouble::Lasting => {
-                let failure = faults::of_installer(&error);
-                // The undo begins without an autopsy: nobody knows which secrets the server's log has.
-                self.run.note(|ledger| ledger.undoing = Some(Box::new(failure.clone())));
-                Err(failure.into())
+                // Nobody knows which secrets the server's log has.
+                self.run.leave_out_autopsies();
+                Err(faults::of_installer(&error).into())
             }
             Err(Broken::Error(error)) => {
                 tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");

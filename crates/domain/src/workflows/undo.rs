@@ -105,10 +105,8 @@ impl Deploy<'_> {
             return Ok(Ok(Some(handle(revision))));
         }
         let newest = stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)?;
-        let own = |release: &Release| {
-            release.summary.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id))
-        };
-        Ok(newest.map(|newest| newest.filter(own).map(|release| handle(release.summary.revision))))
+        let own = |newest: Option<Release>| newest.filter(|newest| self.wrote(&newest.summary));
+        Ok(newest.map(|newest| own(newest).map(|own| handle(own.summary.revision))))
     }
 
     /// Puts the connection back as it was: its old fields and the previous revision's password, or none.
@@ -256,8 +254,7 @@ impl Deploy<'_> {
             Ok(None) => return Ok(Whose::Nobodys("its records are gone".to_owned())),
             Err(error) => return Ok(Whose::Somebodys(format!("whose it is cannot be read: {error}"))),
         };
-        let writer = newest.deployment.as_ref().and_then(|facts| facts.operation.as_ref());
-        if newest.is_present() && writer == Some(&self.run.info.id) {
+        if newest.is_present() && self.wrote(&newest) {
             return Ok(Whose::ThisOperations);
         }
         Ok(Whose::Somebodys(format!("somebody else wrote its revision {} ({})", newest.revision, newest.status)))

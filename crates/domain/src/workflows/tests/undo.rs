@@ -184,19 +184,46 @@ async fn an_undo_that_only_the_releases_record_tells_of_is_gone_on_with() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_taken_over_change_whose_server_is_broken_is_rolled_back() {
-    let mut script = Script::deployed().failing("cluster.watch@1");
+/// A deploy of revision 2 after revision 1, whose holder is gone.
+fn left_in_the_middle(mut script: Script, noted: Option<RevisionNumber>) -> Stage {
     let own = script.newest.as_mut().unwrap();
     own.summary.revision = RevisionNumber(2);
-    own.summary.status = ReleaseStatus::PendingUpgrade;
     own.summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
-    let stage = script.stage(deploy_task(), |running| {
+    script.stage(deploy_task(), |running| {
         running.ledger.writing = true;
-        running.ledger.revision = Some(RevisionNumber(2));
+        running.ledger.revision = noted;
         running.ledger.previous = Some(RevisionNumber(1));
-    });
+    })
+}
+
+fn pending() -> Script {
+    Script { newest: Some(release(2, ReleaseStatus::PendingUpgrade)), ..Script::deployed() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_taken_over_change_whose_server_is_broken_is_rolled_back() {
+    let stage = left_in_the_middle(pending().failing("cluster.watch@1"), Some(RevisionNumber(2)));
     let failure = failure(stage.execute(true).await);
     assert_eq!(failure.undo, UndoOutcome::Undone);
+    assert!(failure.autopsy.is_some());
     assert!(stage.called("installer.roll_back") && stage.called("installer.commit"));
+}
+
+/// The old server's log may have them.
+#[tokio::test(start_paused = true)]
+async fn without_the_secrets_of_the_revision_before_there_is_no_autopsy() {
+    let stage = left_in_the_middle(pending().failing("cluster.watch@1").failing("installer.get@2"), Some(RevisionNumber(2)));
+    let failure = failure(stage.execute(true).await);
+    assert_eq!((failure.undo, failure.autopsy), (UndoOutcome::Undone, None));
+}
+
+/// Where the request is the one of before and asks for other objects all the same, the undo's revision looks like the one that was asked for.
+#[tokio::test(start_paused = true)]
+async fn the_revision_of_an_undo_is_no_success() {
+    let newest = Some(release(2, ReleaseStatus::Deployed));
+    for (wrote_both, code) in [(true, Some(FailureCode::Interrupted)), (false, None)] {
+        let stage = left_in_the_middle(Script { newest: newest.clone(), wrote_both, ..Script::deployed() }, None);
+        let Ending::Done { outcome, .. } = stage.execute(true).await else { panic!("not done") };
+        assert_eq!(outcome.err().map(|failure| failure.code), code);
+    }
 }
