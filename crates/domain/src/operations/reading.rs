@@ -172,8 +172,11 @@ fn stalled(id: &OperationId) -> Failure {
     )
 }
 
+/// Withdrawn before it began, for its name was taken at the same moment; or ended so long ago that it was dropped meanwhile.
 fn off_record(id: &OperationId) -> Failure {
-    Failure::new(FailureCode::Internal, format!("operation `{id}` is no longer on record; look at the deployment itself"))
+    let message =
+        format!("operation `{id}` is no longer on record; send the same request again, which changes nothing when it was carried out");
+    Failure::new(FailureCode::Interrupted, message)
 }
 
 fn shut_down_under(id: &OperationId) -> Failure {
