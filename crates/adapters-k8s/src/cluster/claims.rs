@@ -14,7 +14,7 @@ use super::{KubeCluster, denied, own_patch};
 /// and the right to get is not; the API server finds what has one name as fast as by a get.
 pub(super) async fn now(cluster: &KubeCluster, key: &ServerKey) -> Result<Vec<Claim>, ClusterError> {
     cluster.readable(&key.namespace)?;
-    let own = fold::claim_of_server(&key.name, 0);
+    let own = key.name.claim_name(0);
     let by_name = ListParams::default().fields(&format!("metadata.name={own}"));
     let found = call(READ_LIMIT, cluster.api::<PersistentVolumeClaim>(&key.namespace).list(&by_name)).await.map_err(Fault::of_cluster)?;
     let read = found.items.into_iter().filter_map(fold::claim).map(|view| view.claim);

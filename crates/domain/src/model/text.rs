@@ -136,6 +136,14 @@ text_type!(
     }
 );
 
+impl ServerName {
+    /// The claim of the pod with this number: `<template>-<StatefulSet>-<ordinal>`, and our claim template has the server's name.
+    #[must_use]
+    pub fn claim_name(&self, ordinal: u32) -> String {
+        format!("{self}-{self}-{ordinal}")
+    }
+}
+
 impl From<&dbt_controller_naming::ReleaseName> for ServerName {
     fn from(release: &dbt_controller_naming::ReleaseName) -> Self {
         Self(release.as_str().to_owned())

@@ -175,7 +175,7 @@ fn stalled(id: &OperationId) -> Failure {
 /// Withdrawn before it began, for its name was taken at the same moment; or ended so long ago that it was dropped meanwhile.
 fn off_record(id: &OperationId) -> Failure {
     let message =
-        format!("operation `{id}` is no longer on record; send the same request again, which changes nothing when it was carried out");
+        format!("operation `{id}` is no longer on record; look at the deployment, and send the request again if it was not carried out");
     Failure::new(FailureCode::Interrupted, message)
 }
 

@@ -49,8 +49,6 @@ pub struct Run {
 struct Own {
     running: RunningOperation,
     redactor: Redactor,
-    /// Failures are told without an autopsy.
-    without_autopsy: bool,
     next_sequence: u64,
 }
 
@@ -72,7 +70,7 @@ impl Run {
             store,
             clock,
             holder: running.holder.clone(),
-            own: Mutex::new(Own { redactor: running.task.redactor(), without_autopsy: false, running, next_sequence }),
+            own: Mutex::new(Own { redactor: running.task.redactor(), running, next_sequence }),
             known: tokio::sync::Mutex::new(known),
             view,
             stop,
@@ -130,13 +128,9 @@ impl Run {
 
     /// A failure without those secrets.
     pub fn redact_failure(&self, mut failure: Failure) -> Failure {
-        let (redactor, without_autopsy) = {
-            let own = self.own();
-            (own.redactor.clone(), own.without_autopsy)
-        };
+        let redactor = self.own().redactor.clone();
         failure.message = redactor.redact(&failure.message);
-        let autopsy = failure.autopsy.filter(|_| !without_autopsy);
-        failure.autopsy = autopsy.map(|autopsy| Box::new(autopsy.redacted(&redactor)));
+        failure.autopsy = failure.autopsy.map(|autopsy| Box::new(autopsy.redacted(&redactor)));
         failure
     }
 
@@ -144,11 +138,6 @@ impl Run {
     pub fn keep_secret(&self, redactor: &Redactor) {
         let mut own = self.own();
         own.redactor = own.redactor.clone().and(redactor);
-    }
-
-    /// From now on no failure tells what the server looks like: its logs may have secrets that nobody here knows.
-    pub fn leave_out_autopsies(&self) {
-        self.own().without_autopsy = true;
     }
 
     /// Whether the operation has to stop.

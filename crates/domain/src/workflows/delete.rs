@@ -235,21 +235,22 @@ async fn delete_claims(
 ) -> Result<Vec<String>, Halt> {
     run.phase(Phase::Claims, "deleting the claims");
     let cluster = &workflows.ports.cluster;
-    let claims = call(run, deadline, || workflows.own_claims_now(key, server)).await;
-    let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Claims)))?;
-    let names: Vec<String> = claims.into_iter().map(|claim| claim.name).collect();
-    if names.is_empty() {
-        return Ok(names);
-    }
-    match stop_of(call(run, deadline, || cluster.delete_claims(server, &names, &run.fence)).await)? {
-        Ok(()) => Ok(names),
-        Err(error) => {
-            debts.extend(names.iter().cloned().map(|name| Debt::Claim { server: server.name.clone(), name }));
-            let message = format!(
-                "the deployment is removed, but claims {} could not be deleted: {error}; check the service's rights on persistentvolumeclaims, the deletion is tried again by itself",
-                names.join(", ")
-            );
-            Err(Failure::new(FailureCode::ClaimsNotDeleted, message).at(Phase::Claims).into())
+    let (names, error) = match stop_of(call(run, deadline, || workflows.own_claims_now(key, server)).await)? {
+        Ok(claims) if claims.is_empty() => return Ok(Vec::new()),
+        Ok(claims) => {
+            let names: Vec<_> = claims.into_iter().map(|claim| claim.name).collect();
+            match stop_of(call(run, deadline, || cluster.delete_claims(server, &names, &run.fence)).await)? {
+                Ok(()) => return Ok(names),
+                Err(error) => (names, error),
+            }
         }
-    }
+        // It may be there. What is owed and is not there costs nothing.
+        Err(error) => (vec![server.name.claim_name(0)], error),
+    };
+    debts.extend(names.iter().cloned().map(|name| Debt::Claim { server: server.name.clone(), name }));
+    let message = format!(
+        "the deployment is removed, but claims {} could not be deleted: {error}; check the service's rights on persistentvolumeclaims, the deletion is tried again by itself",
+        names.join(", ")
+    );
+    Err(Failure::new(FailureCode::ClaimsNotDeleted, message).at(Phase::Claims).into())
 }

@@ -28,6 +28,8 @@ pub(super) struct Deploy<'a> {
     pub(super) deadline: Instant,
     /// Whether a write of the connection is without an answer: it may be done, also later than anybody looks.
     pub(super) may_be_connected: AtomicBool,
+    /// Whether the server's log may have secrets that nobody here knows.
+    pub(super) has_unknown_secrets: AtomicBool,
 }
 
 pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployRequest, taken_over: bool) -> Ending {
@@ -38,7 +40,7 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
     let server = workflows.server_to_write(run).await;
     // Nobody knows what a holder that is gone had just sent.
     let may_be_connected = AtomicBool::new(taken_over && run.ledger().connecting);
-    let deploy = Deploy { workflows, run, request, server, deadline, may_be_connected };
+    let deploy = Deploy { workflows, run, request, server, deadline, may_be_connected, has_unknown_secrets: AtomicBool::new(false) };
     let result = if taken_over { deploy.take_over().await } else { deploy.forward().await };
     match result {
         Ok(success) => match deploy.retire_replaced(success).await {

@@ -1,5 +1,7 @@
 //! Taking a deploy over from a holder that is gone.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Limit};
@@ -12,6 +14,7 @@ use crate::model::{
     RevisionHandle, RevisionNumber, Success,
 };
 use crate::operations::Stop;
+use crate::ports::InstallerError;
 
 impl Deploy<'_> {
     /// Goes on with a deploy whose holder is gone: finishes it when its server is ready, else leaves it to the undo.
@@ -67,11 +70,12 @@ impl Deploy<'_> {
         let Some(previous) = previous.filter(|previous| !is_known(previous)) else { return Ok(()) };
         let key = &self.run.info.key;
         match stop_of(insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(previous))).await)? {
-            Ok(release) => release.iter().for_each(|release| self.run.keep_secret(&release.redactor)),
-            // What cannot be read keeps nobody from going on, but the server's log may have its secrets.
-            Err(error) => {
+            Ok(Some(release)) => self.run.keep_secret(&release.redactor),
+            // What cannot be read keeps nobody from going on.
+            unknown => {
+                let error = unknown.err().unwrap_or_else(|| "it is not on record any more".to_owned());
                 tracing::warn!(operation.id = %self.run.info.id, error, "the secrets of revision {previous} are not known");
-                self.run.leave_out_autopsies();
+                self.has_unknown_secrets.store(true, Ordering::Relaxed);
             }
         }
         Ok(())
@@ -79,7 +83,7 @@ impl Deploy<'_> {
 
     /// Whether a revision of this operation is the one that was asked for. The other is its undo's, which can have ended without a word of it
     /// on the operation's record.
-    async fn is_forward(&self, own: &ReleaseSummary, noted: Option<RevisionNumber>) -> Result<bool, Stop> {
+    async fn is_forward(&self, own: &ReleaseSummary, noted: Option<RevisionNumber>) -> Result<bool, Halt> {
         let request = own.deployment.as_ref().and_then(|facts| facts.request_hash.as_ref());
         if request != Some(&self.request.hash()) {
             return Ok(false);
@@ -89,9 +93,8 @@ impl Deploy<'_> {
         }
         // A request may be the one of before, and ask for other objects all the same; but an undo comes after what it takes back.
         let Some(before) = own.revision.previous() else { return Ok(true) };
-        let key = &self.run.info.key;
-        let before = stop_of(insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, Some(before))).await)?;
-        Ok(before.is_ok_and(|before| before.is_none_or(|before| !self.wrote(&before.summary))))
+        let before = self.for_sure(Some(before)).await?;
+        Ok(before.ok().flatten().is_none_or(|before| !self.wrote(&before.summary)))
     }
 
     /// Whether this operation wrote a revision.
@@ -99,18 +102,22 @@ impl Deploy<'_> {
         release.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id))
     }
 
-    /// The newest revision. As long as the cluster does not answer nothing is decided: nobody can say what there is to undo. A record that cannot
-    /// be read, or may not, is as unreadable for the next one: the undo does what it can without it.
+    /// The newest revision. A record that cannot be read, or may not, is as unreadable for the next one: the undo does what it can without it.
     async fn newest_for_sure(&self) -> Result<Option<Release>, Halt> {
+        self.for_sure(None).await?.map_err(|error| {
+            self.has_unknown_secrets.store(true, Ordering::Relaxed);
+            faults::of_installer(&error).into()
+        })
+    }
+
+    /// A revision, or the newest one; or why it cannot be read. As long as the cluster does not answer nothing is decided: nobody can say what there
+    /// is to undo.
+    async fn for_sure(&self, revision: Option<RevisionNumber>) -> Result<Result<Option<Release>, InstallerError>, Halt> {
         let key = &self.run.info.key;
-        match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, None)).await {
-            Ok(newest) => Ok(newest),
+        match insist(self.run, self.deadline, || self.workflows.ports.installer.get(key, revision)).await {
+            Ok(release) => Ok(Ok(release)),
             Err(Broken::Stop(stop)) => Err(stop.into()),
-            Err(Broken::Error(error)) if error.trouble() == Trouble::Lasting => {
-                // Nobody knows which secrets the server's log has.
-                self.run.leave_out_autopsies();
-                Err(faults::of_installer(&error).into())
-            }
+            Err(Broken::Error(error)) if error.trouble() == Trouble::Lasting => Ok(Err(error)),
             Err(Broken::Error(error)) => {
                 tracing::warn!(operation.id = %self.run.info.id, %error, "a takeover is tried again later");
                 Err(Stop::Later.into())

@@ -86,6 +86,7 @@ impl Deploy<'_> {
     async fn begin(&self, failure: Failure, ledger: &Ledger) -> Failure {
         let failure = match ledger.undoing {
             Some(_) => failure,
+            None if self.has_unknown_secrets.load(Ordering::Relaxed) => self.run.redact_failure(failure),
             None => self.run.redact_failure(self.workflows.with_autopsy(failure, &self.server).await),
         };
         self.run.phase(Phase::Undo, format!("undoing: {}", failure.message));
@@ -285,6 +286,9 @@ impl Deploy<'_> {
             Ok(claims) => claims,
             Err(error) => {
                 left.sentences.push(format!("claims are not looked for: {error}"));
+                // It may have been made. What is owed and is not there costs nothing.
+                let own = Some(self.server.name.claim_name(0)).filter(|name| !ledger.claims_before.contains(name));
+                left.debts.extend(own.map(|name| Debt::Claim { server: self.server.name.clone(), name }));
                 return Ok(());
             }
         };

@@ -5,7 +5,7 @@ mod pod;
 mod quantity;
 mod stateful_set;
 
-use dbt_controller_domain::model::{ServerKey, ServerName};
+use dbt_controller_domain::model::ServerKey;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -33,11 +33,6 @@ pub(super) fn server_of_claim(namespace: &str, claim: &str) -> Option<(ServerKey
         return None;
     }
     Some((server_key(namespace, server)?, number(ordinal)?))
-}
-
-/// The name of the claim that the pod with this ordinal has.
-pub(super) fn claim_of_server(server: &ServerName, ordinal: u32) -> String {
-    format!("{server}-{server}-{ordinal}")
 }
 
 /// An ordinal as Kubernetes writes it: without sign and without leading zeros.

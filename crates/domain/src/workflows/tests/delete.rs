@@ -67,6 +67,14 @@ async fn a_failed_step_says_which_and_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_could_not_be_looked_for_is_a_debt() {
+    let (ending, _) = Script::deployed().failing("cluster.claims_now").play(Task::Delete).await;
+    let Ending::Done { outcome: Err(failure), debts, .. } = ending else { panic!("{ending:?}") };
+    assert_eq!(failure.code, FailureCode::ClaimsNotDeleted);
+    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) }]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn claims_that_could_not_be_deleted_are_a_debt() {
     let (ending, _) = Script::deployed().failing("cluster.delete_claims").play(Task::Delete).await;
     let Ending::Done { outcome: Err(failure), debts, .. } = ending else { panic!("{ending:?}") };

@@ -136,6 +136,14 @@ async fn what_an_undo_could_not_remove_stays_as_a_debt() {
     );
 }
 
+/// Nothing else tells of it when its release is gone.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_an_undo_could_not_look_for_stays_as_a_debt() {
+    let (ending, _) = Script::first().failing("installer.commit").failing("cluster.claims_now").play(deploy_task()).await;
+    let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
+    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) }]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_release_that_somebody_else_changed_is_not_touched_any_more() {
     for step in ["installer.apply", "installer.commit"] {
