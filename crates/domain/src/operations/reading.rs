@@ -10,10 +10,14 @@ use crate::model::{Failure, FailureCode, FinishedOperation, OperationId, Operati
 use crate::naming::ReleaseName;
 use crate::ports::StoreError;
 
+/// How long a watch may take to show what was written, before the store is asked.
+const LAG: Duration = Duration::from_millis(250);
+
 impl Operations {
     /// Waits for the end of an operation, whichever replica runs it.
     pub(crate) async fn wait(&self, ticket: &Ticket) -> Result<Arc<FinishedOperation>, Failure> {
         let mut closed = self.closed.subscribe();
+        let mut is_awaited = true;
         loop {
             let mut record = self.store.watch(&ticket.key.name).await;
             loop {
@@ -21,7 +25,14 @@ impl Operations {
                 match state_of(seen.as_deref(), &ticket.id) {
                     State::Ended(end) => return Ok(end),
                     State::UnderWay => {}
-                    // The watch may lag behind what was read or written elsewhere; the store itself decides.
+                    // The watch lags a little behind what was just written.
+                    State::Unknown if is_awaited => {
+                        is_awaited = false;
+                        // Whatever comes of it, the record is looked at again.
+                        let _ = tokio::time::timeout(LAG, record.changed()).await;
+                        continue;
+                    }
+                    // It may lag longer; the store itself decides.
                     State::Unknown => match self.read(&ticket.key.name).await {
                         Ok(read) => match state_of(read.as_deref(), &ticket.id) {
                             State::Ended(end) => return Ok(end),

@@ -221,7 +221,7 @@ impl Run {
         finish: impl Fn(&mut OperationRecord) + Send + Sync,
         again: impl Fn(&mut OperationRecord) -> Change<bool> + Send + Sync,
     ) -> Result<Option<(Known, Instant)>, StoreError> {
-        let known = self.known.lock().await;
+        let mut known = self.known.lock().await;
         let changed = update(&*self.store, &self.info.key, Some(known.clone()), |record, _| {
             if self.mine(record).is_some() {
                 finish(record);
@@ -231,6 +231,8 @@ impl Run {
             }
         })
         .await?;
+        // The watch shows the end at the same moment, and whoever looks after the lock then must not look for it in the store.
+        *known = changed.known.clone();
         Ok(changed.value.then_some((changed.known, changed.sent)))
     }
 
