@@ -162,7 +162,12 @@ impl<'a> Deploy<'a> {
     /// Notes what an undo must bring back: claims and replicas as they are. Says whether the server sleeps.
     async fn look_around(&self, previous: Option<RevisionNumber>) -> Result<bool, Halt> {
         let cluster = &self.workflows.ports.cluster;
-        let claims = call(self.run, self.deadline, || cluster.claims(&self.server)).await;
+        let claims = call(self.run, self.deadline, async || match previous {
+            Some(_) => cluster.claims(&self.server).await,
+            // The undo removes the server, and with it each claim that is not noted here.
+            None => cluster.claims_now(&self.server).await,
+        })
+        .await;
         let claims = claims.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
         let is_others = |claim: &&Claim| claim.identity.as_ref().is_some_and(|identity| *identity != self.request.identity);
         if let Some(other) = claims.iter().find(is_others) {

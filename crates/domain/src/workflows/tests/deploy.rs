@@ -133,9 +133,14 @@ async fn two_deploys_of_one_slug_do_not_choose_one_connection_id() {
 
 #[tokio::test(start_paused = true)]
 async fn steps_before_the_record_fail_with_nothing_to_undo() {
-    for call in
-        ["cluster.has_warehouse_secret", "installer.get", "connections.get", "installer.manifest_hash", "cluster.claims", "cluster.server"]
-    {
+    for call in [
+        "cluster.has_warehouse_secret",
+        "installer.get",
+        "connections.get",
+        "installer.manifest_hash",
+        "cluster.claims_now",
+        "cluster.server",
+    ] {
         let (ending, stage) = Script::first().failing(&format!("{call}@1")).play(deploy_task()).await;
         let failure = failure(ending);
         assert_eq!(failure.undo, UndoOutcome::NothingToUndo, "{call}: {failure}");

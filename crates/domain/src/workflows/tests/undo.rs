@@ -93,7 +93,7 @@ async fn a_failed_undo_takes_over_the_code_and_says_what_is_left() {
     let first: &[(&str, &str)] = &[
         ("installer.uninstall", "the release is not removed"),
         ("cluster.delete_claims", "claims claim-0 are not deleted"),
-        ("cluster.claims_now", "claims are not looked for"),
+        ("cluster.claims_now@2", "claims are not looked for"),
         ("connections.delete", "connection `test_project_main` is not as it was"),
     ];
     for (fault, sentence) in first {
@@ -139,7 +139,7 @@ async fn what_an_undo_could_not_remove_stays_as_a_debt() {
 /// Nothing else tells of it when its release is gone.
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_an_undo_could_not_look_for_stays_as_a_debt() {
-    let (ending, _) = Script::first().failing("installer.commit").failing("cluster.claims_now").play(deploy_task()).await;
+    let (ending, _) = Script::first().failing("installer.commit").failing("cluster.claims_now@2").play(deploy_task()).await;
     let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
     assert_eq!(debts, [Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) }]);
 }
