@@ -150,6 +150,15 @@ where
     call_with(run, deadline, RETRIES, port).await
 }
 
+/// Whether a halt leaves the release to others: a lost lock or a stop, not a failure.
+pub(super) fn stop_of<T>(result: Result<T, Broken<impl std::fmt::Display>>) -> Result<Result<T, String>, Stop> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Broken::Error(error)) => Ok(Err(error.to_string())),
+        Err(Broken::Stop(stop)) => Err(stop),
+    }
+}
+
 /// Stores what the ledger notes, so that whoever takes over knows of it.
 pub(super) async fn store(run: &Run, deadline: Instant) -> Result<(), Halt> {
     let stored = call(run, deadline, || run.record(|_| ())).await;

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
-use super::call::{Halt, call, store};
-use super::deploy::stop_of;
+use super::call::{Halt, call, stop_of, store};
 use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
 use crate::model::{

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake, Limit, overtaken};
-use super::call::{Broken, Halt, call, insist, store};
+use super::call::{Halt, call, insist, store};
 use super::connect::Login;
 use super::prepare::Prepared;
 use super::{Workflows, faults};
@@ -390,13 +390,4 @@ fn cannot_grow(error: &crate::ports::ClusterError) -> Failure {
         other => faults::of_cluster(other),
     }
     .at(Phase::Apply)
-}
-
-/// Whether a halt leaves the release to others: a lost lock or a stop, not a failure.
-pub(super) fn stop_of<T>(result: Result<T, Broken<impl std::fmt::Display>>) -> Result<Result<T, String>, Stop> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Broken::Error(error)) => Ok(Err(error.to_string())),
-        Err(Broken::Stop(stop)) => Err(stop),
-    }
 }

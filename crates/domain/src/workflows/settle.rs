@@ -2,9 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::call::{Halt, call};
+use super::call::{Halt, call, stop_of};
 use super::delete::{remove_by_description, remove_if_ours};
-use super::deploy::stop_of;
 use super::replaced::retire;
 use super::{Workflows, faults};
 use crate::model::{Connection, Debt, Failure, Release, ReleaseKey, ServerKey, ServerName, Success};

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::await_server::{Awaited, Limit};
-use super::call::{Broken, Halt, PortError as _, Trouble, insist};
+use super::call::{Broken, Halt, PortError as _, Trouble, insist, stop_of};
 use super::connect::Login;
-use super::deploy::{Deploy, stop_of};
+use super::deploy::Deploy;
 use super::faults;
 use crate::model::{
     ConnectionIntent, ConnectionOutcome, ConnectionReport, Failure, FailureCode, Phase, Release, ReleaseStatus, ReleaseSummary,

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::Workflows;
 use super::await_server::{Awaited, Awake, Limit};
-use super::call::{Broken, Halt, insist};
+use super::call::{Broken, Halt, insist, stop_of};
 use super::delete::ConnectionRemoval;
-use super::deploy::{Deploy, stop_of};
+use super::deploy::Deploy;
 use crate::model::{
     ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, RevisionHandle, RevisionNumber, StoredConnection, UndoOutcome,
 };
