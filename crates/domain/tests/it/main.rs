@@ -4,6 +4,7 @@
 
 mod adoption;
 mod audit;
+mod claims;
 mod dags;
 mod debts;
 mod faults;
