@@ -52,10 +52,14 @@ async fn a_watch_hangs_goes_on_and_is_cut() {
     let mut watch = tokio::process::Command::new(plane.tool("kubectl"));
     watch.env_clear().env("HOME", folder.path()).arg("--kubeconfig").arg(&kubeconfig).kill_on_drop(true);
     watch.args(["get", "configmaps", "--watch-only", "--output", "name", "--namespace", namespace.name()]);
+    // The cluster makes a ConfigMap of its own in every new namespace, when it comes to it.
+    watch.args(["--selector", "test=watch"]);
     let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let make =
-        async |name: &str| drop(namespace.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})).await);
+    let make = async |name: &str| {
+        let metadata = json!({"name": name, "labels": {"test": "watch"}});
+        namespace.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})).await;
+    };
     let mut seen = async |time| timeout(time, lines.next_line()).await.map(|line| line.unwrap());
 
     // A watch shows what is made after its begin only, and nobody tells when that is.
