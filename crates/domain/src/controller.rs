@@ -232,11 +232,12 @@ impl Controller {
     async fn read_health(&self) -> ControllerHealth {
         let ports = &self.workflows.ports;
         let words = |error: &dyn std::fmt::Display| error.to_string();
+        let (cluster, releases, operations) = tokio::join!(ports.cluster.check(), ports.installer.check(), ports.operations.check());
         ControllerHealth {
             shutting_down: self.operations.is_closing(),
-            cluster: ports.cluster.check().await.map_err(|error| words(&error)),
-            releases: ports.installer.list().await.map(|_| ()).map_err(|error| words(&error)),
-            operations: ports.operations.list().await.map(|_| ()).map_err(|error| words(&error)),
+            cluster: cluster.map_err(|error| words(&error)),
+            releases: releases.map_err(|error| words(&error)),
+            operations: operations.map_err(|error| words(&error)),
         }
     }
 

@@ -22,6 +22,9 @@ use crate::Fault;
 /// How long the API server holds a watch open. A connection that died without a word is noticed 5 s after that.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long an adapter's check for the readiness may take, and how far behind its watches may be meanwhile.
+pub const CHECK_LIMIT: Duration = Duration::from_secs(2);
+
 /// Names an object of a cache's kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
@@ -226,6 +229,15 @@ impl<V: Send + Sync + 'static> Cache<V> {
             let broken = kept.filter_map(|link| link.broken.as_ref());
             broken.min_by_key(|broken| broken.since).map(|broken| (broken.since.elapsed(), broken.reason.clone()))
         })
+    }
+
+    /// Waits until everything was read and all watches stand.
+    ///
+    /// # Errors
+    /// As [`Cache::synced`]; [`Fault::Unavailable`] when a watch is still broken after `limit`. One that broke just now is begun anew at once.
+    pub async fn current(&self, limit: Duration) -> Result<(), Fault> {
+        let stood = self.until(limit, || self.synced().is_ok() && self.behind().is_none()).await;
+        self.synced().and(stood)
     }
 
     /// A number that goes up with each change.

@@ -22,7 +22,7 @@ mod identity;
 mod watch_limit;
 
 pub use barrier::Barrier;
-pub use cache::{Cache, Changed, ObjectKey, Source};
+pub use cache::{CHECK_LIMIT, Cache, Changed, ObjectKey, Source};
 pub use call::{Denied, READ_LIMIT, call, fenced};
 pub use connect::{ConnectError, connect};
 pub use fault::Fault;

@@ -117,6 +117,10 @@ impl ChartInstaller for Interloper {
         self.installer.behind()
     }
 
+    async fn check(&self) -> Result<(), InstallerError> {
+        self.installer.check().await
+    }
+
     async fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {
         self.installer.get(key, revision).await
     }

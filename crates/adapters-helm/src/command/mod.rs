@@ -167,6 +167,10 @@ impl ChartInstaller for CommandInstaller {
         self.native.behind()
     }
 
+    async fn check(&self) -> Result<(), InstallerError> {
+        self.native.check().await
+    }
+
     async fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {
         self.native.get(key, revision).await
     }

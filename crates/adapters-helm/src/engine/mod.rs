@@ -42,8 +42,9 @@ use dbt_controller_domain::model::{
     DesiredRelease, ManifestHash, Namespace, Release, ReleaseKey, ReleaseSummary, RevisionHandle, RevisionNumber, Uninstalled,
 };
 use dbt_controller_domain::ports::{ChartInstaller, Clock, Fence, InstallerError};
-use dbt_controller_kube_access::{Barrier, Fault};
+use dbt_controller_kube_access::{Barrier, CHECK_LIMIT, Fault};
 use kube::Client;
+use tokio::time::Instant;
 
 pub(crate) use self::apply::Anew;
 pub(crate) use self::entrust::Entrusted;
@@ -108,6 +109,13 @@ impl ChartInstaller for NativeInstaller {
 
     fn behind(&self) -> Option<Duration> {
         self.records.behind().into_iter().chain(self.objects.behind()).map(|(since, _)| since).max()
+    }
+
+    async fn check(&self) -> Result<(), InstallerError> {
+        let deadline = Instant::now() + CHECK_LIMIT;
+        let rest = || deadline.saturating_duration_since(Instant::now());
+        self.records.current(rest()).await.map_err(|fault| fault.of_installer("release records"))?;
+        self.objects.current(deadline).await.map_err(|fault| fault.of_installer("objects"))
     }
 
     async fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {

@@ -10,6 +10,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::watcher;
+use tokio::time::Instant;
 
 use super::kinds::{self, Kind};
 use super::managers;
@@ -115,6 +116,14 @@ impl Objects {
     /// Why objects cannot be told from memory, if so.
     pub(super) fn synced(&self) -> Result<(), Fault> {
         self.caches().try_for_each(Cache::synced)
+    }
+
+    /// Waits until everything was read and all watches stand.
+    pub(super) async fn current(&self, deadline: Instant) -> Result<(), Fault> {
+        for cache in self.caches() {
+            cache.current(deadline.saturating_duration_since(Instant::now())).await?;
+        }
+        Ok(())
     }
 
     /// Since when a watch is broken, and why.

@@ -96,6 +96,11 @@ impl Records {
         self.cache.synced()
     }
 
+    /// Waits until everything was read and the watches stand.
+    pub(super) async fn current(&self, limit: Duration) -> Result<(), Fault> {
+        self.cache.current(limit).await
+    }
+
     /// Since when the watch is broken, and why.
     pub(super) fn behind(&self) -> Option<(Duration, String)> {
         self.cache.behind()

@@ -19,7 +19,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbt_controller_domain::model::{Autopsy, ByteQuantity, Claim, DagState, Namespace, PodRefusal, ServerKey, ServerState, Warehouse};
 use dbt_controller_domain::ports::{Clock, Cluster, ClusterError, Fence};
-use dbt_controller_kube_access::{Barrier, Cache, Changed, Denied, Fault, ObjectKey, READ_LIMIT, SERVER_LABEL, Source, call, fenced};
+use dbt_controller_kube_access::{
+    Barrier, CHECK_LIMIT, Cache, Changed, Denied, Fault, ObjectKey, READ_LIMIT, SERVER_LABEL, Source, call, fenced,
+};
 use http::Request;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -38,8 +40,6 @@ use self::silence::Silence;
 use self::volumes::VolumeInspector;
 use crate::FIELD_MANAGER;
 
-/// How long a check may take, and how far behind the watches may be meanwhile.
-const CHECK_LIMIT: Duration = Duration::from_secs(2);
 /// How long nothing of a server may change while it is waited for, beyond the time that its pods have to end.
 const STALL_LIMIT: Duration = Duration::from_secs(120);
 /// How often a wait looks whether the lock still stands.
@@ -279,9 +279,9 @@ impl Cluster for KubeCluster {
         self.silence.note(begun, answer.is_ok());
         answer?;
         let rest = || CHECK_LIMIT.saturating_sub(begun.elapsed());
-        stands(&self.sets, rest()).await?;
-        stands(&self.pods, rest()).await?;
-        stands(&self.claims, rest()).await
+        self.sets.current(rest()).await.map_err(Fault::of_cluster)?;
+        self.pods.current(rest()).await.map_err(Fault::of_cluster)?;
+        self.claims.current(rest()).await.map_err(Fault::of_cluster)
     }
 }
 
@@ -313,12 +313,6 @@ impl Barrier for KubeCluster {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether a cache has read everything and its watches stand, given some time to catch up.
-async fn stands<V: Send + Sync + 'static>(cache: &Cache<V>, limit: Duration) -> Result<(), ClusterError> {
-    let stood = cache.until(limit, || cache.synced().is_ok() && cache.behind().is_none()).await;
-    cache.synced().and(stood).map_err(Fault::of_cluster)
 }
 
 fn apis<K>(client: &Client, namespaces: &[Namespace]) -> Vec<(String, Api<K>)>

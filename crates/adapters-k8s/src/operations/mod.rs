@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use dbt_controller_domain::ReleaseName;
 use dbt_controller_domain::model::{HolderId, Namespace, OperationId, OperationRecord};
 use dbt_controller_domain::ports::{OperationStore, RefusalKind, StoreError, StoredRecord, Version};
-use dbt_controller_kube_access::{Cache, Changed, Fault, ObjectKey, Source};
+use dbt_controller_kube_access::{CHECK_LIMIT, Cache, Changed, Fault, ObjectKey, Source};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -231,6 +231,15 @@ impl OperationStore for KubeOperationStore {
         // What cannot be read was told when it came in; it must not hide the others.
         let readable = self.cache.entries().into_iter().filter_map(|(_, content)| content.as_ref().as_ref().ok().cloned());
         Ok(readable.map(|kept| self.stored(&kept)).collect())
+    }
+
+    fn behind(&self) -> Option<Duration> {
+        self.cache.behind().map(|(since, _)| since)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let current = self.cache.current(CHECK_LIMIT).await;
+        self.synced().and(current).map_err(store_error)
     }
 
     /// Before everything was read once, and for a record that cannot be read, a watch shows none. In the first case its sender is gone,

@@ -102,6 +102,8 @@ async fn a_cluster_that_is_away_hinders_no_start_and_every_call_ends() {
     let watch = store.watch(&release()).await;
     assert!(watch.has_changed().is_err(), "whoever watches comes back");
     assert!(!*store.leadership().borrow());
+    assert!(matches!(store.check().await, Err(StoreError::Unavailable(_))));
+    assert!(store.behind().is_some());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The port to the operation records.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dbt_controller_domain::model::OperationRecord;
@@ -49,6 +50,14 @@ impl OperationStore for MemoryOperations {
 
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.world.call(Call::OperationsList, None, |scene| Ok(scene.state.operations.list(scene.now))).await
+    }
+
+    fn behind(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.list().await.map(|_| ())
     }
 
     async fn watch(&self, release: &ReleaseName) -> watch::Receiver<Option<Arc<OperationRecord>>> {

@@ -32,6 +32,10 @@ impl ChartInstaller for MemoryInstaller {
         None
     }
 
+    async fn check(&self) -> Result<(), InstallerError> {
+        self.list().await.map(|_| ())
+    }
+
     async fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {
         self.0.call(Call::InstallerGet, None, |scene| scene.state.releases.get(key, revision)).await
     }

@@ -30,6 +30,12 @@ pub trait ChartInstaller: Send + Sync {
     /// For how long what is answered from memory may have been out of date, because a watch is broken; none while it is current.
     fn behind(&self) -> Option<Duration>;
 
+    /// Whether everything that is needed from memory was read and is current, given a moment to catch up. For the readiness.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Forbidden` with what stands in the way.
+    async fn check(&self) -> Result<(), InstallerError>;
+
     /// One revision, or the newest; `Ok(None)` when there is no such record. An `uninstalled` release is still returned.
     ///
     /// # Errors

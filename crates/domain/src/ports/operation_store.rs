@@ -60,6 +60,15 @@ pub trait OperationStore: Send + Sync {
     /// `Unavailable` before the first synchronisation; `NamespaceMissing` where that is known.
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError>;
 
+    /// For how long what is answered from memory may have been out of date, because the watch is broken; none while it is current.
+    fn behind(&self) -> Option<Duration>;
+
+    /// Whether every record was read and what is known of them is current, given a moment to catch up. For the readiness.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Forbidden`, `NamespaceMissing` with what stands in the way.
+    async fn check(&self) -> Result<(), StoreError>;
+
     /// A watch of one record: its present state, then each change; none while there is no record.
     async fn watch(&self, release: &ReleaseName) -> watch::Receiver<Option<Arc<OperationRecord>>>;
 

@@ -71,7 +71,7 @@ impl Workflows {
 
     /// For how long what is read from memory may have been out of date, because the cluster does not answer; none while it is current.
     pub(crate) fn behind(&self) -> Option<Duration> {
-        self.ports.installer.behind().max(self.ports.cluster.behind())
+        self.ports.installer.behind().max(self.ports.cluster.behind()).max(self.ports.operations.behind())
     }
 
     /// The failure of an unknown name, in the words that pipelines match on. For them it means that all is removed, so it is not said

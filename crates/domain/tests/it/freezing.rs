@@ -1,6 +1,8 @@
 //! An operation store whose replica can be frozen, as SIGSTOP or a cut network does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dbt_controller_domain::model::OperationRecord;
@@ -11,15 +13,21 @@ use tokio::sync::watch;
 pub(crate) struct Freezing {
     inner: Arc<dyn OperationStore>,
     frozen: watch::Sender<bool>,
+    is_behind: AtomicBool,
 }
 
 impl Freezing {
     pub(crate) fn new(inner: Arc<dyn OperationStore>) -> Arc<Self> {
-        Arc::new(Self { inner, frozen: watch::Sender::new(false) })
+        Arc::new(Self { inner, frozen: watch::Sender::new(false), is_behind: AtomicBool::new(false) })
     }
 
     pub(crate) fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
+    }
+
+    /// Its watch breaks, or stands again.
+    pub(crate) fn fall_behind(&self, is_behind: bool) {
+        self.is_behind.store(is_behind, Ordering::Relaxed);
     }
 
     async fn thawed(&self) {
@@ -53,6 +61,14 @@ impl OperationStore for Freezing {
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.thawed().await;
         self.inner.list().await
+    }
+
+    fn behind(&self) -> Option<Duration> {
+        self.is_behind.load(Ordering::Relaxed).then_some(Duration::from_secs(1))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
     }
 
     async fn watch(&self, release: &ReleaseName) -> watch::Receiver<Option<Arc<OperationRecord>>> {

@@ -48,6 +48,10 @@ impl ChartInstaller for Mortal<dyn ChartInstaller> {
         self.port.behind()
     }
 
+    async fn check(&self) -> Result<(), InstallerError> {
+        self.process.call(self.port.check()).await
+    }
+
     async fn get(&self, key: &ReleaseKey, revision: Option<RevisionNumber>) -> Result<Option<Release>, InstallerError> {
         self.process.call(self.port.get(key, revision)).await
     }
@@ -227,6 +231,14 @@ impl OperationStore for Mortal<dyn OperationStore> {
 
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.process.call(self.port.list()).await
+    }
+
+    fn behind(&self) -> Option<Duration> {
+        self.port.behind()
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.process.call(self.port.check()).await
     }
 
     async fn watch(&self, release: &ReleaseName) -> watch::Receiver<Option<Arc<OperationRecord>>> {
