@@ -1,6 +1,7 @@
 //! Feeding a cache: one watch of one namespace, begun anew whenever it breaks.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Broken, Changed, Entry, ObjectKey, Seen, Shared, State, WATCH_TIMEOUT, Watch, number};
 use crate::fault::chain;
 
-/// How long one page of a list may take; it may have 500 objects of 1 MiB.
-pub(super) const PAGE_LIMIT: Duration = Duration::from_secs(60);
+/// How long one page of a list may take. It may have 500 objects of 1 MiB; but most have few kilobytes, and a request whose answer was lost
+/// must not hold up a start for that long. So it is short at first, and twice as long after each page that did not come in time.
+pub(super) const PAGE_LIMITS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(60);
 /// The pauses between two tries of a watch that broke.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -21,6 +23,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 /// For how long our account may be refused what it could read before: an API server that starts knows no roles at first.
 pub(super) const LOST_AFTER: Duration = Duration::from_secs(60);
+
+/// How a watch broke.
+struct End {
+    reason: String,
+    /// Whether for lack of a right.
+    forbidden: bool,
+    /// Whether it had shown everything.
+    was_synced: bool,
+    /// Whether there was an answer in time.
+    in_time: bool,
+}
 
 /// Feeds the cache from the watch of one namespace.
 pub(super) struct Feed<V, F, C> {
@@ -41,10 +54,13 @@ where
         F: Fn(T) -> Option<V> + Send + Sync + 'static,
     {
         let mut pause = FIRST_PAUSE;
+        let mut page_limit = *PAGE_LIMITS.start();
         loop {
-            let (reason, forbidden, was_synced) = self.follow(&watch).await;
+            let End { reason, forbidden, was_synced, in_time } = self.follow(&watch, page_limit).await;
             if was_synced {
-                pause = FIRST_PAUSE;
+                (pause, page_limit) = (FIRST_PAUSE, *PAGE_LIMITS.start());
+            } else if !in_time {
+                page_limit = (page_limit * 2).min(*PAGE_LIMITS.end());
             }
             self.note_broken(reason, forbidden);
             self.forget_what_is_lost();
@@ -55,11 +71,11 @@ where
         }
     }
 
-    /// Follows one watch until it breaks: why, whether for lack of a right, and whether it had shown everything.
+    /// Follows one watch until it breaks.
     ///
     /// A watch that broke is not resumed but begun anew with a list: only then is it known that it stands again, and nothing can be
     /// missed. What did not change keeps its folded value.
-    async fn follow<T>(&self, watch: &Watch<T>) -> (String, bool, bool)
+    async fn follow<T>(&self, watch: &Watch<T>, page_limit: Duration) -> End
     where
         T: Resource + Send + 'static,
         F: Fn(T) -> Option<V> + Send + Sync + 'static,
@@ -69,14 +85,15 @@ where
         let mut synced = false;
         loop {
             // A list has no limit of its own; a watch that stands ends by the server's.
-            let limit = if synced { WATCH_TIMEOUT * 10 } else { PAGE_LIMIT };
+            let limit = if synced { WATCH_TIMEOUT * 10 } else { page_limit };
+            let end = |reason, forbidden, in_time| End { reason, forbidden, was_synced: synced, in_time };
             let event = match timeout(limit, events.next()).await {
                 Ok(Some(Ok(event))) => event,
-                Ok(Some(Err(error))) => return (describe(&error), is_forbidden(&error), synced),
-                Ok(None) => return ("the watch ended".to_owned(), false, synced),
+                Ok(Some(Err(error))) => return end(describe(&error), is_forbidden(&error), true),
+                Ok(None) => return end("the watch ended".to_owned(), false, true),
                 // A quiet kind is no fault: the watcher renews the watch by itself and says nothing of it.
                 Err(_) if synced => continue,
-                Err(_) => return ("no answer from the API server".to_owned(), false, synced),
+                Err(_) => return end("no answer from the API server".to_owned(), false, false),
             };
             match event {
                 Event::Init => listed.clear(),

@@ -6,7 +6,7 @@ use futures_util::stream;
 use k8s_openapi::api::core::v1::ConfigMap;
 use tokio::sync::mpsc;
 
-use super::feed::{LOST_AFTER, PAGE_LIMIT};
+use super::feed::{LOST_AFTER, PAGE_LIMITS};
 use super::*;
 
 type Events = mpsc::UnboundedSender<watcher::Result<Event<ConfigMap>>>;
@@ -211,8 +211,23 @@ async fn a_list_that_never_comes_is_given_up() {
     let (source, events) = played(1);
     let (cache, _) = start(source);
     events[0].send(Ok(Event::Init)).unwrap();
-    cache.until(PAGE_LIMIT * 2, || cache.behind().is_some()).await.unwrap();
+    cache.until(*PAGE_LIMITS.start() * 2, || cache.behind().is_some()).await.unwrap();
     assert_eq!(cache.behind().unwrap().1, "no answer from the API server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_slow_to_come_gets_more_time_with_each_try() {
+    let tries = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&tries);
+    let watch: Watch<ConfigMap> = Box::new(move || {
+        *count.lock().unwrap() += 1;
+        let page = || stream::iter([Ok(Event::Init), Ok(Event::InitApply(object("a", 1))), Ok(Event::InitDone)]);
+        let slow = stream::once(tokio::time::sleep(Duration::from_secs(45))).flat_map(move |()| page());
+        slow.chain(stream::pending()).boxed()
+    });
+    let (cache, _) = start(Source { name: "ConfigMaps", watches: vec![("ns".to_owned(), watch)] });
+    cache.until(Duration::from_secs(130), || cache.synced().is_ok()).await.unwrap();
+    assert_eq!(*tries.lock().unwrap(), 4, "after 10, 20 and 40 s");
 }
 
 #[tokio::test(start_paused = true)]
