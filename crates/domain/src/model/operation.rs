@@ -67,6 +67,11 @@ impl OperationKind {
     pub fn is_background(self) -> bool {
         matches!(self, Self::Settle | Self::FollowDags)
     }
+
+    /// Whether it waits for a place among those that run side by side, since it may wait for a server's start.
+    pub fn needs_slot(self) -> bool {
+        matches!(self, Self::Deploy | Self::Resume)
+    }
 }
 
 /// What an operation has to do, with everything that a takeover needs.

@@ -184,6 +184,11 @@ impl Operations {
         self.slots.acquire().await.ok()
     }
 
+    /// Whether an operation that needs a place would get one at once.
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.slots.available_permits() > 0
+    }
+
     /// A stop waits until what is returned is dropped. To be had before the look whether the service stops, by whoever may claim a lock.
     pub(super) fn claiming(&self) -> Counted {
         Counted::new(&self.lines)

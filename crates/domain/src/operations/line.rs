@@ -47,15 +47,15 @@ async fn run_one(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Option
 
 async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending {
     let task = run.running().task;
-    let slot = match (run.info.kind, how) {
-        // What is half done waits for nobody; nor for a place to learn that it is cancelled: what it may owe is its own to say.
-        (_, Claim::TakenOver) => None,
-        (OperationKind::Deploy | OperationKind::Resume, Claim::Fresh | Claim::Reclaimed) => tokio::select! {
-            slot = engine.slot() => Some(slot),
+    // What is half done waits for nobody; nor for a place to learn that it is cancelled: what it may owe is its own to say.
+    let slot = if how != Claim::TakenOver && run.info.kind.needs_slot() {
+        tokio::select! {
+            slot = engine.slot() => slot,
             stop = run.stopped() => return stopped(stop),
             () = engine.closing() => return stopped(Stop::ShuttingDown),
-        },
-        (OperationKind::Delete | OperationKind::Suspend | OperationKind::Settle | OperationKind::FollowDags, _) => None,
+        }
+    } else {
+        None
     };
     if how != Claim::TakenOver {
         // What is stopped before it begins does nothing here, so that whoever goes on can begin it. A place may be got at the same moment.
@@ -176,12 +176,7 @@ async fn finish(
     paid: &[(crate::model::ReleaseKey, crate::model::Debt)],
 ) -> Result<Option<(Known, Instant)>, StoreError> {
     let next = engine.new_holder();
-    // The end of a settling that paid nothing, and of following DAGs to where the server is, tells nobody anything; it would push out
-    // what does.
-    let silent = match &finished.outcome {
-        Ok(Success::FollowedDags { state }) => state.is_none(),
-        Ok(_) | Err(_) => run.info.kind == OperationKind::Settle && paid.is_empty(),
-    };
+    let silent = !is_worth_telling(finished, paid.is_empty());
     let write = |record: &mut OperationRecord| {
         record.running = None;
         for earlier in &mut record.finished {
@@ -204,7 +199,7 @@ async fn finish(
         }
         let now = engine.clock.now();
         prune(record, now, engine.limits.retention);
-        let scene = Scene { now, holder: &next, stale: false, full: false, stale_after: engine.limits.lock_stale_after };
+        let scene = Scene { now, holder: &next, stale: false, stale_after: engine.limits.lock_stale_after };
         if promote(record, &scene)
             && let Some(promoted) = &mut record.running
         {
@@ -231,6 +226,17 @@ async fn finish(
         run.show_end(OperationView::from(&**finished));
     }
     Ok(closed.filter(|(known, _)| known.record.running.as_ref().is_some_and(|promoted| !promoted.released && promoted.holder == next)))
+}
+
+/// The end of background work that changed nothing tells nobody anything; it would push out what does.
+fn is_worth_telling(finished: &FinishedOperation, paid_nothing: bool) -> bool {
+    match (finished.info.kind, &finished.outcome) {
+        (OperationKind::Settle, _) => !paid_nothing || !finished.debts.is_empty(),
+        (OperationKind::FollowDags, Ok(Success::FollowedDags { state })) => state.is_some(),
+        // The server is removed, or was meanwhile.
+        (OperationKind::FollowDags, Err(failure)) => !matches!(failure.code, FailureCode::Cancelled | FailureCode::NotFound),
+        _ => true,
+    }
 }
 
 /// After a lost answer: whether this very end is written already, and if so, renews the claim of the next one, or gives it up when the service
@@ -278,7 +284,7 @@ pub(super) async fn take_over(engine: &Arc<Operations>, stored: &OperationRecord
     let changed = update(&*engine.store, &stored.key, None, |record, lock_age| {
         let stale_after = engine.limits.lock_stale_after;
         let stale = super::placement::is_stale(record, lock_age, stale_after);
-        let scene = Scene { now: engine.clock.now(), holder: &holder, stale, full: false, stale_after };
+        let scene = Scene { now: engine.clock.now(), holder: &holder, stale, stale_after };
         match claim(record, &scene) {
             Some(how) => Change::Write(Some(how)),
             None => Change::Leave(None),
@@ -321,7 +327,7 @@ mod tests {
             let mut record =
                 OperationRecord { waiting: vec![queued("op-2", &identity(), deploy_task())], ..OperationRecord::empty(info.key.clone()) };
             let stale_after = Duration::from_secs(30);
-            promote(&mut record, &Scene { now: now(), holder: &next, stale: false, full: false, stale_after });
+            promote(&mut record, &Scene { now: now(), holder: &next, stale: false, stale_after });
             assert!(matches!(found_finished(&mut record, &ours, &next, closing), Change::Write(true)));
             let running = record.running.unwrap();
             assert_eq!((running.renewal, running.released), (1, closing));

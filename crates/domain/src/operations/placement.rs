@@ -23,6 +23,30 @@ pub(crate) enum Placement {
     Held,
 }
 
+/// What placing a submitted operation did to the record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) placement: Placement,
+    /// What waited and has ended, since a delete made it pointless.
+    pub(crate) ended: Vec<Arc<FinishedOperation>>,
+}
+
+impl Placed {
+    /// Whether the record is another one than before, so that it has to be written.
+    pub(crate) fn is_change(&self) -> bool {
+        match self.placement {
+            Placement::Placed(_) | Placement::Joined(_, Some(_)) => true,
+            Placement::Joined(_, None) | Placement::Full | Placement::Held => !self.ended.is_empty(),
+        }
+    }
+}
+
+impl From<Placement> for Placed {
+    fn from(placement: Placement) -> Self {
+        Self { placement, ended: Vec::new() }
+    }
+}
+
 /// A claimed line: the caller is the holder of `running` now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -43,10 +67,29 @@ pub(crate) struct Scene<'a> {
     pub(crate) holder: &'a HolderId,
     /// Whether the holder of `running` is gone.
     pub(crate) stale: bool,
-    /// Whether this replica has as many waiting operations as it may have.
-    pub(crate) full: bool,
     /// After how long without a sign of life this holder counts as gone.
     pub(crate) stale_after: Duration,
+}
+
+/// What this replica has room for. A delete needs none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// For an operation that has to wait.
+    ToWait,
+    /// As many wait as may; for one that can begin at once.
+    ToBegin,
+    /// As many wait as may, and this one would wait for a place among those that run.
+    Full,
+}
+
+impl Room {
+    fn is_enough(self, record: &OperationRecord) -> bool {
+        match self {
+            Self::ToWait => true,
+            Self::ToBegin => record.unfinished().next().is_none(),
+            Self::Full => false,
+        }
+    }
 }
 
 /// Whether a lock may be taken over: given up, or not renewed for S + 1 s (the store's clock has a resolution of 1 s). While a setting is being
@@ -57,18 +100,18 @@ pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after
 }
 
 /// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
-pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, scene: &Scene<'_>) -> Placement {
+pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, room: Room, scene: &Scene<'_>) -> Placed {
     let info = &operation.info;
     if record.finished(&info.id).is_some() {
         // An earlier try was written, its answer lost, and somebody else has run it to its end by now.
-        return Placement::Joined(info.id.clone(), None);
+        return Placement::Joined(info.id.clone(), None).into();
     }
     if is_held_by_another(record, info) {
-        return Placement::Held;
+        return Placement::Held.into();
     }
     if record.unfinished().any(|(other, _)| other.id == info.id) {
         // An earlier try was written and its answer lost; the holder id tells whether it also claimed the line.
-        return Placement::Placed(own_claim(record, scene));
+        return Placement::Placed(own_claim(record, scene)).into();
     }
     // A delete always gets through: one that waits is joined, and does not end as cancelled by the next.
     let waits = |queued: &QueuedOperation| queued.info.kind == OperationKind::Delete && queued.info.key == info.key;
@@ -76,21 +119,22 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, s
         && let Some(first) = record.waiting.iter().position(waits)
     {
         let delete = record.waiting[first].info.clone();
-        cancel_waiting(record, &delete, first + 1, scene.now);
-        return Placement::Joined(delete.id, claim(record, scene));
+        let ended = cancel_waiting(record, &delete, first + 1, scene.now);
+        return Placed { placement: Placement::Joined(delete.id, claim(record, scene)), ended };
     }
     // A name can be used in two namespaces: by leftovers in one of them, or by releases that we did not make.
     if let Some(equal) = joinable(record, info, scene).filter(|last| last.task_hash == info.task_hash) {
         let id = equal.id.clone();
-        return Placement::Joined(id, claim(record, scene));
+        return Placement::Joined(id, claim(record, scene)).into();
     }
+    let mut ended = Vec::new();
     if info.kind == OperationKind::Delete {
-        cancel_all(record, info, scene.now);
-    } else if scene.full || record.waiting.len() >= OperationRecord::MAX_WAITING {
-        return Placement::Full;
+        ended = cancel_all(record, info, scene.now);
+    } else if record.waiting.len() >= OperationRecord::MAX_WAITING || !room.is_enough(record) {
+        return Placement::Full.into();
     }
     record.waiting.push(operation.clone());
-    Placement::Placed(claim(record, scene))
+    Placed { placement: Placement::Placed(claim(record, scene)), ended }
 }
 
 /// Takes the line of a record whose holder is gone, or that has none. Says how; none when somebody holds it. Safe to repeat.
@@ -195,8 +239,8 @@ fn is_held_by_another(record: &OperationRecord, info: &OperationInfo) -> bool {
 }
 
 /// A delete makes everything pointless that came before it for the same release: the running operation is asked to stop, those that wait end as
-/// cancelled.
-fn cancel_all(record: &mut OperationRecord, delete: &OperationInfo, now: Timestamp) {
+/// cancelled. Returns these.
+fn cancel_all(record: &mut OperationRecord, delete: &OperationInfo, now: Timestamp) -> Vec<Arc<FinishedOperation>> {
     if let Some(running) = &mut record.running
         && running.info.key == delete.key
         && running.info.kind != OperationKind::Delete
@@ -204,23 +248,27 @@ fn cancel_all(record: &mut OperationRecord, delete: &OperationInfo, now: Timesta
     {
         running.cancelled_by.get_or_insert_with(|| delete.id.clone());
     }
-    cancel_waiting(record, delete, 0, now);
+    cancel_waiting(record, delete, 0, now)
 }
 
-/// Ends what waits for the same release, from this place in the line on.
-fn cancel_waiting(record: &mut OperationRecord, delete: &OperationInfo, from: usize, now: Timestamp) {
+/// Ends what waits for the same release, from this place in the line on. Returns what it ended; nobody waits for the background work, which
+/// comes again by itself when there is something left to do.
+fn cancel_waiting(record: &mut OperationRecord, delete: &OperationInfo, from: usize, now: Timestamp) -> Vec<Arc<FinishedOperation>> {
     let (pointless, others): (Vec<_>, Vec<_>) = record.waiting.drain(from..).partition(|queued| queued.info.key == delete.key);
     record.waiting.extend(others);
-    for QueuedOperation { info, task: _ } in pointless {
-        record.finished.push(Arc::new(FinishedOperation {
+    let end = |QueuedOperation { info, task: _ }| {
+        Arc::new(FinishedOperation {
             info,
             started_at: None,
             finished_at: now,
             outcome: Err(cancelled(&delete.id)),
             debts: Vec::new(),
             events: Vec::new(),
-        }));
-    }
+        })
+    };
+    let ended: Vec<_> = pointless.into_iter().filter(|queued| !queued.info.kind.is_background()).map(end).collect();
+    record.finished.extend(ended.iter().cloned());
+    ended
 }
 
 /// The failure of an operation that a delete stopped.

@@ -7,11 +7,11 @@ use tracing::Instrument as _;
 
 use super::audit;
 use super::engine::{Counted, Operations, store_failure};
-use super::placement::{Placement, Scene, cancelled, is_stale, place, promote, prune};
+use super::placement::{Placement, Room, Scene, is_stale, place, promote, prune};
 use super::records::{Change, read, update};
 use crate::model::{
-    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationRecord, QueuedOperation, ReleaseKey,
-    Task, Ticket,
+    Caller, Failure, FailureCode, FinishedOperation, HolderId, OperationId, OperationInfo, OperationKind, OperationRecord, QueuedOperation,
+    ReleaseKey, Task, Ticket,
 };
 use crate::naming::{Identity, ReleaseName};
 use crate::ports::StoreError;
@@ -63,40 +63,46 @@ impl Operations {
                 "the service is stopping and takes no new operations; try again in a few seconds",
             ));
         }
-        let full = self.queued.load(Ordering::SeqCst) >= self.limits.max_queued;
+        let room = self.room(submission.task.kind());
         let holder = self.new_holder();
         let waiting = Counted::new(&self.queued);
         let rivals = submission.rivals.clone();
         let operation = self.operation(submission);
+        let mut ended = Vec::new();
         let changed = update(&*self.store, &operation.info.key, None, |record, lock_age| {
             let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
-            let scene = Scene { now: self.clock.now(), holder: &holder, stale, full, stale_after: self.limits.lock_stale_after };
-            match place(record, &operation, &scene) {
-                placed @ (Placement::Placed(_) | Placement::Joined(_, Some(_))) => {
-                    prune(record, scene.now, self.limits.retention);
-                    Change::Write(placed)
-                }
-                other => Change::Leave(other),
+            let scene = Scene { now: self.clock.now(), holder: &holder, stale, stale_after: self.limits.lock_stale_after };
+            let mut placed = place(record, &operation, room, &scene);
+            let is_change = placed.is_change();
+            ended.append(&mut placed.ended);
+            if !is_change {
+                return Change::Leave(placed.placement);
             }
+            prune(record, scene.now, self.limits.retention);
+            Change::Write(placed.placement)
         })
         .await
         .map_err(|error| submit_failure(&error))?;
+        // Of a try that was not written there is nothing on the record; one whose answer was lost may be.
+        ended.retain(|ended| changed.known.record.finished.contains(ended));
+        ended.dedup();
         let ticket = |id: OperationId, joined| Ticket { id, key: operation.info.key.clone(), joined };
         match changed.value {
             Placement::Joined(id, claim) => {
                 // What was written without an answer, and has come to its end since, joins itself.
                 if id == operation.info.id {
-                    self.tell_accepted(&operation.info, &changed.known.record);
+                    tell_accepted(&operation.info);
                 } else if !operation.info.kind.is_background() {
                     audit::joined(&operation.info, &id);
                 }
+                self.tell_ends(&ended);
                 if let Some(how) = claim {
                     self.spawn_line(changed.known, changed.sent, how);
                 }
                 Ok(Submitted::Accepted(ticket(id, true)))
             }
             Placement::Held => Ok(Submitted::Held),
-            Placement::Full if full => Err(too_many(format!("{} operations wait already", self.limits.max_queued))),
+            Placement::Full if room != Room::ToWait => Err(too_many(format!("{} operations wait already", self.limits.max_queued))),
             Placement::Full => Err(too_many(format!("{} operations wait for this deployment already", OperationRecord::MAX_WAITING))),
             Placement::Placed(claim) => {
                 let backs_off = match self.is_elsewhere(&changed.known.record, &operation.info, &rivals).await {
@@ -110,7 +116,8 @@ impl Operations {
                 {
                     return answer;
                 }
-                self.tell_accepted(&operation.info, &changed.known.record);
+                tell_accepted(&operation.info);
+                self.tell_ends(&ended);
                 match claim {
                     // Somebody else has taken it over.
                     _ if !is_ours => {}
@@ -122,15 +129,21 @@ impl Operations {
         }
     }
 
-    /// Writes the line of the audit, and those of the operations that it stopped. The background work tells of what it changes only.
-    fn tell_accepted(&self, info: &OperationInfo, record: &OperationRecord) {
-        if !info.kind.is_background() {
-            audit::accepted(info);
+    /// Tells of what a delete ended while it waited. What ran until then is told by whoever ran it.
+    fn tell_ends(&self, ended: &[Arc<FinishedOperation>]) {
+        for ended in ended {
+            self.tell_end(ended);
         }
-        // What ran until then is told by whoever ran it.
-        let is_stopped = |earlier: &&Arc<FinishedOperation>| earlier.started_at.is_none() && earlier.outcome == Err(cancelled(&info.id));
-        for stopped in record.finished.iter().filter(is_stopped) {
-            self.tell_end(stopped);
+    }
+
+    /// What there is room for now, for an operation of this kind.
+    fn room(&self, kind: OperationKind) -> Room {
+        if self.queued.load(Ordering::SeqCst) < self.limits.max_queued {
+            Room::ToWait
+        } else if !kind.needs_slot() || self.has_free_slot() {
+            Room::ToBegin
+        } else {
+            Room::Full
         }
     }
 
@@ -177,7 +190,7 @@ impl Operations {
             if record.running.as_ref().is_some_and(|running| running.info.id == info.id && running.holder == *holder) {
                 record.running = None;
                 let stale_after = self.limits.lock_stale_after;
-                promote(record, &Scene { now: self.clock.now(), holder, stale: false, full: false, stale_after });
+                promote(record, &Scene { now: self.clock.now(), holder, stale: false, stale_after });
             }
             // Whatever else was claimed on the way is given back at once.
             if let Some(running) = record.running.as_mut().filter(|running| running.holder == *holder) {
@@ -203,6 +216,13 @@ impl Operations {
             }
             drop(counted);
         });
+    }
+}
+
+/// The background work tells of what it changes only.
+fn tell_accepted(info: &OperationInfo) {
+    if !info.kind.is_background() {
+        audit::accepted(info);
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn run_of(
 ) -> Run {
     let holder = HolderId("holder-1".to_owned());
     let mut record = OperationRecord { waiting: vec![operation.clone()], ..OperationRecord::empty(operation.info.key) };
-    promote(&mut record, &Scene { now: clock.now(), holder: &holder, stale: false, full: false, stale_after: STALE_AFTER });
+    promote(&mut record, &Scene { now: clock.now(), holder: &holder, stale: false, stale_after: STALE_AFTER });
     let mut running = record.running.take().unwrap();
     prepare(&mut running);
     record.running = Some(running.clone());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 
+use crate::freezing::Freezing;
 use crate::stage::{NAME, Stage, caller, code, deploy, key, main_request, replica, request, revision, server, settings, target, world};
 
 #[tokio::test(start_paused = true)]
@@ -47,6 +48,26 @@ async fn a_delete_stops_a_running_deploy_from_any_replica() {
     assert_eq!((failure.code, failure.undo), (FailureCode::Cancelled, UndoOutcome::LeftAsIs));
     assert_eq!(code(other.wait(&waiting).await.unwrap().outcome.clone()), FailureCode::Cancelled);
     assert!(matches!(other.wait(&deleting).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+    stage.assert_nothing_left();
+}
+
+/// What runs cannot stop at once, so the first delete waits. Whoever deletes again means that nothing be left, in whatever order it ends.
+#[tokio::test(start_paused = true)]
+async fn a_deploy_between_two_deletes_is_never_made() {
+    let stage = Stage::new();
+    let other = replica(&stage.world, stage.world.operations(), settings());
+    stage.world.faults().plan(Fault::new(Call::InstallerApply, 1, FaultKind::Hang));
+    let deploying = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    stage.next(Call::InstallerApply).await;
+    let deleting = stage.controller.delete(&target(NAME), caller()).await.unwrap();
+    let between = other.deploy(main_request("v2"), caller()).await.unwrap();
+    let again = stage.controller.delete(&target(NAME), caller()).await.unwrap();
+    assert_eq!((&again.id, again.joined), (&deleting.id, true));
+    for cancelled in [&deploying, &between] {
+        assert_eq!(code(other.wait(cancelled).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    }
+    assert!(matches!(other.wait(&again).await.unwrap().outcome, Ok(Success::Deleted { .. })));
+    tokio::time::sleep(Duration::from_secs(60)).await;
     stage.assert_nothing_left();
 }
 
@@ -138,6 +159,31 @@ async fn beyond_the_queue_a_caller_is_sent_away_and_later_served() {
         revision(stage.controller.wait(ticket).await.unwrap().outcome.clone());
     }
     revision(stage.deploy(request("p9", None, "v1")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_begin_at_once_is_not_sent_away_by_a_full_queue() {
+    let stage = Stage::with(Settings { max_concurrent: 1, max_queued: 0, ..settings() });
+    revision(stage.deploy(main_request("v1")).await);
+    let running = stage.controller.deploy(request("p1", None, "v1"), caller()).await.unwrap();
+    stage.next(Call::InstallerApply).await;
+    assert_eq!(stage.controller.deploy(request("p2", None, "v1"), caller()).await.unwrap_err().code, FailureCode::TooManyOperations);
+    let suspending = stage.controller.suspend(&target(NAME), true, caller()).await.unwrap();
+    assert!(stage.controller.wait(&suspending).await.unwrap().outcome.is_ok(), "it waits for no place");
+    revision(stage.controller.wait(&running).await.unwrap().outcome.clone());
+}
+
+/// For pipelines an unknown name means that all is removed.
+#[tokio::test(start_paused = true)]
+async fn a_delete_of_what_only_a_broken_watch_would_show_is_not_told_that_there_is_nothing() {
+    let world = world();
+    let store = Freezing::new(world.operations());
+    let replica = replica(&world, store.clone(), settings());
+    store.fall_behind(true);
+    let failure = replica.delete(&target(NAME), caller()).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::ClusterUnavailable, "{failure}");
+    store.fall_behind(false);
+    assert_eq!(replica.delete(&target(NAME), caller()).await.unwrap_err().code, FailureCode::NotFound);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::placement::{Claim, MAX_KEPT, Placement, Scene, cancelled, claim, is_stale, place, prune, retention};
+use super::placement;
+use super::placement::{Claim, MAX_KEPT, Placement, Room, Scene, cancelled, claim, is_stale, prune, retention};
 use super::test_support::STALE_AFTER;
 use crate::model::*;
 use crate::naming::Identity;
@@ -15,10 +16,15 @@ fn holder(name: &str) -> HolderId {
     HolderId(name.to_owned())
 }
 
+/// Placement where there is room.
+fn place(record: &mut OperationRecord, operation: &QueuedOperation, scene: &Scene<'_>) -> Placement {
+    placement::place(record, operation, Room::ToWait, scene).placement
+}
+
 fn put(record: &mut OperationRecord, id: &str, task: Task, stale: bool) -> Placement {
     // Each submission claims under an id of its own.
     let me = holder(id);
-    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale, full: false, stale_after: STALE_AFTER })
+    place(record, &queued(id, &identity(), task), &Scene { now: now(), holder: &me, stale, stale_after: STALE_AFTER })
 }
 
 fn changed_task() -> Task {
@@ -34,7 +40,7 @@ fn busy() -> OperationRecord {
     let placed = place(
         &mut record,
         &queued("op-1", &identity(), deploy_task()),
-        &Scene { now: now(), holder: &other, stale: false, full: false, stale_after: STALE_AFTER },
+        &Scene { now: now(), holder: &other, stale: false, stale_after: STALE_AFTER },
     );
     assert_eq!(placed, Placement::Placed(Some(Claim::Fresh)));
     record.running.as_mut().unwrap().phase = Phase::Apply;
@@ -89,6 +95,42 @@ fn a_delete_that_waits_is_joined_by_the_next_and_what_came_between_is_pointless(
 }
 
 #[test]
+fn what_a_delete_ends_is_a_change_of_the_record_even_when_it_joins() {
+    let mut record = busy();
+    put(&mut record, "op-2", Task::Delete, false);
+    put(&mut record, "op-3", deploy_task(), false);
+    let me = holder("me");
+    let scene = Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER };
+    let joined = placement::place(&mut record, &queued("op-4", &identity(), Task::Delete), Room::Full, &scene);
+    let ended: Vec<_> = joined.ended.iter().map(|ended| ended.info.id.as_str()).collect();
+    assert!(ended == ["op-3"] && joined.is_change());
+    let again = placement::place(&mut record, &queued("op-5", &identity(), Task::Delete), Room::Full, &scene);
+    assert!(again.ended.is_empty() && !again.is_change());
+}
+
+#[test]
+fn a_delete_drops_background_work_that_waits_and_tells_nobody() {
+    let mut record = busy();
+    put(&mut record, "op-2", Task::Settle, false);
+    put(&mut record, "op-3", Task::FollowDags, false);
+    put(&mut record, "op-4", Task::Delete, false);
+    assert_eq!(waiting_ids(&record), ["op-4"]);
+    assert_eq!(record.finished, []);
+}
+
+#[test]
+fn only_what_would_wait_needs_room_to_wait() {
+    let me = holder("me");
+    let scene = Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER };
+    let fits = |mut record: OperationRecord, room| {
+        placement::place(&mut record, &queued("op-2", &identity(), changed_task()), room, &scene).placement != Placement::Full
+    };
+    let idle = || OperationRecord::empty(key());
+    assert_eq!([Room::ToWait, Room::ToBegin, Room::Full].map(|room| fits(idle(), room)), [true, true, false]);
+    assert_eq!([Room::ToWait, Room::ToBegin, Room::Full].map(|room| fits(busy(), room)), [true, false, false]);
+}
+
+#[test]
 fn nobody_joins_an_operation_that_is_being_cancelled() {
     let mut record = busy();
     record.running.as_mut().unwrap().cancelled_by = Some(operation("op-9"));
@@ -115,14 +157,14 @@ fn a_name_in_use_by_another_identity_is_held() {
     let placed = place(
         &mut record,
         &queued("op-2", &other, deploy_task()),
-        &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER },
+        &Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER },
     );
     assert_eq!(placed, Placement::Held);
     record.running.as_mut().unwrap().info.identity = None;
     let placed = place(
         &mut record,
         &queued("op-2", &other, changed_task()),
-        &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER },
+        &Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER },
     );
     assert_eq!(placed, Placement::Placed(None), "a clean-up by name holds nothing; the newcomer waits for it");
 }
@@ -174,18 +216,12 @@ fn an_operation_that_ended_before_its_submitter_saw_an_answer_is_not_run_again()
 fn an_orphaned_line_is_claimed_and_a_held_one_is_not() {
     let me = holder("me");
     let mut record = busy();
-    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER }), None);
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER }), None);
     put(&mut record, "op-2", changed_task(), false);
     record.running = None;
-    assert_eq!(
-        claim(&mut record, &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER }),
-        Some(Claim::Fresh)
-    );
+    assert_eq!(claim(&mut record, &Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER }), Some(Claim::Fresh));
     assert_eq!(record.running.as_ref().unwrap().info.id.as_str(), "op-2");
-    assert_eq!(
-        claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER }),
-        None
-    );
+    assert_eq!(claim(&mut OperationRecord::empty(key()), &Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER }), None);
 }
 
 #[test]
@@ -216,7 +252,7 @@ fn a_delete_of_the_same_name_in_another_namespace_waits_and_cancels_nothing() {
     let mut record = busy();
     put(&mut record, "op-2", changed_task(), false);
     let me = holder("me");
-    let scene = Scene { now: now(), holder: &me, stale: false, full: false, stale_after: STALE_AFTER };
+    let scene = Scene { now: now(), holder: &me, stale: false, stale_after: STALE_AFTER };
     assert_eq!(place(&mut record, &elsewhere("op-3", Task::Delete), &scene), Placement::Placed(None));
     assert_eq!(record.running.as_ref().unwrap().cancelled_by, None);
     assert_eq!(waiting_ids(&record), ["op-2", "op-3"]);
