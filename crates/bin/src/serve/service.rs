@@ -97,7 +97,15 @@ impl Service {
     /// # Errors
     /// If the background work had panicked.
     pub(super) async fn stop(self, grace: Duration) -> anyhow::Result<()> {
-        self.controller.shut_down(grace).await;
+        // Another replica goes on at once with what is given up.
+        let resign = async {
+            if let Some(operations) = &self.operations
+                && timeout(RESIGN_LIMIT, operations.resign()).await.is_err()
+            {
+                tracing::debug!("the Lease could not be given up and ends by itself");
+            }
+        };
+        tokio::join!(self.controller.shut_down(grace), resign);
         self.streams.cancel();
         let deadline = Instant::now() + ANSWERS_GRACE;
         if timeout_at(deadline, self.server_handle.stop(true)).await.is_err() {
@@ -108,11 +116,6 @@ impl Service {
         match timeout_at(deadline, self.background).await {
             Ok(ended) => ended.context("the background work panicked")?,
             Err(_) => tracing::warn!("the background work did not end"),
-        }
-        if let Some(operations) = self.operations
-            && timeout(RESIGN_LIMIT, operations.resign()).await.is_err()
-        {
-            tracing::debug!("the Lease could not be given up and ends by itself");
         }
         tracing::info!("stopped");
         Ok(())
