@@ -123,9 +123,9 @@ table! {
     NO_POD_WINDOW: Duration = "10s";
         "How long there may be no pod before the cluster is asked why."
     MAX_CONCURRENT_DEPLOYMENTS: Number = "20";
-        "Deployments that run side by side; others wait."
+        "Deployments that run side by side in each replica; others wait."
     MAX_QUEUED_OPERATIONS: Number = "200";
-        "Operations that may wait; further ones are answered with 429."
+        "Operations that may wait in each replica; further ones that would have to are answered with 429."
     OPERATION_RETENTION: Duration = "1h";
         "How long an operation stays readable after its end; at least 1m."
     LOCK_STALE_AFTER: Duration = "30s";
