@@ -234,8 +234,9 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// Waits until everything was read and all watches stand.
     ///
     /// # Errors
-    /// As [`Cache::synced`]; [`Fault::Unavailable`] when a watch is still broken after `limit`. One that broke just now is begun anew at once.
-    pub async fn current(&self, limit: Duration) -> Result<(), Fault> {
+    /// As [`Cache::synced`]; [`Fault::Unavailable`] when a watch is still broken at the deadline. One that broke just now is begun anew at once.
+    pub async fn current(&self, deadline: Instant) -> Result<(), Fault> {
+        let limit = deadline.saturating_duration_since(Instant::now());
         let stood = self.until(limit, || self.synced().is_ok() && self.behind().is_none()).await;
         self.synced().and(stood)
     }

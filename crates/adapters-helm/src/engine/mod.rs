@@ -113,8 +113,7 @@ impl ChartInstaller for NativeInstaller {
 
     async fn check(&self) -> Result<(), InstallerError> {
         let deadline = Instant::now() + CHECK_LIMIT;
-        let rest = || deadline.saturating_duration_since(Instant::now());
-        self.records.current(rest()).await.map_err(|fault| fault.of_installer("release records"))?;
+        self.records.current(deadline).await.map_err(|fault| fault.of_installer("release records"))?;
         self.objects.current(deadline).await.map_err(|fault| fault.of_installer("objects"))
     }
 

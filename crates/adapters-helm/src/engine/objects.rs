@@ -121,7 +121,7 @@ impl Objects {
     /// Waits until everything was read and all watches stand.
     pub(super) async fn current(&self, deadline: Instant) -> Result<(), Fault> {
         for cache in self.caches() {
-            cache.current(deadline.saturating_duration_since(Instant::now())).await?;
+            cache.current(deadline).await?;
         }
         Ok(())
     }

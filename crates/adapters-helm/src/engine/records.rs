@@ -14,6 +14,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::leave::{Leave, failed};
 use super::recent::Recent;
@@ -97,8 +98,8 @@ impl Records {
     }
 
     /// Waits until everything was read and the watches stand.
-    pub(super) async fn current(&self, limit: Duration) -> Result<(), Fault> {
-        self.cache.current(limit).await
+    pub(super) async fn current(&self, deadline: Instant) -> Result<(), Fault> {
+        self.cache.current(deadline).await
     }
 
     /// Since when the watch is broken, and why.

@@ -278,10 +278,10 @@ impl Cluster for KubeCluster {
         };
         self.silence.note(begun, answer.is_ok());
         answer?;
-        let rest = || CHECK_LIMIT.saturating_sub(begun.elapsed());
-        self.sets.current(rest()).await.map_err(Fault::of_cluster)?;
-        self.pods.current(rest()).await.map_err(Fault::of_cluster)?;
-        self.claims.current(rest()).await.map_err(Fault::of_cluster)
+        let deadline = begun + CHECK_LIMIT;
+        self.sets.current(deadline).await.map_err(Fault::of_cluster)?;
+        self.pods.current(deadline).await.map_err(Fault::of_cluster)?;
+        self.claims.current(deadline).await.map_err(Fault::of_cluster)
     }
 }
 

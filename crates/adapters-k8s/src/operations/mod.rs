@@ -234,11 +234,13 @@ impl OperationStore for KubeOperationStore {
     }
 
     fn behind(&self) -> Option<Duration> {
-        self.cache.behind().map(|(since, _)| since)
+        // What was never read is not current either.
+        let unread = self.cache.synced().is_err().then_some(Duration::ZERO);
+        self.cache.behind().map(|(since, _)| since).or(unread)
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let current = self.cache.current(CHECK_LIMIT).await;
+        let current = self.cache.current(Instant::now() + CHECK_LIMIT).await;
         self.synced().and(current).map_err(store_error)
     }
 

@@ -214,9 +214,9 @@ pub struct ControllerHealth {
     pub shutting_down: bool,
     /// Whether the cluster answers, or why not.
     pub cluster: Result<(), String>,
-    /// Whether the release records can be read, or why not.
+    /// Whether the releases and their objects are known and current, or why not.
     pub releases: Result<(), String>,
-    /// Whether the operation records can be read, or why not.
+    /// Whether the operation records are known and current, or why not.
     pub operations: Result<(), String>,
 }
 

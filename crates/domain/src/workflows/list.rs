@@ -34,8 +34,11 @@ impl Workflows {
 
     /// The release that a name means: exactly that release; else, only if the name does not begin with `dbt-server-`, the one with
     /// that prefix; else, if it does, the rest, and only for an adopted release. Never two steps, so that a repeated DELETE cannot
-    /// hit a namesake. A deployment whose first deploy is under way is found too.
+    /// hit a namesake. A deployment whose first deploy is under way is found too. None means that there is none: what memory does not know
+    /// while it may be out of date is an error.
     pub(crate) async fn find(&self, operations: &Operations, target: &Target) -> Result<Option<Found>, Failure> {
+        // Asked before the look: it may be read anew meanwhile.
+        let behind = self.behind();
         let releases = self.releases().await?;
         let prefix = ReleaseName::PREFIX;
         let (second, adopted_only) = match target.name.strip_prefix(prefix) {
@@ -66,7 +69,16 @@ impl Workflows {
                 }
             }
         }
-        Ok(None)
+        match behind {
+            None => Ok(None),
+            Some(_) => Err(Failure::new(
+                FailureCode::ClusterUnavailable,
+                format!(
+                    "the cluster does not answer, so it cannot be told whether there is a deployment {}; try again when it is back",
+                    target.name
+                ),
+            )),
+        }
     }
 
     /// For how long what is read from memory may have been out of date, because the cluster does not answer; none while it is current.
@@ -74,16 +86,9 @@ impl Workflows {
         self.ports.installer.behind().max(self.ports.cluster.behind()).max(self.ports.operations.behind())
     }
 
-    /// The failure of an unknown name, in the words that pipelines match on. For them it means that all is removed, so it is not said
-    /// of what memory does not know while it may be out of date, nor of a release whose record cannot be read.
+    /// The failure of an unknown name, in the words that pipelines match on. For them it means that all is removed, so it is not said of a
+    /// release whose record cannot be read.
     pub(crate) async fn not_found(&self, target: &Target) -> Failure {
-        if self.behind().is_some() {
-            let message = format!(
-                "the cluster does not answer, so it cannot be told whether there is a deployment {}; try again when it is back",
-                target.name
-            );
-            return Failure::new(FailureCode::ClusterUnavailable, message);
-        }
         let releases = self.releases().await.unwrap_or_default();
         let mut meant = releases.iter().filter(|release| release.is_present() && is_meant(target, &release.key));
         if let Some(failure) = meant.find_map(|release| unreadable(release)) {

@@ -14,7 +14,8 @@ const READINESS: Probe = Probe {
 
 /// Ask whether the service can do its work
 ///
-/// 503 with `checks` when the cluster, its releases or the operations cannot be read, or when the service is stopping.
+/// 503 with `checks` when the cluster, its releases or the operations cannot be read, or what is known of them is out of date, or when the service
+/// is stopping.
 #[api_v2_operation(tags(Health), operation_id = "getReadiness")]
 pub(crate) async fn readiness(state: Data<ApiState>) -> Result<Probed, ApiError> {
     Ok(READINESS.answer(state.controller.health().await))

@@ -14,7 +14,7 @@ const STARTUP: Probe = Probe {
 
 /// Ask whether the service has started
 ///
-/// 503 with `checks` while the cluster, its releases or the operations cannot be read.
+/// 503 with `checks` while the cluster, its releases or the operations were not read yet, or what is known of them is out of date.
 #[api_v2_operation(tags(Health), operation_id = "getStartup")]
 pub(crate) async fn startup(state: Data<ApiState>) -> Result<Probed, ApiError> {
     Ok(STARTUP.answer(state.controller.health().await))

@@ -1,7 +1,6 @@
 //! Feeding a cache: one watch of one namespace, begun anew whenever it breaks.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use crate::fault::chain;
 
 /// How long one page of a list may take. It may have 500 objects of 1 MiB; but most have few kilobytes, and a request whose answer was lost
 /// must not hold up a start for that long. So it is short at first, and twice as long after each page that did not come in time.
-pub(super) const PAGE_LIMITS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(60);
+pub(super) const FIRST_PAGE_LIMIT: Duration = Duration::from_secs(10);
+const LONGEST_PAGE_LIMIT: Duration = Duration::from_secs(60);
 /// The pauses between two tries of a watch that broke.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -54,13 +54,14 @@ where
         F: Fn(T) -> Option<V> + Send + Sync + 'static,
     {
         let mut pause = FIRST_PAUSE;
-        let mut page_limit = *PAGE_LIMITS.start();
+        let mut page_limit = FIRST_PAGE_LIMIT;
         loop {
             let End { reason, forbidden, was_synced, in_time } = self.follow(&watch, page_limit).await;
             if was_synced {
-                (pause, page_limit) = (FIRST_PAUSE, *PAGE_LIMITS.start());
+                pause = FIRST_PAUSE;
             } else if !in_time {
-                page_limit = (page_limit * 2).min(*PAGE_LIMITS.end());
+                // Kept from then on: a list that is slow today is so at the next break too.
+                page_limit = (page_limit * 2).min(LONGEST_PAGE_LIMIT);
             }
             self.note_broken(reason, forbidden);
             self.forget_what_is_lost();

@@ -6,7 +6,7 @@ use futures_util::stream;
 use k8s_openapi::api::core::v1::ConfigMap;
 use tokio::sync::mpsc;
 
-use super::feed::{LOST_AFTER, PAGE_LIMITS};
+use super::feed::{FIRST_PAGE_LIMIT, LOST_AFTER};
 use super::*;
 
 type Events = mpsc::UnboundedSender<watcher::Result<Event<ConfigMap>>>;
@@ -211,7 +211,7 @@ async fn a_list_that_never_comes_is_given_up() {
     let (source, events) = played(1);
     let (cache, _) = start(source);
     events[0].send(Ok(Event::Init)).unwrap();
-    cache.until(*PAGE_LIMITS.start() * 2, || cache.behind().is_some()).await.unwrap();
+    cache.until(FIRST_PAGE_LIMIT * 2, || cache.behind().is_some()).await.unwrap();
     assert_eq!(cache.behind().unwrap().1, "no answer from the API server");
 }
 
@@ -228,6 +228,21 @@ async fn a_page_that_is_slow_to_come_gets_more_time_with_each_try() {
     let (cache, _) = start(Source { name: "ConfigMaps", watches: vec![("ns".to_owned(), watch)] });
     cache.until(Duration::from_secs(130), || cache.synced().is_ok()).await.unwrap();
     assert_eq!(*tries.lock().unwrap(), 4, "after 10, 20 and 40 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_broke_is_current_again_when_it_stands_within_the_time_given() {
+    let (source, events) = played(2);
+    let (cache, _) = start(source);
+    let soon = || Instant::now() + CHECK_LIMIT;
+    assert!(matches!(cache.current(soon()).await, Err(Fault::Unavailable(_))), "nothing was read yet");
+    list(&events[0], &[("a", 1)]);
+    cache.current(soon()).await.unwrap();
+    events[0].send(Err(watcher::Error::NoResourceVersion)).unwrap();
+    cache.until(LIMIT, || cache.behind().is_some()).await.unwrap();
+    assert!(matches!(cache.current(soon()).await, Err(Fault::Unavailable(_))), "it stays broken");
+    list(&events[1], &[("a", 1)]);
+    cache.current(soon()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
