@@ -184,9 +184,9 @@ impl Operations {
         self.slots.acquire().await.ok()
     }
 
-    /// Whether an operation that needs a place would get one at once.
-    pub(super) fn has_free_slot(&self) -> bool {
-        self.slots.available_permits() > 0
+    /// How many operations that need a place would get one at once.
+    pub(super) fn free_slots(&self) -> usize {
+        self.slots.available_permits()
     }
 
     /// A stop waits until what is returned is dropped. To be had before the look whether the service stops, by whoever may claim a lock.

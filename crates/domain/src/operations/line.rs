@@ -231,7 +231,7 @@ async fn finish(
 /// The end of background work that changed nothing tells nobody anything; it would push out what does.
 fn is_worth_telling(finished: &FinishedOperation, paid_nothing: bool) -> bool {
     match (finished.info.kind, &finished.outcome) {
-        (OperationKind::Settle, _) => !paid_nothing || !finished.debts.is_empty(),
+        (OperationKind::Settle, _) => !paid_nothing,
         (OperationKind::FollowDags, Ok(Success::FollowedDags { state })) => state.is_some(),
         // The server is removed, or was meanwhile.
         (OperationKind::FollowDags, Err(failure)) => !matches!(failure.code, FailureCode::Cancelled | FailureCode::NotFound),

@@ -84,8 +84,7 @@ impl Operations {
         .await
         .map_err(|error| submit_failure(&error))?;
         // Of a try that was not written there is nothing on the record; one whose answer was lost may be.
-        ended.retain(|ended| changed.known.record.finished.contains(ended));
-        ended.dedup();
+        let ended: Vec<_> = changed.known.record.finished.iter().filter(|finished| ended.contains(finished)).cloned().collect();
         let ticket = |id: OperationId, joined| Ticket { id, key: operation.info.key.clone(), joined };
         match changed.value {
             Placement::Joined(id, claim) => {
@@ -138,9 +137,11 @@ impl Operations {
 
     /// What there is room for now, for an operation of this kind.
     fn room(&self, kind: OperationKind) -> Room {
-        if self.queued.load(Ordering::SeqCst) < self.limits.max_queued {
+        let queued = self.queued.load(Ordering::SeqCst);
+        if queued < self.limits.max_queued {
             Room::ToWait
-        } else if !kind.needs_slot() || self.has_free_slot() {
+        // Those that are being placed now are counted too, and may take the places that are free.
+        } else if !kind.needs_slot() || queued < self.limits.max_queued + self.free_slots() {
             Room::ToBegin
         } else {
             Room::Full
