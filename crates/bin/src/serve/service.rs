@@ -25,7 +25,7 @@ const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 /// Before each try to learn whose releases there are.
 const OTHERS_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long giving up the Lease may take, whatever the other parts took; the doc of `SHUTDOWN_GRACE` leaves room for it, too.
+/// How long giving up the Lease may take, beside the operations that end.
 const RESIGN_LIMIT: Duration = Duration::from_secs(1);
 
 /// The running service.

@@ -89,7 +89,7 @@ table! {
     SERVER_IMAGE_PULL_POLICY: Text;
         "When nodes pull a server's image: `Always`, `IfNotPresent` or `Never`. Without it `Always` for the tag `latest`, else `IfNotPresent`."
     SERVER_GATEWAY: Text = "ingress";
-        "What publishes a server with `https_enabled`: `ingress`, `ingressroute` (Traefik) or `httproute` (Gateway API)."
+        "What publishes a server with `https_enabled`: `ingress`, `ingressroute` (Traefik) or `httproute` (Gateway API). The cluster must have the kind, else the service does not get ready."
     SERVER_PROXY_TIMEOUT: Duration = "300s";
         "How long a server's nginx waits for an answer of dbt, in whole seconds."
     SERVER_TERMINATION_GRACE: Duration = "60s";
