@@ -6,7 +6,7 @@ use dbt_controller_domain::model::{DesiredRelease, ReleaseStatus, RevisionHandle
 use dbt_controller_domain::ports::InstallerError;
 
 use super::NativeInstaller;
-use super::claim::changed;
+use super::claim::{busy, changed};
 use super::leave::Leave;
 use super::records::{Creation, Head, History, Rewrite, carried};
 use super::revision::Revision;
@@ -36,7 +36,7 @@ impl NativeInstaller {
             }
             is_first = false;
         }
-        changed("its records are written by somebody else at this moment")
+        busy("its records are")
     }
 
     /// None when the records have changed since they were listed.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::NativeInstaller;
 use super::apply::Anew;
 use super::begin::{ATTEMPTS, next_number};
-use super::claim::{Claim, changed};
+use super::claim::{Claim, busy, changed};
 use super::hand::{Hand, Refusal, Target, bare};
 use super::leave::{Leave, failed};
 use super::objects::Live;
@@ -50,7 +50,7 @@ impl NativeInstaller {
                 return Ok(RevisionHandle { revision, ..failed.clone() });
             }
         }
-        changed("its records are written by somebody else at this moment")
+        busy("its records are")
     }
 
     /// None when the records have changed since they were listed.

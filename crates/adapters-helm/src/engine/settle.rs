@@ -5,7 +5,7 @@ use dbt_controller_domain::ports::InstallerError;
 
 use super::NativeInstaller;
 use super::begin::ATTEMPTS;
-use super::claim::{Claim, changed};
+use super::claim::{Claim, busy};
 use super::leave::Leave;
 use super::records::{History, Rewrite};
 use crate::record::Record;
@@ -21,7 +21,7 @@ impl NativeInstaller {
                 return Ok(());
             }
         }
-        busy(&claim)
+        busy(format_args!("the record of revision {} is", claim.key.revision))
     }
 
     async fn try_commit(&self, claim: &Claim, leave: Leave<'_>) -> Result<Settled, InstallerError> {
@@ -74,7 +74,7 @@ impl NativeInstaller {
                 return Ok(());
             }
         }
-        busy(&claim)
+        busy(format_args!("the record of revision {} is", claim.key.revision))
     }
 
     async fn try_fail(&self, claim: &Claim, description: &str, leave: Leave<'_>) -> Result<Settled, InstallerError> {
@@ -93,8 +93,4 @@ impl NativeInstaller {
         };
         Ok(matches!(self.records.rewrite(&revision, change, leave).await?, Rewrite::Done))
     }
-}
-
-fn busy<T>(claim: &Claim) -> Result<T, InstallerError> {
-    changed(format!("the record of revision {} is written by somebody else at this moment", claim.key.revision))
 }

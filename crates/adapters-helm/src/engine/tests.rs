@@ -186,6 +186,36 @@ async fn an_object_is_asked_for_as_long_as_nothing_is_known_of_its_kind() {
     assert_eq!(found.map(|live| live.uid).as_deref(), Some("of-the-cluster"), "what was not read yet is not absent");
 }
 
+/// An API server that refuses each write of the record, which nobody changes.
+async fn always_conflicts(secret: Value, request: Request<Body>) -> Result<Response<Body>, tower::BoxError> {
+    let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    let conflict = json!({ "kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict", "message": "try again" });
+    let list = |items: &[&Value]| json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items });
+    let (status, answer) = match *request.method() {
+        Method::GET if is_watch => std::future::pending().await,
+        Method::GET if request.uri().path().ends_with("/secrets") => (200, list(&[&secret])),
+        Method::GET if request.uri().path().contains("/secrets/") => (200, secret),
+        Method::GET => (200, list(&[])),
+        _ => (409, conflict),
+    };
+    Ok(Response::builder().status(status).body(Body::from(answer.to_string().into_bytes()))?)
+}
+
+#[tokio::test]
+async fn a_conflict_over_a_record_that_nobody_has_changed_passes() {
+    let (_, mut secret) = pending(&handle());
+    secret.metadata.namespace = Some("ns".to_owned());
+    secret.metadata.resource_version = Some("1".to_owned());
+    let secret = serde_json::to_value(secret).unwrap();
+    let installer = start(client(move |request| always_conflicts(secret.clone(), request)));
+    synced(&installer).await;
+    let fence = Fence::new(Duration::from_secs(30), tokio::time::Instant::now());
+    let committed = installer.commit(&handle(), &fence).await;
+    assert!(matches!(&committed, Err(InstallerError::Unavailable(_))), "it is tried again: {committed:?}");
+    let failed = installer.fail(&handle(), "why", &fence).await;
+    assert!(matches!(&failed, Err(InstallerError::Unavailable(_))), "{failed:?}");
+}
+
 /// A mark may stay in the record when helm could not be started, and somebody uninstalls the release later.
 #[test]
 fn a_removal_by_helm_is_ours_when_it_began_right_after_it_was_noted() {
