@@ -36,7 +36,7 @@ impl NativeInstaller {
             }
             is_first = false;
         }
-        busy("its records are")
+        busy()
     }
 
     /// None when the records have changed since they were listed.

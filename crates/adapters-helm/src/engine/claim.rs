@@ -3,7 +3,6 @@
 //! Helm's rollback and uninstall go through beside a pending revision, so they can happen at any moment of an operation of ours. Then
 //! it has to stop where it is.
 
-use std::fmt;
 use std::sync::Arc;
 
 use dbt_controller_domain::model::{OperationId, ReleaseStatus, RevisionHandle, RevisionNumber};
@@ -84,8 +83,8 @@ pub(super) fn changed<T>(what: impl Into<String>) -> Result<T, InstallerError> {
 
 /// At each look the records were as they have to be, and each write was refused since they had been written meanwhile. Worth another try: it shows
 /// what somebody has made of them, if anybody has.
-pub(super) fn busy<T>(what: impl fmt::Display) -> Result<T, InstallerError> {
-    Err(InstallerError::Unavailable(format!("{what} written by somebody else at this moment").into()))
+pub(super) fn busy<T>() -> Result<T, InstallerError> {
+    Err(InstallerError::Unavailable("the release's records are written by somebody else at this moment".into()))
 }
 
 impl Revision {

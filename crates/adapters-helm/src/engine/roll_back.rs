@@ -50,7 +50,7 @@ impl NativeInstaller {
                 return Ok(RevisionHandle { revision, ..failed.clone() });
             }
         }
-        busy("its records are")
+        busy()
     }
 
     /// None when the records have changed since they were listed.

@@ -21,7 +21,7 @@ impl NativeInstaller {
                 return Ok(());
             }
         }
-        busy(format_args!("the record of revision {} is", claim.key.revision))
+        busy()
     }
 
     async fn try_commit(&self, claim: &Claim, leave: Leave<'_>) -> Result<Settled, InstallerError> {
@@ -74,7 +74,7 @@ impl NativeInstaller {
                 return Ok(());
             }
         }
-        busy(format_args!("the record of revision {} is", claim.key.revision))
+        busy()
     }
 
     async fn try_fail(&self, claim: &Claim, description: &str, leave: Leave<'_>) -> Result<Settled, InstallerError> {

@@ -25,13 +25,13 @@ pub(crate) enum Placement {
 
 /// What placing a submitted operation did to the record.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Placed {
+pub(crate) struct Placing {
     pub(crate) placement: Placement,
     /// What waited and has ended, since a delete made it pointless.
     pub(crate) ended: Vec<Arc<FinishedOperation>>,
 }
 
-impl Placed {
+impl Placing {
     /// Whether the record is another one than before, so that it has to be written.
     pub(crate) fn is_change(&self) -> bool {
         match self.placement {
@@ -41,7 +41,7 @@ impl Placed {
     }
 }
 
-impl From<Placement> for Placed {
+impl From<Placement> for Placing {
     fn from(placement: Placement) -> Self {
         Self { placement, ended: Vec::new() }
     }
@@ -100,7 +100,7 @@ pub(crate) fn is_stale(record: &OperationRecord, lock_age: Duration, stale_after
 }
 
 /// Puts an operation on the record: joins an equal one, starts at once, or waits. Safe to repeat after a lost answer.
-pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, room: Room, scene: &Scene<'_>) -> Placed {
+pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, room: Room, scene: &Scene<'_>) -> Placing {
     let info = &operation.info;
     if record.finished(&info.id).is_some() {
         // An earlier try was written, its answer lost, and somebody else has run it to its end by now.
@@ -120,7 +120,7 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, r
     {
         let delete = record.waiting[first].info.clone();
         let ended = cancel_waiting(record, &delete, first + 1, scene.now);
-        return Placed { placement: Placement::Joined(delete.id, claim(record, scene)), ended };
+        return Placing { placement: Placement::Joined(delete.id, claim(record, scene)), ended };
     }
     // A name can be used in two namespaces: by leftovers in one of them, or by releases that we did not make.
     if let Some(equal) = joinable(record, info, scene).filter(|last| last.task_hash == info.task_hash) {
@@ -134,7 +134,7 @@ pub(crate) fn place(record: &mut OperationRecord, operation: &QueuedOperation, r
         return Placement::Full.into();
     }
     record.waiting.push(operation.clone());
-    Placed { placement: Placement::Placed(claim(record, scene)), ended }
+    Placing { placement: Placement::Placed(claim(record, scene)), ended }
 }
 
 /// Takes the line of a record whose holder is gone, or that has none. Says how; none when somebody holds it. Safe to repeat.

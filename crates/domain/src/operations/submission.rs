@@ -72,14 +72,13 @@ impl Operations {
         let changed = update(&*self.store, &operation.info.key, None, |record, lock_age| {
             let stale = is_stale(record, lock_age, self.limits.lock_stale_after);
             let scene = Scene { now: self.clock.now(), holder: &holder, stale, stale_after: self.limits.lock_stale_after };
-            let mut placed = place(record, &operation, room, &scene);
-            let is_change = placed.is_change();
-            ended.append(&mut placed.ended);
-            if !is_change {
-                return Change::Leave(placed.placement);
+            let placing = place(record, &operation, room, &scene);
+            if !placing.is_change() {
+                return Change::Leave(placing.placement);
             }
+            ended.extend(placing.ended);
             prune(record, scene.now, self.limits.retention);
-            Change::Write(placed.placement)
+            Change::Write(placing.placement)
         })
         .await
         .map_err(|error| submit_failure(&error))?;
@@ -140,8 +139,8 @@ impl Operations {
         let queued = self.queued.load(Ordering::SeqCst);
         if queued < self.limits.max_queued {
             Room::ToWait
-        // Those that are being placed now are counted too, and may take the places that are free.
         } else if !kind.needs_slot() || queued < self.limits.max_queued + self.free_slots() {
+            // Those that are being placed now are counted too, and may take the places that are free.
             Room::ToBegin
         } else {
             Room::Full

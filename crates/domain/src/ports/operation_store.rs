@@ -60,7 +60,8 @@ pub trait OperationStore: Send + Sync {
     /// `Unavailable` before the first synchronisation; `NamespaceMissing` where that is known.
     async fn list(&self) -> Result<Vec<StoredRecord>, StoreError>;
 
-    /// For how long what is answered from memory may have been out of date, because the watch is broken; none while it is current.
+    /// For how long what is answered from memory may have been out of date, because not everything was read yet or the
+    /// watch is broken; none while it is current.
     fn behind(&self) -> Option<Duration>;
 
     /// Whether every record was read and what is known of them is current, given a moment to catch up. For the readiness.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::placement;
-use super::placement::{Claim, MAX_KEPT, Placement, Room, Scene, cancelled, claim, is_stale, prune, retention};
+use super::placement::{self, Claim, MAX_KEPT, Placement, Room, Scene, cancelled, claim, is_stale, prune, retention};
 use super::test_support::STALE_AFTER;
 use crate::model::*;
 use crate::naming::Identity;
