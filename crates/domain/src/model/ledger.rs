@@ -25,7 +25,7 @@ pub struct Ledger {
     pub adopting: bool,
     /// Whether a server that slept may have been woken without a new revision.
     pub waking: bool,
-    /// Claims that existed before. The undo of a first deploy deletes only others; a delete that is taken over tells them, gone or not.
+    /// Claims that existed before, or before a first deployment that failed and of which something is left. The undo of a first deploy deletes only others; a delete that is taken over tells them, gone or not.
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.
     pub replicas_before: Option<u32>,

@@ -224,6 +224,13 @@ pub enum Debt {
     },
     /// A release of the replaced service that this deployment took the place of.
     Replaced(ReleaseName),
+    /// What is left of a first deployment that its undo could not remove whole: the release, its objects, its claims.
+    Remains {
+        /// Its server.
+        server: ServerName,
+        /// Claims that existed before it. They stay.
+        claims_before: Vec<String>,
+    },
 }
 
 /// The operation that holds the release's lock.
@@ -321,8 +328,8 @@ impl OperationRecord {
         self.finished.iter().find(|finished| &finished.info.id == id)
     }
 
-    /// Every open debt, with the release that left it: the name may have moved to another namespace since.
-    pub fn debts(&self) -> impl Iterator<Item = (&ReleaseKey, &Debt)> {
-        self.finished.iter().flat_map(|finished| finished.debts.iter().map(|debt| (&finished.info.key, debt)))
+    /// Every open debt, with the operation that left it: the name may have moved to another namespace since.
+    pub fn debts(&self) -> impl Iterator<Item = (&OperationInfo, &Debt)> {
+        self.finished.iter().flat_map(|finished| finished.debts.iter().map(|debt| (&finished.info, debt)))
     }
 }

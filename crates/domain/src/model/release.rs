@@ -186,6 +186,11 @@ impl ReleaseSummary {
         self.status != ReleaseStatus::Uninstalled
     }
 
+    /// Whether this operation wrote the revision.
+    pub fn is_by(&self, operation: &OperationId) -> bool {
+        self.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(operation))
+    }
+
     /// Whose deployment it is, where that is known.
     pub fn identity(&self) -> Option<&Identity> {
         self.deployment.as_ref().and_then(|facts| facts.identity.as_ref())

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::records::{Change, Known, update};
 use crate::model::{
     Debt, Failure, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationRecord, OperationState, OperationView, Phase,
-    Redactor, ReleaseKey, RunningOperation,
+    Redactor, RunningOperation,
 };
 use crate::ports::{Clock, Fence, OperationStore, StoreError};
 
@@ -111,9 +111,9 @@ impl Run {
         self.flush().await
     }
 
-    /// The open debts of the name's earlier operations, with the release that left each.
-    pub async fn debts(&self) -> Vec<(ReleaseKey, Debt)> {
-        self.known.lock().await.record.debts().map(|(key, debt)| (key.clone(), debt.clone())).collect()
+    /// The open debts of the name's earlier operations, with the operation that left each.
+    pub async fn debts(&self) -> Vec<(OperationInfo, Debt)> {
+        self.known.lock().await.record.debts().map(|(left_by, debt)| (left_by.clone(), debt.clone())).collect()
     }
 
     /// The operation begins to work: its time runs from now on, not from when it came to wait for a slot.

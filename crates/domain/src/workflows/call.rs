@@ -135,7 +135,9 @@ impl PortError for StoreError {
 }
 
 /// How often a passing fault is tried again in a step that can be undone.
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
+/// The same in a step that must not be given up: until its deadline.
+pub(super) const UNTIL_DEADLINE: u32 = u32::MAX;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -171,10 +173,11 @@ where
     E: PortError,
     F: Future<Output = Result<T, E>>,
 {
-    call_with(run, deadline, u32::MAX, port).await
+    call_with(run, deadline, UNTIL_DEADLINE, port).await
 }
 
-async fn call_with<T, E, F>(run: &Run, deadline: Instant, retries: u32, mut port: impl FnMut() -> F) -> Result<T, Broken<E>>
+/// As [`call`], with this many further tries.
+pub(super) async fn call_with<T, E, F>(run: &Run, deadline: Instant, retries: u32, mut port: impl FnMut() -> F) -> Result<T, Broken<E>>
 where
     E: PortError,
     F: Future<Output = Result<T, E>>,

@@ -10,7 +10,7 @@ use super::await_server::{Awaited, Awake, Limit, overtaken};
 use super::call::{Halt, call, insist, store};
 use super::connect::Login;
 use super::prepare::Prepared;
-use super::{Workflows, faults};
+use super::{Workflows, faults, remains};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::Plan;
 use crate::model::{
@@ -57,12 +57,15 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
 
 impl<'a> Deploy<'a> {
     /// The delete that cancelled it looks for the connection, and may find none that is made after that. It does not look for a replaced release
-    /// that is removed in part.
+    /// that is removed in part. What it could not remove of a first deployment must not pass for what was there before the next one.
     pub(super) fn stopped(&self, stop: Stop) -> Ending {
         let Stop::Cancelled(by) = &stop else { return Ending::Stopped(stop) };
         let ledger = self.run.ledger();
-        let late = ledger.connection.filter(|_| self.may_be_connected.load(Ordering::Relaxed)).map(|intent| Debt::Connection(intent.id));
-        let debts: Vec<_> = late.into_iter().chain(ledger.owed).collect();
+        let late =
+            ledger.connection.clone().filter(|_| self.may_be_connected.load(Ordering::Relaxed)).map(|intent| Debt::Connection(intent.id));
+        // What may be committed is there until the delete removes it.
+        let remains = self.remains_of(&ledger).filter(|_| self.run.running().phase != Phase::Commit);
+        let debts: Vec<_> = late.into_iter().chain(ledger.owed.clone()).chain(remains).collect();
         if debts.is_empty() {
             return Ending::Stopped(stop);
         }
@@ -176,12 +179,15 @@ impl<'a> Deploy<'a> {
         }
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        // Where something is left of a first deployment, what was made by that goes with an undo too.
+        let kept = if previous.is_none() { remains::claims_before(self.run, &self.server).await } else { None };
+        let claims_before = claims.into_iter().map(|claim| claim.name).filter(|name| kept.as_ref().is_none_or(|kept| kept.contains(name)));
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
         let dag_state = state.stateful_set.as_ref().and_then(|set| set.dag_state);
         self.run.note(|ledger| {
             ledger.previous = previous;
             ledger.server = Some(self.server.name.clone());
-            ledger.claims_before = claims.iter().map(|claim| claim.name.clone()).collect();
+            ledger.claims_before = claims_before.collect();
             ledger.replicas_before = replicas;
             ledger.dag_state_before = dag_state;
         });

@@ -11,6 +11,7 @@ pub(crate) mod faults;
 pub(crate) mod inspect;
 pub(crate) mod list;
 mod prepare;
+mod remains;
 mod replaced;
 mod scale;
 mod settle;
@@ -85,7 +86,7 @@ impl Drop for Reserved<'_> {
 #[async_trait]
 impl Executor for Workflows {
     async fn execute(&self, run: &Run, task: &Task, taken_over: bool) -> Ending {
-        let ending = match task {
+        let mut ending = match task {
             Task::Deploy(request) => deploy::deploy(self, run, request, taken_over).await,
             Task::Delete => delete::delete(self, run, taken_over).await,
             Task::Suspend { force } => scale::suspend(self, run, *force).await,
@@ -93,6 +94,7 @@ impl Executor for Workflows {
             Task::Settle => settle::settle(self, run).await,
             Task::FollowDags => dags::follow(self, run).await,
         };
+        remains::make_void(run, &mut ending).await;
         // Whoever looks next is shown what it has become. Before the end is on record: a caller who is answered then may look at once.
         self.readings.forget(&run.info.key);
         ending
@@ -100,7 +102,7 @@ impl Executor for Workflows {
 
     fn may_pay(&self, key: &ReleaseKey, debt: &Debt) -> bool {
         let has_means = match debt {
-            Debt::Claim { .. } | Debt::Replaced(_) => true,
+            Debt::Claim { .. } | Debt::Replaced(_) | Debt::Remains { .. } => true,
             Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_) => self.ports.connections.is_some(),
         };
         has_means && self.settings.namespaces.contains(&key.namespace)

@@ -1,14 +1,17 @@
 //! Settle: pays the debts that earlier operations of a release had to leave. A debt that a new deployment made void counts as paid.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::call::{Halt, call, stop_of};
+use super::call::{Halt, RETRIES, call, stop_of};
 use super::delete::{remove_by_description, remove_if_ours};
+use super::remains::{Effort, Remains, is_left_of, never_came_up};
 use super::replaced::retire;
 use super::{Workflows, faults};
-use crate::model::{Connection, Debt, Failure, Release, ReleaseKey, ServerKey, ServerName, Success};
+use crate::model::{Connection, Debt, Failure, OperationInfo, Release, ReleaseKey, ServerKey, ServerName, Success};
 use crate::naming::{ConnectionId, ReleaseName};
-use crate::operations::{Ending, Run};
+use crate::operations::{Ending, Executor as _, Run};
 use crate::ports::ConnectionStore;
 
 pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
@@ -22,15 +25,19 @@ pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
 
 async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)>) -> Result<(), Halt> {
     let mut trouble = None;
-    for (key, debt) in run.debts().await {
+    let mut debts = run.debts().await;
+    debts.retain(|(left_by, debt)| workflows.may_pay(&left_by.key, debt));
+    // What else is owed depends on whether the release is still there.
+    debts.sort_by_key(|(_, debt)| !matches!(debt, Debt::Remains { .. }));
+    for (left_by, debt) in debts {
         // Each has its own time.
         let deadline = Instant::now() + workflows.settings.undo_timeout;
         let pay = async {
-            let release = in_force(workflows, run, &key, deadline).await?;
-            pay_one(workflows, run, &key, &debt, release.as_ref(), deadline).await
+            let release = in_force(workflows, run, &left_by.key, deadline).await?;
+            pay_one(workflows, run, &left_by, &debt, release.as_ref(), deadline).await
         };
         match pay.await {
-            Ok(Ok(())) => paid.push((key, debt)),
+            Ok(Ok(())) => paid.push((left_by.key, debt)),
             Ok(Err(error)) => trouble = Some(error),
             // It keeps no other debt from being paid.
             Err(Halt::Failed(failure)) => trouble = Some(failure.message),
@@ -45,7 +52,7 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
     }
 }
 
-/// The revision whose server runs: the newest may be one that never came up.
+/// The revision whose server runs: the newest may be one that never came up. None when none did.
 async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: Instant) -> Result<Option<Release>, Halt> {
     let get = async |revision| {
         let release = call(run, deadline, || workflows.ports.installer.get(key, revision)).await;
@@ -53,6 +60,7 @@ async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: 
     };
     let Some(newest) = get(None).await?.filter(|release| release.summary.is_present()) else { return Ok(None) };
     match newest.summary.standing.to_go_back_to() {
+        None if never_came_up(&newest.summary, workflows.settings.home()) => Ok(None),
         Some(revision) if revision != newest.summary.revision => Ok(get(Some(revision)).await?.or(Some(newest))),
         _ => Ok(Some(newest)),
     }
@@ -62,15 +70,17 @@ async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: 
 async fn pay_one(
     workflows: &Workflows,
     run: &Run,
-    key: &ReleaseKey,
+    left_by: &OperationInfo,
     debt: &Debt,
     release: Option<&Release>,
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
+    let key = &left_by.key;
     let store = workflows.ports.connections.as_deref();
     Ok(match (debt, store) {
         (Debt::Claim { .. }, _) if release.is_some() => Ok(()),
         (Debt::Claim { server, name }, _) => pay_claim(workflows, run, key, server, name, deadline).await?,
+        (Debt::Remains { server, claims_before }, _) => pay_remains(workflows, run, left_by, server, claims_before).await?,
         (Debt::Replaced(name), _) => pay_replaced(workflows, run, key, name, deadline).await?,
         (Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_), None) => Err("the service runs without Airflow now".to_owned()),
         // It could not be put back as it was, so it may have the login of a revision that failed.
@@ -114,6 +124,31 @@ async fn pay_claim(
     }
     Ok(stop_of(call(run, deadline, || workflows.ports.cluster.delete_claims(&server, &names, &run.fence)).await)?)
 }
+
+async fn pay_remains(
+    workflows: &Workflows,
+    run: &Run,
+    left_by: &OperationInfo,
+    server: &ServerName,
+    claims_before: &[String],
+) -> Result<Result<(), String>, Halt> {
+    let key = &left_by.key;
+    let deadline = Instant::now() + workflows.settings.undo_timeout;
+    let newest = match stop_of(call(run, deadline, || workflows.ports.installer.get(key, None)).await)? {
+        Ok(newest) => newest,
+        Err(error) => return Ok(Err(error)),
+    };
+    if !is_left_of(&left_by.id, newest.as_ref().map(|newest| &newest.summary), workflows.settings.home()) {
+        return Ok(Ok(()));
+    }
+    let server = ServerKey { namespace: key.namespace.clone(), name: server.clone() };
+    let effort = Effort { deadline, retries: RETRIES, pods_until: Instant::now() + PODS };
+    let left = Remains { key, server: &server, claims_before }.remove(workflows, run, &effort).await?;
+    Ok(if left.is_empty() { Ok(()) } else { Err(left.join("; ")) })
+}
+
+/// How long the payment of a debt waits for pods to end before it leaves them to the next turn: the next deploy or delete has to wait for it.
+const PODS: Duration = Duration::from_secs(5);
 
 async fn pay_replaced(
     workflows: &Workflows,

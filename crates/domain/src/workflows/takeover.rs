@@ -99,7 +99,7 @@ impl Deploy<'_> {
 
     /// Whether this operation wrote a revision.
     pub(super) fn wrote(&self, release: &ReleaseSummary) -> bool {
-        release.deployment.as_ref().is_some_and(|facts| facts.operation.as_ref() == Some(&self.run.info.id))
+        release.is_by(&self.run.info.id)
     }
 
     /// The newest revision. A record that cannot be read, or may not, is as unreadable for the next one: the undo does what it can without it.

@@ -6,9 +6,10 @@ use tokio::time::Instant;
 
 use super::Workflows;
 use super::await_server::{Awaited, Awake, Limit};
-use super::call::{Broken, Halt, insist, stop_of};
+use super::call::{Broken, Halt, UNTIL_DEADLINE, insist, stop_of};
 use super::delete::ConnectionRemoval;
 use super::deploy::Deploy;
+use super::remains::{Effort, Remains};
 use crate::model::{
     ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, RevisionHandle, RevisionNumber, StoredConnection, UndoOutcome,
 };
@@ -25,8 +26,9 @@ struct Leftovers {
 /// Who wrote the newest revision of a release; the reason where it is not the operation that is undone.
 enum Whose {
     ThisOperations,
-    Nobodys(String),
+    Nobodys,
     Somebodys(String),
+    Unknown(String),
 }
 
 impl Deploy<'_> {
@@ -54,6 +56,9 @@ impl Deploy<'_> {
             Ok(revision) => revision,
             Err(error) => {
                 left.sentences.push(format!("whether a revision was recorded cannot be read: {error}"));
+                if failure.code != FailureCode::ReleaseChanged {
+                    left.debts.extend(self.remains_of(ledger));
+                }
                 None
             }
         };
@@ -201,7 +206,13 @@ impl Deploy<'_> {
         self.run.progress(format!("rolling back to revision {previous}"));
         if ledger.adopting {
             // A server is stopped for this, so it is looked first whether it is still the one that this operation made.
-            if let Whose::Nobodys(why) | Whose::Somebodys(why) = self.whose(deadline).await? {
+            let why = match self.whose(deadline).await? {
+                Whose::ThisOperations => None,
+                Whose::Nobodys => Some("its records are gone".to_owned()),
+                Whose::Somebodys(why) => Some(why),
+                Whose::Unknown(error) => Some(format!("whose it is cannot be read: {error}")),
+            };
+            if let Some(why) = why {
                 left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
@@ -252,8 +263,8 @@ impl Deploy<'_> {
         let key = &self.run.info.key;
         let newest = match stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)? {
             Ok(Some(newest)) => newest.summary,
-            Ok(None) => return Ok(Whose::Nobodys("its records are gone".to_owned())),
-            Err(error) => return Ok(Whose::Somebodys(format!("whose it is cannot be read: {error}"))),
+            Ok(None) => return Ok(Whose::Nobodys),
+            Err(error) => return Ok(Whose::Unknown(error)),
         };
         if newest.is_present() && self.wrote(&newest) {
             return Ok(Whose::ThisOperations);
@@ -263,46 +274,31 @@ impl Deploy<'_> {
 
     /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
     async fn remove(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
-        let ports = &self.workflows.ports;
-        let key = &self.run.info.key;
-        // Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
-        if let Whose::Somebodys(why) = self.whose(deadline).await? {
-            left.sentences.push(format!("the release is left as it is: {why}"));
-            return Ok(());
-        }
-        self.run.progress("removing the release and its objects");
-        let removed = stop_of(insist(self.run, deadline, || ports.installer.uninstall(key, &self.run.fence)).await)?;
-        if let Err(error) = removed {
-            left.sentences.push(format!("the release is not removed: {error}"));
-            return Ok(());
-        }
-        if let Err(halt) = self.workflows.await_gone(self.run, key, &self.server, deadline).await {
-            match halt {
-                Halt::Stop(stop) => return Err(stop),
-                Halt::Failed(failure) => left.sentences.push(failure.message),
-            }
-        }
-        let claims = match stop_of(insist(self.run, deadline, || self.workflows.own_claims_now(key, &self.server)).await)? {
-            Ok(claims) => claims,
-            Err(error) => {
-                left.sentences.push(format!("claims are not looked for: {error}"));
-                // It may have been made. What is owed and is not there costs nothing.
-                let own = Some(self.server.name.claim_name(0)).filter(|name| !ledger.claims_before.contains(name));
-                left.debts.extend(own.map(|name| Debt::Claim { server: self.server.name.clone(), name }));
+        let sentences = match self.whose(deadline).await? {
+            Whose::Somebodys(why) => {
+                left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
+            Whose::Unknown(error) => vec![format!("the release is left as it is: whose it is cannot be read: {error}")],
+            // Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
+            Whose::ThisOperations | Whose::Nobodys => {
+                self.run.progress("removing the release and its objects");
+                let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before };
+                let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods_until: deadline };
+                remains.remove(self.workflows, self.run, &effort).await?
+            }
         };
-        let made: Vec<String> = claims.into_iter().map(|claim| claim.name).filter(|name| !ledger.claims_before.contains(name)).collect();
-        if made.is_empty() {
-            return Ok(());
+        if !sentences.is_empty() {
+            left.debts.extend(self.remains_of(ledger));
         }
-        self.run.progress(format!("deleting claims {}", made.join(", ")));
-        let deleted = stop_of(insist(self.run, deadline, || ports.cluster.delete_claims(&self.server, &made, &self.run.fence)).await)?;
-        if let Err(error) = deleted {
-            left.sentences.push(format!("claims {} are not deleted: {error}", made.join(", ")));
-            left.debts.extend(made.into_iter().map(|name| Debt::Claim { server: self.server.name.clone(), name }));
-        }
+        left.sentences.extend(sentences);
         Ok(())
+    }
+
+    /// What may be left of a first deployment; none of a change.
+    pub(super) fn remains_of(&self, ledger: &Ledger) -> Option<Debt> {
+        let is_first = ledger.writing && ledger.previous.is_none();
+        is_first.then(|| Debt::Remains { server: self.server.name.clone(), claims_before: ledger.claims_before.clone() })
     }
 }
 
@@ -317,8 +313,12 @@ fn conclude(mut failure: Failure, left: Leftovers, hands_off: bool) -> Ending {
     if left.sentences.is_empty() {
         failure.undo = if hands_off { UndoOutcome::LeftAsIs } else { UndoOutcome::Undone };
     } else {
-        failure.message =
-            format!("{}; the undo was incomplete: {}; post the deployment again or delete it", failure.message, left.sentences.join("; "));
+        let remedy = if left.debts.iter().any(|debt| matches!(debt, Debt::Remains { .. })) {
+            "what is left is removed by itself when that can be done; to have it sooner post the deployment again or delete it"
+        } else {
+            "post the deployment again or delete it"
+        };
+        failure.message = format!("{}; the undo was incomplete: {}; {remedy}", failure.message, left.sentences.join("; "));
         failure.code = FailureCode::RollbackFailed;
         failure.undo = UndoOutcome::Failed;
     }

@@ -110,6 +110,7 @@ enum DebtWord {
     AirflowConnectionLogin,
     VolumeClaim,
     ReplacedRelease,
+    FailedDeployment,
 }
 
 /// A line of an operation's story; also the data of the events `phase` and `progress` of its stream.
@@ -194,6 +195,7 @@ impl From<&Debt> for DebtAnswer {
             Debt::OwnConnections => Self { kind: DebtWord::AirflowConnection, name: String::new() },
             Debt::Claim { server: _, name } => Self { kind: DebtWord::VolumeClaim, name: name.clone() },
             Debt::Replaced(name) => Self { kind: DebtWord::ReplacedRelease, name: name.to_string() },
+            Debt::Remains { server, claims_before: _ } => Self { kind: DebtWord::FailedDeployment, name: server.to_string() },
         }
     }
 }

@@ -30,8 +30,8 @@ pub(super) enum Shown {
     Unknown,
 }
 
-/// Folds outcomes: what they promise, and which parts they say are not in order.
-pub(super) fn fold(ended: &[Arc<FinishedOperation>]) -> (Promise, BTreeSet<Part>) {
+/// Folds outcomes: what they promise, and which parts they say are not in order. Before them there was a release or not.
+pub(super) fn fold(ended: &[Arc<FinishedOperation>], was_there: bool) -> (Promise, BTreeSet<Part>) {
     let mut promise = Promise { shown: Shown::Same, replicas: None };
     let mut trouble = BTreeSet::new();
     for operation in ended {
@@ -57,6 +57,8 @@ pub(super) fn fold(ended: &[Arc<FinishedOperation>]) -> (Promise, BTreeSet<Part>
                     promise = Promise { shown: Shown::Equal(operation.info.task_hash.clone()), replicas: Some(0) };
                     trouble.insert(Part::Server);
                 }
+                // What the undo of a first deployment cannot remove is removed by itself.
+                UndoOutcome::Failed if promise.shown == Shown::Nothing || promise.shown == Shown::Same && !was_there => {}
                 UndoOutcome::LeftAsIs | UndoOutcome::Failed => {
                     promise.shown = Shown::Unknown;
                     trouble.extend(Part::ALL);

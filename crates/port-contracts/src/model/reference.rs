@@ -124,14 +124,8 @@ impl Reference {
         for key in Sight::keys() {
             let ended = self.ended.remove(&key).unwrap_or_default();
             let human = touched.get(&key);
-            let (promise, trouble) = fold(&ended);
+            let (promise, trouble) = fold(&ended, self.before.present(&key).is_some());
             let mut excuses = self.excuses.remove(&key).unwrap_or_default();
-            // With nothing in force, the undo of a change goes back to nothing, and leaves the claims that were there.
-            if self.before.present(&key).is_some_and(|seen| seen.in_force.is_none())
-                && ended.iter().any(|operation| operation.outcome.is_err())
-            {
-                excuses.extend(Part::ALL);
-            }
             if promise.shown != Shown::Unknown && promise.shown != Shown::Same {
                 excuses.clear();
             }

@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use self::operation::Record;
 
-/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs), 3 (`waking`, `owed`) and 4 (`stale_after_ms`,
-/// `suspending`) is none in what was written before.
-const SCHEMA: u32 = 4;
+/// The version of the stored form. What 2 added (`dag_state_before`, `rebuild`, following DAGs), 3 (`waking`, `owed`), 4 (`stale_after_ms`,
+/// `suspending`) and 5 (the debt `remains`) is none in what was written before.
+const SCHEMA: u32 = 5;
 
 /// A record as it is stored, with the moment at which its lock was last taken or renewed, by the API server's clock.
 #[derive(Debug, Clone)]

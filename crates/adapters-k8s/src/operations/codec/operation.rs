@@ -137,6 +137,11 @@ pub(super) enum Debt {
         name: String,
     },
     Replaced(#[serde(with = "text")] ReleaseName),
+    Remains {
+        #[serde(with = "text")]
+        server: ServerName,
+        claims_before: Vec<String>,
+    },
 }
 
 // === into the stored form ===
@@ -259,6 +264,9 @@ impl From<&model::Debt> for Debt {
             model::Debt::Login(id) => Self::Login(id.clone()),
             model::Debt::Claim { server, name } => Self::Claim { server: server.clone(), name: name.clone() },
             model::Debt::Replaced(release) => Self::Replaced(release.clone()),
+            model::Debt::Remains { server, claims_before } => {
+                Self::Remains { server: server.clone(), claims_before: claims_before.clone() }
+            }
         }
     }
 }
@@ -368,6 +376,7 @@ impl From<Debt> for model::Debt {
             Debt::Login(id) => Self::Login(id),
             Debt::Claim { server, name } => Self::Claim { server, name },
             Debt::Replaced(release) => Self::Replaced(release),
+            Debt::Remains { server, claims_before } => Self::Remains { server, claims_before },
         }
     }
 }

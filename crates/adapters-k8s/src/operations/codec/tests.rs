@@ -77,6 +77,9 @@ fn what_earlier_versions_wrote_is_read() {
         assert_eq!((ledger.dag_state_before, ledger.rebuild, ledger.waking, ledger.suspending), (None, Rebuild::NONE, false, false));
         assert_eq!(ledger.owed, []);
     }
+    let mut form_4 = example();
+    form_4["schema"] = 4.into();
+    assert!(read(&form_4).is_ok());
 }
 
 #[test]

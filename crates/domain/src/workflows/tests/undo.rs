@@ -132,16 +132,24 @@ async fn what_an_undo_could_not_remove_stays_as_a_debt() {
     let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
     assert_eq!(
         debts,
-        [Debt::Connection("test_project_main".parse().unwrap()), Debt::Claim { server: server_key().name, name: "claim-0".to_owned() }]
+        [Debt::Connection("test_project_main".parse().unwrap()), Debt::Remains { server: server_key().name, claims_before: Vec::new() }]
     );
 }
 
-/// Nothing else tells of it when its release is gone.
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_an_undo_could_not_look_for_stays_as_a_debt() {
-    let (ending, _) = Script::first().failing("installer.commit").failing("cluster.claims_now@2").play(deploy_task()).await;
+async fn whatever_step_of_the_removal_of_a_first_deploy_fails_is_owed() {
+    for fault in ["installer.uninstall", "cluster.claims_now@2", "cluster.delete_claims", "installer.get@2", "cluster.watch@2"] {
+        let (ending, _) = Script::first().failing("installer.commit").failing(fault).play(deploy_task()).await;
+        let Ending::Done { debts, .. } = ending else { panic!("{fault}: {ending:?}") };
+        assert_eq!(debts, [Debt::Remains { server: server_key().name, claims_before: Vec::new() }], "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_goes_back_owes_no_removal() {
+    let (ending, _) = Script::deployed().failing("installer.commit@1").failing("installer.roll_back").play(new_login_task()).await;
     let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
-    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) }]);
+    assert_eq!(debts, []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -296,6 +296,7 @@ fn debts() -> BoxedStrategy<Vec<Debt>> {
         connection_id().prop_map(Debt::Login),
         (server(), text()).prop_map(|(server, name)| Debt::Claim { server, name }),
         release().prop_map(Debt::Replaced),
+        (server(), vec(text(), 0..3)).prop_map(|(server, claims_before)| Debt::Remains { server, claims_before }),
     ];
     vec(debt, 0..3).boxed()
 }

@@ -59,6 +59,16 @@ async fn a_claim() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_first_deployment() {
+    let prepare = async |scene: &Scene| {
+        forbid(scene, Call::InstallerCommit, 1);
+        forbid(scene, Call::InstallerUninstall, 1);
+        assert_eq!(scene.stage.deploy(changed()).await.unwrap_err().undo, UndoOutcome::Failed);
+    };
+    at_every_call_of_a_payment(prepare, assert_paid_and_nothing_left).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login() {
     let prepare = async |scene: &Scene| {
         deployed(scene).await;
