@@ -83,6 +83,14 @@ impl Report {
     }
 }
 
+impl Outcome {
+    /// The same, with more that was told.
+    pub(crate) fn and_told(mut self, told: Vec<String>) -> Self {
+        self.told.extend(told);
+        self
+    }
+}
+
 impl End {
     /// What one of the two states means. Where they are the same, nothing has changed.
     pub(crate) fn of(scenario: &Scenario, end: Expected) -> Self {

@@ -37,8 +37,20 @@ struct Part {
 /// The scenarios run once for both matrices.
 static FOUND: OnceCell<Found> = OnceCell::const_new();
 
-/// How often a case is run until its step comes: a call that comes by the clock is not there each time.
+/// How often a case is run until its step comes: a call that comes by the clock is not there each time. Also until Airflow keeps up with it.
 const TRIES: usize = 3;
+
+/// What is told of a case that was run again since Airflow did not keep up.
+const AIRFLOW_WAS_SLOW: &str = "run again";
+
+/// What went wrong in a case.
+struct Wrong {
+    reason: String,
+    /// Of its services: their calls and logs.
+    story: String,
+    /// Whether Airflow gave no answer to a call that nothing was done to. It has one writer, for all cases.
+    airflow_was_slow: bool,
+}
 
 /// Runs a matrix.
 pub(crate) async fn run(name: &str, cases: fn(&Found, u64) -> Vec<Case>) {
@@ -82,13 +94,13 @@ async fn run_all(plane: &Plane, cases: Vec<Case>, parallel: usize) -> (Report, V
                 let case = case.clone();
                 move || Handle::current().block_on(run_until_reached(&plane, &sites, &case))
             });
-            let result = ran.await.unwrap_or_else(|panic| Err((panic.to_string(), String::new())));
+            let result = ran.await.unwrap_or_else(|panic| Err(Wrong::by_itself(panic.to_string())));
             let shown = match &result {
                 Ok(outcome) => format!("{outcome:?}"),
-                Err((reason, story)) => format!("WRONG: {reason}\n  its story is in {}", keep(&case, reason, story)),
+                Err(Wrong { reason, story, .. }) => format!("WRONG: {reason}\n  its story is in {}", keep(&case, reason, story)),
             };
             println!("[{:>4}/{count}] {case}: {shown} ({:.1} s)", number + 1, begin.elapsed().as_secs_f64());
-            (case, result.map_err(|(reason, _)| reason))
+            (case, result.map_err(|wrong| wrong.reason))
         });
     }
     let (mut report, mut wrong) = (Report::default(), Vec::new());
@@ -102,35 +114,49 @@ async fn run_all(plane: &Plane, cases: Vec<Case>, parallel: usize) -> (Report, V
     (report, wrong)
 }
 
-async fn run_until_reached(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, (String, String)> {
+async fn run_until_reached(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, Wrong> {
+    let mut told = Vec::new();
     for _ in 1..TRIES {
         match run_one(plane, sites, case).await {
             Ok(Outcome { end: End::NotReached, .. }) => {}
-            other => return other,
+            Err(Wrong { reason, airflow_was_slow: true, .. }) => {
+                println!("{case}: run again, since Airflow gave no answer: {reason}");
+                told.push(AIRFLOW_WAS_SLOW.to_owned());
+            }
+            other => return other.map(|outcome| outcome.and_told(told)),
         }
     }
-    run_one(plane, sites, case).await
+    run_one(plane, sites, case).await.map(|outcome| outcome.and_told(told))
 }
 
 /// Runs a case; what went wrong comes with the story of its services.
-async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, (String, String)> {
+async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, Wrong> {
     let replicas = case.then.replicas();
     let old = if replicas == 1 { sites.lock().unwrap().pop() } else { None };
     let site = match old {
         Some(site) => Ok(site),
         None => Site::open(plane, replicas).await,
     };
-    let mut site = site.map_err(|error| (error, String::new()))?;
-    let result = match case.then {
-        Then::Itself => fault::run(case, &mut site).await,
-        Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => crash::run(case, &mut site).await,
+    let mut site = site.map_err(Wrong::by_itself)?;
+    let (result, is_killed) = match case.then {
+        Then::Itself => (fault::run(case, &mut site).await, false),
+        Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => (crash::run(case, &mut site).await, true),
     };
-    let outcome = result.map_err(|reason| (reason, site.story()))?;
+    // The calls of a process that is killed have no answers either.
+    let wrong = |site: &Site, reason| Wrong { reason, story: site.story(), airflow_was_slow: !is_killed && site.airflow_was_slow() };
+    let outcome = result.map_err(|reason| wrong(&site, reason))?;
     if replicas == 1 {
-        site.renew().await.map_err(|reason| (reason, site.story()))?;
+        site.renew().await.map_err(|reason| wrong(&site, reason))?;
         sites.lock().unwrap().push(site);
     }
     Ok(outcome)
+}
+
+impl Wrong {
+    /// What has no story.
+    fn by_itself(reason: String) -> Self {
+        Self { reason, story: String::new(), airflow_was_slow: false }
+    }
 }
 
 /// Keeps the story of a case that went wrong; returns where.

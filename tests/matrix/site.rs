@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dbt_controller_tests::replaced::{self, Deployment, SecretField};
-use dbt_controller_tests::{ApiServer, ControlPlane, Helm, HelmVersion, Kind, until};
+use dbt_controller_tests::{ApiServer, ControlPlane, Helm, HelmVersion, Kind, Seen, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -254,6 +254,12 @@ impl Site {
     /// What is not over yet.
     pub(crate) async fn unfinished(&self) -> Result<Unfinished, String> {
         Unfinished::observe(&self.plane.api, &self.names).await
+    }
+
+    /// Whether Airflow gave no answer to a call that nothing was done to.
+    pub(crate) fn airflow_was_slow(&self) -> bool {
+        let is_without_answer = |seen: &Seen| seen.call.label.starts_with("airflow: ") && seen.status.is_none() && seen.action.is_none();
+        self.replicas.iter().any(|replica| replica.script.seen().iter().any(is_without_answer))
     }
 
     /// What everybody wrote and called, for who reads why a case failed.
