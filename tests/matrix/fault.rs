@@ -49,8 +49,8 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
             return Err(told_so("the fault was over before the last try".to_owned()));
         }
         Verdict::Between if case.passes() => return Err(told_so("the fault was over, and the undo gave up".to_owned())),
-        // What an undo leaves of a first deployment is removed by itself.
-        Verdict::Between if scenario.before == Expected::Nothing && late.is_none() => {
+        // What an undo leaves of a first deployment is removed by itself; a POST need not wait for that.
+        Verdict::Between if scenario.before == Expected::Nothing && late.is_none() && case.deletes_first => {
             site.settled(&[Expected::Nothing], deadline).await.map_err(told_so)?;
             (End::Between, Expected::Nothing)
         }

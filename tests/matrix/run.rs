@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::case::{self, Case, Then};
 use crate::discovery::{self, Found};
 use crate::report::{End, Outcome, Report};
-use crate::site::{Plane, Site};
+use crate::site::{DISAGREE, Plane, Site};
 use crate::{crash, fault};
 
 /// What the developer asks for.
@@ -48,7 +48,8 @@ struct Wrong {
     reason: String,
     /// Of its services: their calls and logs.
     story: String,
-    /// Whether Airflow gave no answer to a call that nothing was done to. It has one writer, for all cases.
+    /// Whether a caller was told that Airflow does not answer, and it did not, to a call that nothing was done to. It has one writer, for all
+    /// cases.
     airflow_was_slow: bool,
 }
 
@@ -119,8 +120,8 @@ async fn run_until_reached(plane: &Plane, sites: &Sites, case: &Case) -> Result<
     for _ in 1..TRIES {
         match run_one(plane, sites, case).await {
             Ok(Outcome { end: End::NotReached, .. }) => {}
-            Err(Wrong { reason, airflow_was_slow: true, .. }) => {
-                println!("{case}: run again, since Airflow gave no answer: {reason}");
+            Err(Wrong { reason, story, airflow_was_slow: true }) => {
+                println!("{case}: run again, since Airflow gave no answer; its story is in {}", keep(case, &reason, &story));
                 told.push(AIRFLOW_WAS_SLOW.to_owned());
             }
             other => return other.map(|outcome| outcome.and_told(told)),
@@ -138,12 +139,16 @@ async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, W
         None => Site::open(plane, replicas).await,
     };
     let mut site = site.map_err(Wrong::by_itself)?;
-    let (result, is_killed) = match case.then {
-        Then::Itself => (fault::run(case, &mut site).await, false),
-        Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => (crash::run(case, &mut site).await, true),
+    let result = match case.then {
+        Then::Itself => fault::run(case, &mut site).await,
+        Then::Restart | Then::RestartAndRetry | Then::Survivor | Then::SurvivorAndRetry => crash::run(case, &mut site).await,
     };
-    // The calls of a process that is killed have no answers either.
-    let wrong = |site: &Site, reason| Wrong { reason, story: site.story(), airflow_was_slow: !is_killed && site.airflow_was_slow() };
+    let wrong = |site: &Site, reason: String| {
+        // The calls of a process that is killed have no answers either. And worlds that do not agree in the end are wrong, whoever was slow.
+        let is_killed = case.then != Then::Itself || case.scenario.starts;
+        let is_told = reason.contains("airflow_unavailable") && !reason.contains(DISAGREE);
+        Wrong { airflow_was_slow: !is_killed && is_told && site.airflow_was_slow(), story: site.story(), reason }
+    };
     let outcome = result.map_err(|reason| wrong(&site, reason))?;
     if replicas == 1 {
         site.renew().await.map_err(|reason| wrong(&site, reason))?;

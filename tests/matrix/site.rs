@@ -40,6 +40,9 @@ struct Origin {
     pod: Option<String>,
 }
 
+/// How the reason begins when the worlds do not agree.
+pub(crate) const DISAGREE: &str = "the worlds do not agree in time";
+
 /// The tags of earlier revisions, where there are any.
 const EARLIER: [&str; HISTORY - 1] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.9.0"];
 /// How often is looked. Most of a case is waiting, many wait side by side, and the control plane has better to do than to answer all of them.
@@ -220,7 +223,7 @@ impl Site {
 
     async fn wait(&self, deadline: Instant, odd: &str) -> Result<(), String> {
         if Instant::now() > deadline {
-            return Err(format!("the worlds do not agree in time; {odd}\n{}", self.observe().await?.describe()));
+            return Err(format!("{DISAGREE}; {odd}\n{}", self.observe().await?.describe()));
         }
         tokio::time::sleep(POLL).await;
         Ok(())
@@ -258,7 +261,10 @@ impl Site {
 
     /// Whether Airflow gave no answer to a call that nothing was done to.
     pub(crate) fn airflow_was_slow(&self) -> bool {
-        let is_without_answer = |seen: &Seen| seen.call.label.starts_with("airflow: ") && seen.status.is_none() && seen.action.is_none();
+        let is_without_answer = |seen: &Seen| {
+            let is_of_work = seen.call.label.starts_with("airflow: ") && seen.call.kind != Kind::Rights;
+            is_of_work && seen.status.is_none() && seen.action.is_none()
+        };
         self.replicas.iter().any(|replica| replica.script.seen().iter().any(is_without_answer))
     }
 

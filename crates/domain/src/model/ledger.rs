@@ -25,7 +25,7 @@ pub struct Ledger {
     pub adopting: bool,
     /// Whether a server that slept may have been woken without a new revision.
     pub waking: bool,
-    /// Claims that existed before, or before a first deployment that failed and of which something is left. The undo of a first deploy deletes only others; a delete that is taken over tells them, gone or not.
+    /// Claims that existed before; those of an earlier first deployment that failed and is not removed yet do not count. The undo of a first deploy deletes only others; a delete that is taken over tells them, gone or not.
     pub claims_before: Vec<String>,
     /// Replicas before; an undo puts a server back to sleep that slept.
     pub replicas_before: Option<u32>,
@@ -39,6 +39,14 @@ pub struct Ledger {
     /// What a delete has to leave, or the replaced release that a deploy is removing. It is stored before that release goes, whose record says
     /// what there is to owe.
     pub owed: Vec<Debt>,
+}
+
+impl Ledger {
+    /// What may be there of a first deployment; none of a change.
+    pub fn remains(&self) -> Option<Debt> {
+        let server = self.server.clone().filter(|_| self.writing && self.previous.is_none())?;
+        Some(Debt::Remains { server, claims_before: self.claims_before.clone() })
+    }
 }
 
 /// What has to be done to a StatefulSet before it can be applied: some of its fields cannot be changed.

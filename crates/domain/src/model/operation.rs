@@ -55,7 +55,7 @@ words! {
         Suspend = "suspend",
         /// Scale it to 1 and wait.
         Resume = "resume",
-        /// Pay what an earlier operation had to leave: connections, claims.
+        /// Pay what earlier operations had to leave.
         Settle = "settle",
         /// Put it to sleep or wake it because its DAGs were paused or unpaused.
         FollowDags = "follow_dags",
@@ -224,7 +224,7 @@ pub enum Debt {
     },
     /// A release of the replaced service that this deployment took the place of.
     Replaced(ReleaseName),
-    /// What is left of a first deployment that its undo could not remove whole: the release, its objects, its claims.
+    /// What is left of a first deployment that failed and could not be removed whole: the release, its objects, its claims.
     Remains {
         /// Its server.
         server: ServerName,
@@ -329,7 +329,7 @@ impl OperationRecord {
     }
 
     /// Every open debt, with the operation that left it: the name may have moved to another namespace since.
-    pub fn debts(&self) -> impl Iterator<Item = (&OperationInfo, &Debt)> {
-        self.finished.iter().flat_map(|finished| finished.debts.iter().map(|debt| (&finished.info, debt)))
+    pub fn debts(&self) -> impl Iterator<Item = (&Arc<FinishedOperation>, &Debt)> {
+        self.finished.iter().flat_map(|finished| finished.debts.iter().map(move |debt| (finished, debt)))
     }
 }

@@ -128,7 +128,7 @@ impl Operations {
             let orphaned = record.running.is_none() && !record.waiting.is_empty();
             if stale || orphaned {
                 tell_trouble(&record, take_over(&engine, &record).await.map(|_| ()));
-            } else if record.running.is_none() && record.debts().any(|(left_by, debt)| self.executor.may_pay(&left_by.key, debt)) {
+            } else if record.running.is_none() && record.debts().any(|(left_by, debt)| self.executor.may_pay(&left_by.info.key, debt)) {
                 self.settle(&record).await;
             }
         }

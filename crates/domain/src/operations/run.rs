@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::records::{Change, Known, update};
 use crate::model::{
-    Debt, Failure, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationRecord, OperationState, OperationView, Phase,
-    Redactor, RunningOperation,
+    Debt, Failure, FinishedOperation, HolderId, Ledger, OperationEvent, OperationId, OperationInfo, OperationRecord, OperationState,
+    OperationView, Phase, Redactor, RunningOperation,
 };
 use crate::ports::{Clock, Fence, OperationStore, StoreError};
 
@@ -112,8 +112,8 @@ impl Run {
     }
 
     /// The open debts of the name's earlier operations, with the operation that left each.
-    pub async fn debts(&self) -> Vec<(OperationInfo, Debt)> {
-        self.known.lock().await.record.debts().map(|(left_by, debt)| (left_by.clone(), debt.clone())).collect()
+    pub async fn debts(&self) -> Vec<(Arc<FinishedOperation>, Debt)> {
+        self.known.lock().await.record.debts().map(|(left_by, debt)| (Arc::clone(left_by), debt.clone())).collect()
     }
 
     /// The operation begins to work: its time runs from now on, not from when it came to wait for a slot.

@@ -135,7 +135,7 @@ impl PortError for StoreError {
 }
 
 /// How often a passing fault is tried again in a step that can be undone.
-pub(super) const RETRIES: u32 = 3;
+const RETRIES: u32 = 3;
 /// The same in a step that must not be given up: until its deadline.
 pub(super) const UNTIL_DEADLINE: u32 = u32::MAX;
 /// The longest pause between two tries.

@@ -10,7 +10,7 @@ use super::await_server::{Awaited, Awake, Limit, overtaken};
 use super::call::{Halt, call, insist, store};
 use super::connect::Login;
 use super::prepare::Prepared;
-use super::{Workflows, faults, remains};
+use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
 use crate::decide::Plan;
 use crate::model::{
@@ -61,11 +61,9 @@ impl<'a> Deploy<'a> {
     pub(super) fn stopped(&self, stop: Stop) -> Ending {
         let Stop::Cancelled(by) = &stop else { return Ending::Stopped(stop) };
         let ledger = self.run.ledger();
-        let late =
-            ledger.connection.clone().filter(|_| self.may_be_connected.load(Ordering::Relaxed)).map(|intent| Debt::Connection(intent.id));
-        // What may be committed is there until the delete removes it.
-        let remains = self.remains_of(&ledger).filter(|_| self.run.running().phase != Phase::Commit);
-        let debts: Vec<_> = late.into_iter().chain(ledger.owed.clone()).chain(remains).collect();
+        let remains = ledger.remains();
+        let late = ledger.connection.filter(|_| self.may_be_connected.load(Ordering::Relaxed)).map(|intent| Debt::Connection(intent.id));
+        let debts: Vec<_> = late.into_iter().chain(ledger.owed).chain(remains).collect();
         if debts.is_empty() {
             return Ending::Stopped(stop);
         }
@@ -139,7 +137,7 @@ impl<'a> Deploy<'a> {
         previous: Option<RevisionNumber>,
         rebuild: Rebuild,
     ) -> Result<Success, Halt> {
-        let slept = self.look_around(previous).await?;
+        let slept = self.look_around(previous, prepared.claims_before_remains.as_deref()).await?;
         self.run.note(|ledger| ledger.rebuild = rebuild);
         // Before the intent, which is stored with it: who takes over an operation that is still queued begins it anew.
         self.run.phase(Phase::Record, "recording the release revision");
@@ -162,8 +160,9 @@ impl<'a> Deploy<'a> {
         self.finish(&revision, prepared.login(), intent, awake).await
     }
 
-    /// Notes what an undo must bring back: claims and replicas as they are. Says whether the server sleeps.
-    async fn look_around(&self, previous: Option<RevisionNumber>) -> Result<bool, Halt> {
+    /// Notes what an undo must bring back: claims and replicas as they are, of the claims only `kept` where something is left of a first
+    /// deployment. Says whether the server sleeps.
+    async fn look_around(&self, previous: Option<RevisionNumber>, kept: Option<&[String]>) -> Result<bool, Halt> {
         let cluster = &self.workflows.ports.cluster;
         let claims = call(self.run, self.deadline, async || match previous {
             Some(_) => cluster.claims(&self.server).await,
@@ -179,9 +178,7 @@ impl<'a> Deploy<'a> {
         }
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-        // Where something is left of a first deployment, what was made by that goes with an undo too.
-        let kept = if previous.is_none() { remains::claims_before(self.run, &self.server).await } else { None };
-        let claims_before = claims.into_iter().map(|claim| claim.name).filter(|name| kept.as_ref().is_none_or(|kept| kept.contains(name)));
+        let claims_before = claims.into_iter().map(|claim| claim.name).filter(|name| kept.is_none_or(|kept| kept.contains(name)));
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
         let dag_state = state.stateful_set.as_ref().and_then(|set| set.dag_state);
         self.run.note(|ledger| {
@@ -310,7 +307,7 @@ impl<'a> Deploy<'a> {
         if !mended.is_empty() {
             notes.push(format!("mended: {}", mended.join(", ")));
         }
-        let slept = self.look_around(Some(revision)).await?;
+        let slept = self.look_around(Some(revision), None).await?;
         if slept {
             self.store_intent(|ledger| ledger.waking = true).await?;
             self.wake().await?;

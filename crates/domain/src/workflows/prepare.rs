@@ -4,6 +4,7 @@ use super::call::{Halt, call};
 use super::connect::Login;
 use super::deploy::Deploy;
 use super::faults;
+use super::remains::is_left_of;
 use crate::decide::{Observed, Plan, decide, in_force_before, is_in_force};
 use crate::model::{ByteQuantity, ConnectionIntent, Credentials, Debt, DesiredRelease, Release, ReleaseStatus};
 use crate::naming::ConnectionId;
@@ -19,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) doubts_login: bool,
     /// Whether an adoption was neither finished nor undone, so that the StatefulSet may be ours although an undo brings the replaced one back.
     pub(super) adopts_anew: bool,
+    /// The claims that were there before a first deployment of which something is left: what was made since goes with an undo too.
+    pub(super) claims_before_remains: Option<Vec<String>>,
 }
 
 impl Prepared {
@@ -79,9 +82,25 @@ impl Deploy<'_> {
             now: self.workflows.ports.clock.now(),
             pending_is_dead_after: self.workflows.settings.deploy_timeout,
         };
-        let plan = decide(&observed, self.request);
+        let claims_before_remains = self.claims_before_remains(newest).await;
+        let plan = match decide(&observed, self.request) {
+            // Its caller was told that it failed, also where a commit without an answer has come through.
+            Plan::Change { rebuild, .. } if claims_before_remains.is_some() => Plan::Change { previous: None, rebuild },
+            plan => plan,
+        };
         let adopts_anew = previous.as_ref().is_some_and(Release::is_foreign);
-        Ok(Prepared { desired, plan, keeps_login, doubts_login, adopts_anew })
+        Ok(Prepared { desired, plan, keeps_login, doubts_login, adopts_anew, claims_before_remains })
+    }
+
+    /// None where nothing is left of a first deployment, or somebody else has written its release since.
+    async fn claims_before_remains(&self, newest: Option<&Release>) -> Option<Vec<String>> {
+        let (newest, home) = (newest.map(|newest| &newest.summary), self.workflows.settings.home());
+        self.run.debts().await.into_iter().find_map(|(left_by, debt)| match debt {
+            Debt::Remains { server, claims_before } if left_by.info.key == self.run.info.key && server == self.server.name => {
+                is_left_of(&left_by, newest, home).then_some(claims_before)
+            }
+            _ => None,
+        })
     }
 
     /// A service that works without Airflow now leaves the connection of when it had one on record: whoever deletes the deployment owes it.

@@ -1,10 +1,12 @@
 //! What is left of a first deployment that failed: removed by its undo, or as a debt when that could not.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Workflows;
 use super::call::{Halt, call_with, stop_of};
-use crate::model::{Debt, FailureCode, Namespace, OperationId, OperationKind, ReleaseKey, ReleaseSummary, ServerKey};
+use crate::model::{Debt, FailureCode, FinishedOperation, Namespace, OperationKind, ReleaseKey, ReleaseSummary, ServerKey};
 use crate::operations::{Ending, Run, Stop};
 
 /// What may be left of one.
@@ -21,21 +23,21 @@ pub(super) struct Effort {
     pub(super) deadline: Instant,
     /// How often each is tried again.
     pub(super) retries: u32,
-    /// Until when it waits for the pods to end.
-    pub(super) pods_until: Instant,
+    /// How long it waits for the pods to end.
+    pub(super) pods: Duration,
 }
 
 impl Remains<'_> {
     /// Removes the release, its objects, and the claims that were made since. Returns what is left, in sentences; safe to run again.
     pub(super) async fn remove(&self, workflows: &Workflows, run: &Run, effort: &Effort) -> Result<Vec<String>, Stop> {
         let Self { key, server, claims_before } = self;
-        let Effort { deadline, retries, pods_until } = *effort;
+        let Effort { deadline, retries, pods } = *effort;
         let ports = &workflows.ports;
         let removed = call_with(run, deadline, retries, || ports.installer.uninstall(key, &run.fence)).await;
         if let Err(error) = stop_of(removed)? {
             return Ok(vec![format!("the release is not removed: {error}")]);
         }
-        if let Err(halt) = workflows.await_gone(run, key, server, pods_until).await {
+        if let Err(halt) = workflows.await_gone(run, key, server, deadline.min(Instant::now() + pods)).await {
             return match halt {
                 Halt::Stop(stop) => Err(stop),
                 Halt::Failed(failure) => Ok(vec![failure.message]),
@@ -55,27 +57,17 @@ impl Remains<'_> {
     }
 }
 
-/// Whether a release of ours never came up, by its newest revision: whoever asks holds the lock, so that nobody of ours is at work on it. What
-/// was uninstalled with its history kept is a human's.
-pub(super) fn never_came_up(newest: &ReleaseSummary, home: &Namespace) -> bool {
-    let is_ours = newest
-        .deployment
-        .as_ref()
-        .is_some_and(|facts| facts.operation.is_some() && facts.home.as_ref().is_none_or(|namespace| namespace == home));
-    is_ours && newest.is_present() && newest.standing.to_go_back_to().is_none()
-}
-
-/// Whether the newest revision is what this operation left, or an attempt since then that did not come up either.
-pub(super) fn is_left_of(operation: &OperationId, newest: Option<&ReleaseSummary>, home: &Namespace) -> bool {
-    newest.is_none_or(|newest| newest.is_present() && newest.is_by(operation) || never_came_up(newest, home))
-}
-
-/// The claims that were there before a first deployment of which something is left; none when nothing is.
-pub(super) async fn claims_before(run: &Run, server: &ServerKey) -> Option<Vec<String>> {
-    run.debts().await.into_iter().find_map(|(left_by, debt)| match debt {
-        Debt::Remains { server: name, claims_before } if left_by.key == run.info.key && name == server.name => Some(claims_before),
-        _ => None,
-    })
+/// Whether a release, by its newest revision, is what this operation left, or an attempt since then that did not come up either. Whoever asks
+/// holds the lock, so that nobody of ours is at work on it. What was uninstalled with its history kept is a human's.
+pub(super) fn is_left_of(left_by: &FinishedOperation, newest: Option<&ReleaseSummary>, home: &Namespace) -> bool {
+    let Some(newest) = newest else { return true };
+    let Some(facts) = newest.deployment.as_ref().filter(|_| newest.is_present()) else { return false };
+    let is_ours = facts.operation.is_some() && facts.home.as_ref().is_none_or(|namespace| namespace == home);
+    let is_in_force = newest.standing.to_go_back_to().is_some();
+    // One that was stopped may have been committed, and nobody decided to take it back.
+    let is_taken_back =
+        left_by.outcome.as_ref().is_err_and(|failure| !matches!(failure.code, FailureCode::Cancelled | FailureCode::Internal));
+    is_ours && (!is_in_force || is_taken_back && newest.is_by(&left_by.info.id))
 }
 
 /// After a deploy or a delete that went well nothing is left of what failed before. That is told in the same write: a human could uninstall the
@@ -87,7 +79,7 @@ pub(super) async fn make_void(run: &Run, ending: &mut Ending) {
         Err(failure) => failure.code == FailureCode::PutToSleep,
     };
     if is_in_place && matches!(run.info.kind, OperationKind::Deploy | OperationKind::Delete) {
-        let debts = run.debts().await.into_iter().map(|(left_by, debt)| (left_by.key, debt));
+        let debts = run.debts().await.into_iter().map(|(left_by, debt)| (left_by.info.key.clone(), debt));
         paid.extend(debts.filter(|(key, debt)| *key == run.info.key && matches!(debt, Debt::Remains { .. })));
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::call::{Halt, RETRIES, call, stop_of};
+use super::call::{Halt, call, stop_of};
 use super::delete::{remove_by_description, remove_if_ours};
-use super::remains::{Effort, Remains, is_left_of, never_came_up};
+use super::remains::{Effort, Remains, is_left_of};
 use super::replaced::retire;
 use super::{Workflows, faults};
-use crate::model::{Connection, Debt, Failure, OperationInfo, Release, ReleaseKey, ServerKey, ServerName, Success};
+use crate::model::{Connection, Debt, Failure, FinishedOperation, Release, ReleaseKey, ServerKey, ServerName, Success};
 use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor as _, Run};
 use crate::ports::ConnectionStore;
@@ -26,22 +26,33 @@ pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
 async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)>) -> Result<(), Halt> {
     let mut trouble = None;
     let mut debts = run.debts().await;
-    debts.retain(|(left_by, debt)| workflows.may_pay(&left_by.key, debt));
+    debts.retain(|(left_by, debt)| workflows.may_pay(&left_by.info.key, debt));
     // What else is owed depends on whether the release is still there.
-    debts.sort_by_key(|(_, debt)| !matches!(debt, Debt::Remains { .. }));
+    let is_of_release = |debt: &Debt| matches!(debt, Debt::Remains { .. });
+    debts.sort_by_key(|(_, debt)| !is_of_release(debt));
+    let mut still_there = Vec::new();
     for (left_by, debt) in debts {
+        let key = &left_by.info.key;
+        if still_there.contains(key) {
+            continue;
+        }
         // Each has its own time.
         let deadline = Instant::now() + workflows.settings.undo_timeout;
         let pay = async {
-            let release = in_force(workflows, run, &left_by.key, deadline).await?;
+            let release = in_force(workflows, run, key, deadline).await?;
             pay_one(workflows, run, &left_by, &debt, release.as_ref(), deadline).await
         };
-        match pay.await {
-            Ok(Ok(())) => paid.push((left_by.key, debt)),
-            Ok(Err(error)) => trouble = Some(error),
-            // It keeps no other debt from being paid.
-            Err(Halt::Failed(failure)) => trouble = Some(failure.message),
-            Err(stop) => return Err(stop),
+        let result = match pay.await {
+            Err(Halt::Failed(failure)) => Err(failure.message),
+            other => other?,
+        };
+        match result {
+            Ok(()) => paid.push((key.clone(), debt)),
+            // It keeps no other debt from being paid, but those of a release that is still there.
+            Err(error) => {
+                still_there.extend(is_of_release(&debt).then(|| key.clone()));
+                trouble = Some(error);
+            }
         }
     }
     match trouble {
@@ -52,7 +63,7 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
     }
 }
 
-/// The revision whose server runs: the newest may be one that never came up. None when none did.
+/// The revision whose server runs: the newest may be one that never came up.
 async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: Instant) -> Result<Option<Release>, Halt> {
     let get = async |revision| {
         let release = call(run, deadline, || workflows.ports.installer.get(key, revision)).await;
@@ -60,7 +71,6 @@ async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: 
     };
     let Some(newest) = get(None).await?.filter(|release| release.summary.is_present()) else { return Ok(None) };
     match newest.summary.standing.to_go_back_to() {
-        None if never_came_up(&newest.summary, workflows.settings.home()) => Ok(None),
         Some(revision) if revision != newest.summary.revision => Ok(get(Some(revision)).await?.or(Some(newest))),
         _ => Ok(Some(newest)),
     }
@@ -70,17 +80,20 @@ async fn in_force(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: 
 async fn pay_one(
     workflows: &Workflows,
     run: &Run,
-    left_by: &OperationInfo,
+    left_by: &FinishedOperation,
     debt: &Debt,
     release: Option<&Release>,
     deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
-    let key = &left_by.key;
+    let key = &left_by.info.key;
     let store = workflows.ports.connections.as_deref();
     Ok(match (debt, store) {
         (Debt::Claim { .. }, _) if release.is_some() => Ok(()),
         (Debt::Claim { server, name }, _) => pay_claim(workflows, run, key, server, name, deadline).await?,
-        (Debt::Remains { server, claims_before }, _) => pay_remains(workflows, run, left_by, server, claims_before).await?,
+        (Debt::Remains { server, claims_before }, _) => {
+            let server = ServerKey { namespace: key.namespace.clone(), name: server.clone() };
+            pay_remains(workflows, run, left_by, &Remains { key, server: &server, claims_before }, deadline).await?
+        }
         (Debt::Replaced(name), _) => pay_replaced(workflows, run, key, name, deadline).await?,
         (Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_), None) => Err("the service runs without Airflow now".to_owned()),
         // It could not be put back as it was, so it may have the login of a revision that failed.
@@ -128,22 +141,19 @@ async fn pay_claim(
 async fn pay_remains(
     workflows: &Workflows,
     run: &Run,
-    left_by: &OperationInfo,
-    server: &ServerName,
-    claims_before: &[String],
+    left_by: &FinishedOperation,
+    remains: &Remains<'_>,
+    deadline: Instant,
 ) -> Result<Result<(), String>, Halt> {
-    let key = &left_by.key;
-    let deadline = Instant::now() + workflows.settings.undo_timeout;
-    let newest = match stop_of(call(run, deadline, || workflows.ports.installer.get(key, None)).await)? {
+    let newest = match stop_of(call(run, deadline, || workflows.ports.installer.get(remains.key, None)).await)? {
         Ok(newest) => newest,
         Err(error) => return Ok(Err(error)),
     };
-    if !is_left_of(&left_by.id, newest.as_ref().map(|newest| &newest.summary), workflows.settings.home()) {
+    if !is_left_of(left_by, newest.as_ref().map(|newest| &newest.summary), workflows.settings.home()) {
         return Ok(Ok(()));
     }
-    let server = ServerKey { namespace: key.namespace.clone(), name: server.clone() };
-    let effort = Effort { deadline, retries: RETRIES, pods_until: Instant::now() + PODS };
-    let left = Remains { key, server: &server, claims_before }.remove(workflows, run, &effort).await?;
+    // Each call is tried once: the next turn looks again whose it is.
+    let left = remains.remove(workflows, run, &Effort { deadline, retries: 0, pods: PODS }).await?;
     Ok(if left.is_empty() { Ok(()) } else { Err(left.join("; ")) })
 }
 

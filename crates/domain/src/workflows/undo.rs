@@ -57,7 +57,7 @@ impl Deploy<'_> {
             Err(error) => {
                 left.sentences.push(format!("whether a revision was recorded cannot be read: {error}"));
                 if failure.code != FailureCode::ReleaseChanged {
-                    left.debts.extend(self.remains_of(ledger));
+                    left.debts.extend(ledger.remains());
                 }
                 None
             }
@@ -284,21 +284,16 @@ impl Deploy<'_> {
             Whose::ThisOperations | Whose::Nobodys => {
                 self.run.progress("removing the release and its objects");
                 let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before };
-                let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods_until: deadline };
+                let pods = deadline.saturating_duration_since(Instant::now());
+                let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods };
                 remains.remove(self.workflows, self.run, &effort).await?
             }
         };
         if !sentences.is_empty() {
-            left.debts.extend(self.remains_of(ledger));
+            left.debts.extend(ledger.remains());
         }
         left.sentences.extend(sentences);
         Ok(())
-    }
-
-    /// What may be left of a first deployment; none of a change.
-    pub(super) fn remains_of(&self, ledger: &Ledger) -> Option<Debt> {
-        let is_first = ledger.writing && ledger.previous.is_none();
-        is_first.then(|| Debt::Remains { server: self.server.name.clone(), claims_before: ledger.claims_before.clone() })
     }
 }
 

@@ -474,3 +474,29 @@ async fn a_first_deployment_that_a_delete_cancelled_and_could_not_remove_is_remo
     stage.assert_nothing_left();
     assert_eq!(open_debts(&stage).await, []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_human_keeps_of_it_is_not_taken_by_the_undo_of_the_next_one() {
+    let stage = Stage::new();
+    left_behind(&stage).await;
+    assert!(stage.world.releases().uninstall(&key(NAME), true));
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    assert_eq!(stage.deploy(main_request("v2")).await.unwrap_err().undo, UndoOutcome::Undone);
+    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
+}
+
+/// Its caller was told that it failed.
+#[tokio::test(start_paused = true)]
+async fn one_whose_commit_was_without_an_answer_is_nothing_to_go_back_to() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::LoseAnswer).times(1000));
+    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Forbid));
+    assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::RollbackFailed);
+    assert_eq!(stage.world.releases().get(&key(NAME)).unwrap().summary.status, ReleaseStatus::Deployed);
+    stage.world.faults().clear();
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    assert_eq!(stage.deploy(main_request("v2")).await.unwrap_err().undo, UndoOutcome::Undone);
+    stage.assert_nothing_left();
+    work(&stage, Duration::from_secs(60)).await;
+    assert_eq!(open_debts(&stage).await, []);
+}
