@@ -31,7 +31,7 @@ fn is_by_the_clock(step: &Step) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    /// The codes of the failures that callers were told of and that the request is not about.
+    /// The codes of the failures that callers were told of and that the request is not about; and what else is told of the case.
     pub(crate) told: Vec<String>,
     pub(crate) took: Duration,
 }

@@ -98,7 +98,7 @@ async fn run_all(plane: &Plane, cases: Vec<Case>, parallel: usize) -> (Report, V
             let result = ran.await.unwrap_or_else(|panic| Err(Wrong::by_itself(panic.to_string())));
             let shown = match &result {
                 Ok(outcome) => format!("{outcome:?}"),
-                Err(Wrong { reason, story, .. }) => format!("WRONG: {reason}\n  its story is in {}", keep(&case, reason, story)),
+                Err(Wrong { reason, story, .. }) => format!("WRONG: {reason}\n  its story is in {}", keep(&case, "", reason, story)),
             };
             println!("[{:>4}/{count}] {case}: {shown} ({:.1} s)", number + 1, begin.elapsed().as_secs_f64());
             (case, result.map_err(|wrong| wrong.reason))
@@ -117,11 +117,14 @@ async fn run_all(plane: &Plane, cases: Vec<Case>, parallel: usize) -> (Report, V
 
 async fn run_until_reached(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, Wrong> {
     let mut told = Vec::new();
-    for _ in 1..TRIES {
+    for number in 1..TRIES {
         match run_one(plane, sites, case).await {
             Ok(Outcome { end: End::NotReached, .. }) => {}
             Err(Wrong { reason, story, airflow_was_slow: true }) => {
-                println!("{case}: run again, since Airflow gave no answer; its story is in {}", keep(case, &reason, &story));
+                println!(
+                    "{case}: run again, since Airflow gave no answer; its story is in {}",
+                    keep(case, &format!("try {number}"), &reason, &story)
+                );
                 told.push(AIRFLOW_WAS_SLOW.to_owned());
             }
             other => return other.map(|outcome| outcome.and_told(told)),
@@ -145,9 +148,12 @@ async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, W
     };
     let wrong = |site: &Site, reason: String| {
         // The calls of a process that is killed have no answers either. And worlds that do not agree in the end are wrong, whoever was slow.
-        let is_killed = case.then != Then::Itself || case.scenario.starts;
+        let is_killed = case.then != Then::Itself;
+        // Where Airflow is what goes wrong, callers are told so all the same.
+        let is_about_airflow = case.step.label.starts_with("airflow: ");
         let is_told = reason.contains("airflow_unavailable") && !reason.contains(DISAGREE);
-        Wrong { airflow_was_slow: !is_killed && is_told && site.airflow_was_slow(), story: site.story(), reason }
+        let airflow_was_slow = is_told && !is_killed && !is_about_airflow && site.airflow_was_slow();
+        Wrong { airflow_was_slow, story: site.story(), reason }
     };
     let outcome = result.map_err(|reason| wrong(&site, reason))?;
     if replicas == 1 {
@@ -164,10 +170,13 @@ impl Wrong {
     }
 }
 
-/// Keeps the story of a case that went wrong; returns where.
-fn keep(case: &Case, reason: &str, story: &str) -> String {
-    let name: String =
-        case.to_string().chars().map(|char| if char.is_ascii_alphanumeric() || ".-#".contains(char) { char } else { '_' }).collect();
+/// Keeps the story of a case that went wrong, in the last try or in this one; returns where.
+fn keep(case: &Case, which: &str, reason: &str, story: &str) -> String {
+    let name: String = format!("{case} {which}")
+        .trim_end()
+        .chars()
+        .map(|char| if char.is_ascii_alphanumeric() || ".-#".contains(char) { char } else { '_' })
+        .collect();
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
     match fs::write(&path, format!("{case}\n{reason}\n{story}")) {
         Ok(()) => path.display().to_string(),

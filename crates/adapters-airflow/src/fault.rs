@@ -100,7 +100,8 @@ impl From<Fault> for ConnectionError {
             Fault::Taken(whose) => Self::Taken(whose),
             // Callers deal with these two where they can mean something.
             Fault::Absent => Self::Unexpected("there is no such connection".into()),
-            Fault::Exists => Self::Unexpected("there is such a connection already".into()),
+            // Of anything but the creation it says that something else went on at that moment.
+            Fault::Exists => Self::Unavailable("it answers that there is a conflict (409)".into()),
         }
     }
 }
@@ -119,4 +120,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As when a GET is answered so.
+    #[test]
+    fn a_conflict_of_anything_but_a_creation_is_worth_another_try() {
+        assert!(matches!(ConnectionError::from(Fault::Exists), ConnectionError::Unavailable(_)));
+    }
 }

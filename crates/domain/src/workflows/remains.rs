@@ -6,7 +6,9 @@ use tokio::time::Instant;
 
 use super::Workflows;
 use super::call::{Halt, call_with, stop_of};
-use crate::model::{Debt, FailureCode, FinishedOperation, Namespace, OperationKind, ReleaseKey, ReleaseSummary, ServerKey};
+use crate::model::{
+    Debt, FailureCode, FinishedOperation, Ledger, Namespace, OperationKind, ReleaseKey, ReleaseSummary, ServerKey, ServerName,
+};
 use crate::operations::{Ending, Run, Stop};
 
 /// What may be left of one.
@@ -64,22 +66,32 @@ pub(super) fn is_left_of(left_by: &FinishedOperation, newest: Option<&ReleaseSum
     let Some(facts) = newest.deployment.as_ref().filter(|_| newest.is_present()) else { return false };
     let is_ours = facts.operation.is_some() && facts.home.as_ref().is_none_or(|namespace| namespace == home);
     let is_in_force = newest.standing.to_go_back_to().is_some();
-    // One that was stopped may have been committed, and nobody decided to take it back.
-    let is_taken_back =
-        left_by.outcome.as_ref().is_err_and(|failure| !matches!(failure.code, FailureCode::Cancelled | FailureCode::Internal));
+    // What was cancelled, or ended by a bug, may be committed, and nobody has told that it is taken back.
+    let is_taken_back = left_by.outcome.as_ref().is_err_and(|failure| failure.code == FailureCode::RollbackFailed);
     is_ours && (!is_in_force || is_taken_back && newest.is_by(&left_by.info.id))
 }
 
-/// After a deploy or a delete that went well nothing is left of what failed before. That is told in the same write: a human could uninstall the
-/// release before the next look, and its claims would count as those of the failed attempt.
+/// Tells with the end of an operation which remains are none any more, in the same write: by the next look the release may be gone, and its claims
+/// would count as those of the failed attempt.
 pub(super) async fn make_void(run: &Run, ending: &mut Ending) {
     let Ending::Done { outcome, paid, .. } = ending else { return };
-    let is_in_place = match outcome {
+    let went_well = match outcome {
         Ok(_) => true,
         Err(failure) => failure.code == FailureCode::PutToSleep,
     };
-    if is_in_place && matches!(run.info.kind, OperationKind::Deploy | OperationKind::Delete) {
-        let debts = run.debts().await.into_iter().map(|(left_by, debt)| (left_by.info.key.clone(), debt));
-        paid.extend(debts.filter(|(key, debt)| *key == run.info.key && matches!(debt, Debt::Remains { .. })));
-    }
+    let ledger = run.ledger();
+    let is_void = |debt: &Debt| match (run.info.kind, debt) {
+        (OperationKind::Delete, Debt::Remains { .. }) => went_well,
+        (OperationKind::Deploy, Debt::Remains { server, claims_before }) => went_well || found_void(&ledger, server, claims_before),
+        _ => false,
+    };
+    let debts = run.debts().await.into_iter().map(|(left_by, debt)| (left_by.info.key.clone(), debt));
+    paid.extend(debts.filter(|(key, debt)| *key == run.info.key && is_void(debt)));
+}
+
+/// Whether a deploy saw that the release was not what these remains are of, when it decided what its undo goes back to: to a revision, or to claims
+/// that were made since.
+fn found_void(ledger: &Ledger, server: &ServerName, claims_before: &[String]) -> bool {
+    let has_others = ledger.claims_before.iter().any(|claim| !claims_before.contains(claim));
+    ledger.writing && ledger.server.as_ref() == Some(server) && (ledger.previous.is_some() || has_others)
 }

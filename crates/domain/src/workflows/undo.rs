@@ -284,8 +284,7 @@ impl Deploy<'_> {
             Whose::ThisOperations | Whose::Nobodys => {
                 self.run.progress("removing the release and its objects");
                 let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before };
-                let pods = deadline.saturating_duration_since(Instant::now());
-                let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods };
+                let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods: self.workflows.settings.undo_timeout };
                 remains.remove(self.workflows, self.run, &effort).await?
             }
         };
@@ -309,7 +308,7 @@ fn conclude(mut failure: Failure, left: Leftovers, hands_off: bool) -> Ending {
         failure.undo = if hands_off { UndoOutcome::LeftAsIs } else { UndoOutcome::Undone };
     } else {
         let remedy = if left.debts.iter().any(|debt| matches!(debt, Debt::Remains { .. })) {
-            "what is left is removed by itself when that can be done; to have it sooner post the deployment again or delete it"
+            "what is left is removed by itself as soon as that is possible; a POST or a DELETE of the deployment need not wait for that"
         } else {
             "post the deployment again or delete it"
         };

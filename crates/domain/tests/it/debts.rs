@@ -482,7 +482,21 @@ async fn what_a_human_keeps_of_it_is_not_taken_by_the_undo_of_the_next_one() {
     assert!(stage.world.releases().uninstall(&key(NAME), true));
     stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
     assert_eq!(stage.deploy(main_request("v2")).await.unwrap_err().undo, UndoOutcome::Undone);
+    work(&stage, Duration::from_secs(60)).await;
     assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
+    assert_eq!(open_debts(&stage).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_human_keeps_of_it_stays_when_the_next_one_cannot_be_removed_either() {
+    let stage = Stage::new();
+    left_behind(&stage).await;
+    assert!(stage.world.releases().uninstall(&key(NAME), true));
+    left_behind(&stage).await;
+    work(&stage, Duration::from_secs(60)).await;
+    assert!(stage.world.releases().get(&key(NAME)).is_none());
+    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
+    assert_eq!(open_debts(&stage).await, []);
 }
 
 /// Its caller was told that it failed.
