@@ -209,8 +209,7 @@ impl Deploy<'_> {
             let why = match self.whose(deadline).await? {
                 Whose::ThisOperations => None,
                 Whose::Nobodys => Some("its records are gone".to_owned()),
-                Whose::Somebodys(why) => Some(why),
-                Whose::Unknown(error) => Some(format!("whose it is cannot be read: {error}")),
+                Whose::Somebodys(why) | Whose::Unknown(why) => Some(why),
             };
             if let Some(why) = why {
                 left.sentences.push(format!("the release is left as it is: {why}"));
@@ -264,7 +263,7 @@ impl Deploy<'_> {
         let newest = match stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)? {
             Ok(Some(newest)) => newest.summary,
             Ok(None) => return Ok(Whose::Nobodys),
-            Err(error) => return Ok(Whose::Unknown(error)),
+            Err(error) => return Ok(Whose::Unknown(format!("whose it is cannot be read: {error}"))),
         };
         if newest.is_present() && self.wrote(&newest) {
             return Ok(Whose::ThisOperations);
@@ -279,7 +278,7 @@ impl Deploy<'_> {
                 left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
-            Whose::Unknown(error) => vec![format!("the release is left as it is: whose it is cannot be read: {error}")],
+            Whose::Unknown(why) => vec![format!("the release is left as it is: {why}")],
             // Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
             Whose::ThisOperations | Whose::Nobodys => {
                 self.run.progress("removing the release and its objects");

@@ -6,15 +6,7 @@ use dbt_controller_adapters_memory::{AirflowLink, Call, Fault, FaultKind, Foreig
 use dbt_controller_domain::model::*;
 use dbt_controller_domain::naming::ConnectionId;
 
-use crate::stage::{NAME, Stage, code, connection, key, main_request, replica, revision, server, settings, with_password};
-
-/// The background work of the service, for some time.
-async fn work(stage: &Stage, time: Duration) {
-    let controller = stage.controller.clone();
-    let background = tokio::spawn(async move { controller.run_background().await });
-    tokio::time::sleep(time).await;
-    background.abort();
-}
+use crate::stage::{NAME, Stage, background_for, code, connection, key, main_request, replica, revision, server, settings, with_password};
 
 /// User and password of the connection in Airflow.
 fn login(stage: &Stage) -> Credentials {
@@ -65,10 +57,10 @@ async fn a_debt_is_void_when_the_deployment_is_back() {
     assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::AirflowUnavailable);
     stage.world.set_airflow_link(AirflowLink::Up);
     revision(stage.deploy(main_request("v1")).await);
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     assert!(stage.world.releases().get(&key(NAME)).is_some());
     assert_eq!(stage.world.airflow().count(), 1, "the new deployment keeps its connection");
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert_eq!(stage.debts().await, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +71,7 @@ async fn a_delete_without_a_record_owes_the_connections_that_name_the_release() 
     stage.world.set_airflow_link(AirflowLink::Down);
     assert!(stage.delete(NAME).await.is_ok());
     stage.world.set_airflow_link(AirflowLink::Up);
-    work(&stage, Duration::from_secs(600)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(600)).await;
     assert_eq!(stage.world.leftovers(), Vec::<String>::new());
 }
 
@@ -90,8 +82,8 @@ async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
     stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
     assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
     revision(stage.deploy(DeployRequest { namespace: "data".parse().unwrap(), ..main_request("v1") }).await);
-    work(&stage, Duration::from_secs(600)).await;
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    background_for(stage.controller.clone(), Duration::from_secs(600)).await;
+    assert_eq!(stage.debts().await, []);
     assert!(stage.world.claims().of(&server(NAME)).is_empty());
 }
 
@@ -110,9 +102,9 @@ async fn what_is_owed_again_and_again_is_owed_once() {
     assert!(views.len() <= OperationRecord::MAX_FINISHED + 1, "{}", views.len());
 
     stage.world.faults().clear();
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     assert_eq!(login(&stage), old);
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert_eq!(stage.debts().await, []);
 }
 
 /// As one to Airflow waits for a service with Airflow.
@@ -126,11 +118,11 @@ async fn a_debt_in_a_namespace_that_is_not_managed_any_more_waits_until_it_is_ag
     let without = Settings { namespaces: vec![settings().home().clone()], ..settings() };
     let elsewhere = Stage { controller: replica(&stage.world, stage.world.operations(), without), world: stage.world.clone() };
     let writes = stage.world.calls().count(Call::OperationsCompareAndSwap);
-    work(&elsewhere, Duration::from_secs(600)).await;
+    background_for(elsewhere.controller.clone(), Duration::from_secs(600)).await;
     assert_eq!(stage.world.calls().count(Call::OperationsCompareAndSwap), writes);
-    assert_eq!(stage.controller.operations().await.unwrap().iter().flat_map(|view| view.debts.clone()).count(), 1);
+    assert_eq!(stage.debts().await.len(), 1);
 
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     assert_eq!(stage.world.leftovers(), Vec::<String>::new());
 }
 
@@ -138,7 +130,7 @@ async fn a_debt_in_a_namespace_that_is_not_managed_any_more_waits_until_it_is_ag
 async fn a_login_that_the_undo_could_not_restore_is_restored_later() {
     let stage = Stage::new();
     let old = owed_a_login(&stage).await;
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     assert_eq!(login(&stage), old);
 }
 
@@ -150,7 +142,7 @@ async fn a_login_is_restored_to_that_of_the_server_that_runs_not_of_the_newest_r
     let newest = stage.world.releases().get(&key(NAME)).unwrap().summary;
     assert_eq!((newest.revision, newest.standing.deployed), (RevisionNumber(2), Some(RevisionNumber(1))));
 
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     assert_eq!(login(&stage), runs);
 }
 
@@ -169,7 +161,7 @@ async fn connections_left_of_a_deployment_go_and_the_one_that_is_in_use_again_st
     revision(stage.deploy(main_request("v1")).await);
     assert!(stage.world.airflow().get(&left).is_some());
 
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     let ids: Vec<_> = stage.world.airflow().ours().into_iter().map(|connection| connection.id).collect();
     assert_eq!(ids, [connection()]);
 }
@@ -200,7 +192,7 @@ async fn an_airflow_that_was_never_reached_leaves_nothing_to_take_back() {
     let failure = outcome.unwrap_err();
     assert_eq!((failure.code, failure.undo), (FailureCode::AirflowUnavailable, UndoOutcome::Undone), "{failure}");
     stage.assert_nothing_left();
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert_eq!(stage.debts().await, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,9 +204,9 @@ async fn a_connection_that_is_made_after_the_undo_has_looked_is_removed_later() 
     // Airflow had taken the request after all.
     let late = ForeignConnection { description: Some(description_of_owner(&key(NAME))), ..ForeignConnection::new(connection()) };
     stage.world.airflow().plant(late);
-    work(&stage, Duration::from_secs(90)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(90)).await;
     stage.assert_nothing_left();
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert_eq!(stage.debts().await, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,7 +254,7 @@ async fn a_login_that_is_written_after_the_undo_has_restored_it_is_restored_agai
     let failure = stage.deploy(with_password("v1", "password-two")).await.unwrap_err();
     assert_eq!((failure.undo, password(&stage)), (UndoOutcome::Undone, "password-one".to_owned()), "{failure}");
     late_write(&stage, "password-two");
-    work(&stage, Duration::from_secs(90)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(90)).await;
     assert_eq!(password(&stage), "password-one");
 }
 
@@ -273,7 +265,7 @@ async fn a_try_without_an_answer_is_not_forgotten_when_the_next_one_succeeds() {
     stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
     assert_eq!(stage.deploy(main_request("v1")).await.unwrap_err().undo, UndoOutcome::Undone);
     late_write(&stage, "late");
-    work(&stage, Duration::from_secs(90)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(90)).await;
     stage.assert_nothing_left();
 }
 
@@ -284,9 +276,9 @@ async fn a_connection_that_an_undo_owes_is_that_of_the_next_deployment() {
     assert_eq!(stage.deploy(main_request("v1")).await.unwrap_err().undo, UndoOutcome::Undone);
     late_write(&stage, "late");
     revision(stage.deploy(with_password("v1", "password-one")).await);
-    work(&stage, Duration::from_secs(90)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(90)).await;
     assert_eq!((stage.world.airflow().count(), password(&stage)), (1, "password-one".to_owned()));
-    assert!(stage.controller.operations().await.unwrap().iter().all(|view| view.debts.is_empty()));
+    assert_eq!(stage.debts().await, []);
 }
 
 /// A first deploy that a delete cancels at this call, and whose connection Airflow makes after all of that, leaves nothing.
@@ -296,7 +288,7 @@ async fn assert_owed_when_cancelled_at(stage: &Stage, call: Call) {
     assert!(stage.delete(NAME).await.is_ok());
     assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
     late_write(stage, "late");
-    work(stage, Duration::from_secs(90)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(90)).await;
     stage.assert_nothing_left();
 }
 
@@ -330,7 +322,7 @@ async fn a_password_that_a_human_brought_back_is_owed_also_when_airflow_was_neve
     };
     assert_eq!(tokio::join!(stage.deploy(main_request("v2")), goes_down).0.unwrap_err().undo, UndoOutcome::Failed);
     stage.world.set_airflow_link(AirflowLink::Up);
-    work(&stage, Duration::from_secs(90)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(90)).await;
     assert_eq!(password(&stage), "password-one");
 }
 
@@ -345,172 +337,8 @@ async fn a_debt_that_cannot_be_paid_keeps_no_other_from_being_paid() {
     stage.world.set_airflow_link(AirflowLink::Up);
     // Whether the first one is void cannot be told.
     stage.world.faults().plan(Fault::new(Call::InstallerGet, 1, FaultKind::Forbid));
-    work(&stage, Duration::from_secs(5)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(5)).await;
     assert_eq!(stage.world.leftovers().len(), 1);
-    work(&stage, Duration::from_secs(60)).await;
+    background_for(stage.controller.clone(), Duration::from_secs(60)).await;
     stage.assert_nothing_left();
-}
-
-/// A first deployment whose undo could not remove its release.
-async fn left_behind(stage: &Stage) {
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Forbid));
-    let failure = stage.deploy(main_request("v1")).await.unwrap_err();
-    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
-    assert!(stage.world.releases().get(&key(NAME)).is_some());
-}
-
-async fn open_debts(stage: &Stage) -> Vec<Debt> {
-    stage.controller.operations().await.unwrap().iter().flat_map(|view| view.debts.clone()).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_first_deployment_that_could_not_be_removed_is_removed_by_itself() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    assert_eq!(open_debts(&stage).await.len(), 1);
-    work(&stage, Duration::from_secs(60)).await;
-    stage.assert_nothing_left();
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn its_claim_goes_with_the_undo_of_the_next_deployment() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    assert_eq!(stage.deploy(main_request("v2")).await.unwrap_err().undo, UndoOutcome::Undone);
-    stage.assert_nothing_left();
-}
-
-#[tokio::test(start_paused = true)]
-async fn it_is_the_next_ones_when_that_goes_well() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    revision(stage.deploy(main_request("v2")).await);
-    assert_eq!(open_debts(&stage).await, [], "nobody has to look before it is void");
-    work(&stage, Duration::from_secs(60)).await;
-    assert!(stage.world.releases().get(&key(NAME)).is_some());
-    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_claims_of_before_stay_when_it_is_removed_by_itself() {
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    assert!(stage.world.releases().uninstall(&key(NAME), false));
-    left_behind(&stage).await;
-    work(&stage, Duration::from_secs(60)).await;
-    assert!(stage.world.releases().get(&key(NAME)).is_none());
-    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1, "a human kept it");
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn it_is_left_to_a_human_who_brings_it_back() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    let brought_back = stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap();
-    work(&stage, Duration::from_secs(60)).await;
-    assert_eq!(stage.world.releases().get(&key(NAME)).unwrap().summary.revision, brought_back);
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-/// As what is owed of connections is.
-#[tokio::test(start_paused = true)]
-async fn what_is_left_of_first_deployments_again_and_again_is_owed_once() {
-    let stage = Stage::new();
-    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Forbid).times(1000));
-    for _ in 0..20 {
-        stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-        assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::RollbackFailed);
-    }
-    assert_eq!(open_debts(&stage).await.len(), 1);
-    stage.world.faults().clear();
-    work(&stage, Duration::from_secs(60)).await;
-    stage.assert_nothing_left();
-}
-
-/// They are not taken for those of a deployment that is going to stay.
-#[tokio::test(start_paused = true)]
-async fn what_else_is_owed_of_a_first_deployment_goes_with_it() {
-    let stage = Stage::new();
-    stage.world.faults().plan(Fault::new(Call::ConnectionsDelete, 1, FaultKind::Forbid));
-    // Not at the first payment either.
-    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 2, FaultKind::Forbid));
-    left_behind(&stage).await;
-    assert_eq!(open_debts(&stage).await.len(), 2);
-    work(&stage, Duration::from_secs(60)).await;
-    stage.assert_nothing_left();
-
-    let stage = Stage::new();
-    revision(stage.deploy(main_request("v1")).await);
-    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Forbid));
-    assert_eq!(code(stage.delete(NAME).await), FailureCode::ClaimsNotDeleted);
-    left_behind(&stage).await;
-    work(&stage, Duration::from_secs(60)).await;
-    stage.assert_nothing_left();
-}
-
-#[tokio::test(start_paused = true)]
-async fn it_is_left_to_a_human_who_keeps_its_history() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    assert!(stage.world.releases().uninstall(&key(NAME), true));
-    work(&stage, Duration::from_secs(60)).await;
-    assert_eq!(stage.world.releases().history(&key(NAME)).len(), 1);
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_first_deployment_that_a_delete_cancelled_and_could_not_remove_is_removed_by_itself() {
-    let stage = Stage::new();
-    let ticket = stage.controller.deploy(main_request("v1"), crate::stage::caller()).await.unwrap();
-    stage.next(Call::InstallerApply).await;
-    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Forbid));
-    assert!(stage.delete(NAME).await.is_err());
-    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
-    work(&stage, Duration::from_secs(60)).await;
-    stage.assert_nothing_left();
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_human_keeps_of_it_is_not_taken_by_the_undo_of_the_next_one() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    assert!(stage.world.releases().uninstall(&key(NAME), true));
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    assert_eq!(stage.deploy(main_request("v2")).await.unwrap_err().undo, UndoOutcome::Undone);
-    work(&stage, Duration::from_secs(60)).await;
-    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_human_keeps_of_it_stays_when_the_next_one_cannot_be_removed_either() {
-    let stage = Stage::new();
-    left_behind(&stage).await;
-    assert!(stage.world.releases().uninstall(&key(NAME), true));
-    left_behind(&stage).await;
-    work(&stage, Duration::from_secs(60)).await;
-    assert!(stage.world.releases().get(&key(NAME)).is_none());
-    assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
-    assert_eq!(open_debts(&stage).await, []);
-}
-
-/// Its caller was told that it failed.
-#[tokio::test(start_paused = true)]
-async fn one_whose_commit_was_without_an_answer_is_nothing_to_go_back_to() {
-    let stage = Stage::new();
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::LoseAnswer).times(1000));
-    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Forbid));
-    assert_eq!(code(stage.deploy(main_request("v1")).await), FailureCode::RollbackFailed);
-    assert_eq!(stage.world.releases().get(&key(NAME)).unwrap().summary.status, ReleaseStatus::Deployed);
-    stage.world.faults().clear();
-    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
-    assert_eq!(stage.deploy(main_request("v2")).await.unwrap_err().undo, UndoOutcome::Undone);
-    stage.assert_nothing_left();
-    work(&stage, Duration::from_secs(60)).await;
-    assert_eq!(open_debts(&stage).await, []);
 }

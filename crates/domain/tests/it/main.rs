@@ -14,6 +14,7 @@ mod life;
 mod model;
 mod names;
 mod queue;
+mod remains;
 mod sleep;
 mod stage;
 mod takeover;

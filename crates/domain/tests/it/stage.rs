@@ -80,6 +80,11 @@ impl Stage {
         }
     }
 
+    /// Every open debt.
+    pub(crate) async fn debts(&self) -> Vec<Debt> {
+        self.controller.operations().await.unwrap().iter().flat_map(|view| view.debts.clone()).collect()
+    }
+
     #[track_caller]
     pub(crate) fn assert_nothing_left(&self) {
         assert_eq!(self.world.leftovers(), Vec::<String>::new());
