@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use dbt_controller_tests::{Answer, Helm, HelmVersion, Link, Mode, Namespace, Service, stateful_set, until};
+use dbt_controller_tests::{
+    Action, Answer, At, Fault, Helm, HelmVersion, Link, Mode, Namespace, Plan, Proxy, Script, Service, Step, Upstream, stateful_set, until,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -120,6 +122,35 @@ async fn a_cluster_that_goes_down_is_told_and_found_again() {
 #[tokio::test]
 async fn a_cluster_that_hangs_is_told_and_found_again() {
     away_later(Mode::Hangs).await;
+}
+
+/// Events are told behind everything else. Whatever happens to them, all else goes on, and the next ones are told.
+#[tokio::test]
+async fn events_that_nobody_takes_hold_nothing_up() {
+    let namespace = Namespace::create().await;
+    let (direct, script, files) = (namespace.plane().kubeconfig(), Script::new(Vec::new()), TempDir::new().unwrap());
+    let proxy = Proxy::to(Upstream::api_server(&direct), &script);
+    let kubeconfig = direct.with_plain_address(&proxy.address()).write(&files);
+    let service = serve(&namespace, &kubeconfig, &[]).await;
+    let before = inventory(&namespace).await;
+    let events = Step { label: "tells by an Event".to_owned(), occurrence: 1 };
+    for fault in [Fault::Hang, Fault::Drop, Fault::Status(500), Fault::Status(429), Fault::DropAnswer] {
+        script.arm_from_start(Some(Plan { at: At::Step(events.clone()), times: usize::MAX, action: Action::Fault(fault) }));
+        drop(deploy(&service, &body(PROJECT)).await);
+        drop(service.post("/api/v1/deployments", &body_with(PROJECT, &json!({"tag": "invalid-1"}))).await.expect(500));
+        drop(service.delete(&path(RELEASE)).await.expect(200));
+        until("an Event went wrong", async || script.seen().iter().any(|seen| seen.action == Some(Action::Fault(fault))).then_some(()))
+            .await;
+        assert!(script.disarm() > 0);
+        until_nothing_is_left(&namespace, &before).await;
+    }
+    drop(deploy(&service, &body("afterwards")).await);
+    until("the next Event is told", async || {
+        let told = namespace.list("events.v1.events.k8s.io", "").await;
+        let is_ours = |event: &&Value| event["reportingController"] == "dbt-controller.fast.bi/dbt-api-service-controller";
+        told.iter().filter(is_ours).any(|event| event["regarding"]["name"] == "dbt-server-afterwards-main").then_some(())
+    })
+    .await;
 }
 
 /// What must come out nowhere: neither in logs nor in answers.

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::case::{self, Case, Then};
 use crate::discovery::{self, Found};
 use crate::report::{End, Outcome, Report};
-use crate::site::{DISAGREE, Plane, Site};
+use crate::site::{BEFORE, DISAGREE, Plane, Site};
 use crate::{crash, fault};
 
 /// What the developer asks for.
@@ -152,7 +152,8 @@ async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, W
         // Where Airflow is what goes wrong, callers are told so all the same.
         let is_about_airflow = case.step.label.starts_with("airflow: ");
         let is_told = reason.contains("airflow_unavailable") && !reason.contains(DISAGREE);
-        let airflow_was_slow = is_told && !is_killed && !is_about_airflow && site.airflow_was_slow();
+        let is_disturbed = !reason.starts_with(BEFORE) && (is_killed || is_about_airflow);
+        let airflow_was_slow = is_told && !is_disturbed && site.airflow_was_slow();
         Wrong { airflow_was_slow, story: site.story(), reason }
     };
     let outcome = result.map_err(|reason| wrong(&site, reason))?;

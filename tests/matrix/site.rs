@@ -40,6 +40,9 @@ struct Origin {
     pod: Option<String>,
 }
 
+/// How the reason begins when what a case begins with could not be made.
+pub(crate) const BEFORE: &str = "before: ";
+
 /// How the reason begins when the worlds do not agree.
 pub(crate) const DISAGREE: &str = "the worlds do not agree in time";
 
@@ -102,11 +105,12 @@ impl Site {
 
     /// Makes what a scenario begins with. The calls that are seen are those from then on.
     pub(crate) async fn prepare(&mut self, scenario: &Scenario) -> Result<(), String> {
-        match scenario.before {
-            Expected::Nothing => {}
-            Expected::Server(server) => self.deploy(scenario, server).await?,
-            Expected::Replaced => self.plant().await?,
-        }
+        let made = match scenario.before {
+            Expected::Nothing => Ok(()),
+            Expected::Server(server) => self.deploy(scenario, server).await,
+            Expected::Replaced => self.plant().await,
+        };
+        made.map_err(|error| format!("{BEFORE}{error}"))?;
         if scenario.before != Expected::Nothing {
             let world = self.observe().await?;
             self.origin = Some(Origin { expected: scenario.before, manifest: world.manifest().to_vec(), pod: world.pod() });
@@ -120,7 +124,7 @@ impl Site {
         for tag in EARLIER.iter().take(scenario.revisions - 1) {
             let answer = self.replicas[0].ask(Request::Post(Wanted { tag, ..PLAIN })).await?;
             if answer.status != 200 {
-                return Err(format!("before: {} {}", answer.status, answer.text));
+                return Err(format!("{} {}", answer.status, answer.text));
             }
         }
         let awake = Wanted { asleep: false, ..server };
@@ -143,7 +147,7 @@ impl Site {
             let connection = Connection { description: replaced::description(&host), host, user, password };
             airflow.create(&names.connection(Naming::Replaced), &connection).await;
         }
-        self.soon(Expected::Replaced).await.map_err(|error| format!("before: {error}"))?;
+        self.soon(Expected::Replaced).await?;
         for replica in &self.replicas {
             until("a service has seen the release", async || {
                 let listed = replica.service().get("/api/v1/deployments?status=deployed").await;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -105,7 +105,12 @@ fn refusal(status: u16, method: &http::Method) -> Answer {
     };
     let message = format!("the proxy answers {status}");
     let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": status});
-    answer(status, body.to_string())
+    let mut answer = answer(status, body.to_string());
+    // Both say when they can be asked again.
+    if matches!(status, 429 | 503) {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
 }
 
 fn answer(status: u16, json: String) -> Answer {
