@@ -40,6 +40,19 @@ async fn one_replica_leads_and_another_follows_when_it_resigns_or_is_gone() {
     assert_eq!(transitions, 3);
 }
 
+/// Whatever has changed it since it was read: a renewal whose answer nobody has waited for, or somebody's label.
+#[tokio::test]
+async fn a_lease_that_has_changed_since_is_given_up_all_the_same() {
+    let site = Site::new().await;
+    let store = replica(&site);
+    let leadership = store.leadership();
+    until("it leads", async || leads(&leadership).then_some(())).await;
+    site.namespace.run(&["label", "lease", "dbt-api-service-controller", "seen=yes"]).await.unwrap();
+    store.resign().await;
+    let holder = site.namespace.get("lease", "dbt-api-service-controller").await["spec"]["holderIdentity"].clone();
+    assert!(holder.as_str().unwrap_or_default().is_empty(), "{holder} has it");
+}
+
 #[tokio::test]
 async fn without_the_right_every_replica_leads() {
     let namespace = Namespace::create().await;

@@ -30,10 +30,13 @@ const RENEWAL_LIMIT: Duration = Duration::from_secs(10);
 /// How long one request may take, and the pause after one that failed.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
+/// How many tries there are to give it up while somebody else changes it.
+const GIVE_UP_TRIES: u32 = 3;
 /// How often it is tried again while our account may not use Leases.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 
-// Whoever loses touch has noticed before anybody else begins.
+// Whoever loses touch has noticed before anybody else begins, as long as only one call of a step hangs. A step has up to three; then two replicas
+// may lead for some seconds, which does no harm.
 const _: () = assert!(RENEWAL_LIMIT.as_secs() + CALL_LIMIT.as_secs() + FAULT_PAUSE.as_secs() < DURATION.as_secs());
 
 /// Stands for election until it is dropped.
@@ -238,12 +241,23 @@ impl Candidate {
     }
 
     async fn give_up(&mut self) -> Result<(), Fault> {
-        let Some((mut lease, _)) = self.known.take().filter(|(lease, _)| self.is_holder(lease)) else { return Ok(()) };
-        lease.spec.get_or_insert_default().holder_identity = None;
-        match call(CALL_LIMIT, self.api.replace(NAME, &PostParams::default(), &lease)).await {
-            Ok(_) | Err(Fault::Conflict(_) | Fault::NotFound(_)) => Ok(()),
-            Err(fault) => Err(fault),
+        for _ in 0..GIVE_UP_TRIES {
+            // It may be ours by a write whose answer nobody has waited for.
+            if self.known.is_none() {
+                match self.look().await {
+                    Err(Fault::Forbidden(_)) => return Ok(()),
+                    other => other?,
+                }
+            }
+            let Some((mut lease, _)) = self.known.take().filter(|(lease, _)| self.is_holder(lease)) else { return Ok(()) };
+            lease.spec.get_or_insert_default().holder_identity = None;
+            match call(CALL_LIMIT, self.api.replace(NAME, &PostParams::default(), &lease)).await {
+                Ok(_) | Err(Fault::NotFound(_)) => return Ok(()),
+                Err(Fault::Conflict(_)) => {}
+                Err(fault) => return Err(fault),
+            }
         }
+        Err(Fault::Conflict("it was changed each time".to_owned()))
     }
 }
 
