@@ -106,8 +106,8 @@ pub enum FaultKind {
     Hang,
     /// It is done, and the answer is `Unavailable`.
     LoseAnswer,
-    /// It is not done, and the answer is the port's error for a missing right (`Forbidden`; Airflow's `Refused`; `Unexpected` from
-    /// the operation store, which has no such case).
+    /// It is not done, and the answer is the port's error for a missing right (`Forbidden`; Airflow's `Refused`), or one of the
+    /// operation store that does not pass by itself either (`Unreadable`).
     Forbid,
 }
 

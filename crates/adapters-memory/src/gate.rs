@@ -255,7 +255,7 @@ impl PortError for StoreError {
     }
 
     fn forbidden(why: String) -> Self {
-        Self::Unexpected(why.into())
+        Self::Unreadable(why)
     }
 
     fn fenced(down: FenceDown) -> Self {

@@ -48,10 +48,10 @@ async fn a_record_that_cannot_be_read_hides_no_other_and_is_not_overwritten() {
     };
     until("the damage is seen", only_the_whole).await;
     let read = store.read(&damaged.name).await;
-    assert!(matches!(&read, Err(StoreError::Unexpected(reason)) if reason.to_string().contains("newer version")), "{read:?}");
+    assert!(matches!(&read, Err(StoreError::Unreadable(reason)) if reason.contains("newer version")), "{read:?}");
     for expected in [None, Some(version)] {
         let written = store.compare_and_swap(&damaged.name, expected, record(&damaged)).await;
-        assert!(matches!(written, Err(StoreError::Conflict | StoreError::Unexpected(_))), "{written:?}");
+        assert!(matches!(written, Err(StoreError::Conflict | StoreError::Unreadable(_))), "{written:?}");
     }
     let secret = site.namespace.get("secret", "dbt-controller-op.dbt-server-damaged").await;
     assert_eq!(secret["data"]["record"], "eyJzY2hlbWEiOiA5OX0=");

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::codec::Stored;
+use self::codec::{BY_HAND, Stored};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::codec::{decode, encode};
 use self::lease::{Home, Leadership};
@@ -141,9 +141,7 @@ impl KubeOperationStore {
     async fn get(&self, release: &ReleaseName, limit: Duration) -> Result<Option<Arc<Kept>>, StoreError> {
         let name = release.operation_object_name();
         let Some(secret) = self.secrets.get(&name, limit).await.map_err(store_error)? else { return Ok(None) };
-        content(secret)
-            .map(Some)
-            .map_err(|reason| StoreError::Unexpected(format!("the operation record in Secret `{name}` cannot be read: {reason}").into()))
+        content(secret).map(Some).map_err(|reason| StoreError::Unreadable(format!("Secret `{name}`: {reason}")))
     }
 
     /// Keeps what was read until the watch has shown it. What was deleted meanwhile is never shown, so it has to go by itself.
@@ -281,11 +279,11 @@ fn content(secret: Secret) -> Content {
     let name = secret.metadata.name.unwrap_or_default();
     let decoded = match secret.data.as_ref().and_then(|data| data.get(DATA_KEY)) {
         Some(data) => codec::decode(&data.0).map_err(|error| error.to_string()),
-        None => Err(format!("it has no data `{DATA_KEY}`")),
+        None => Err(format!("it has no data `{DATA_KEY}`; {BY_HAND}")),
     };
     let stored = decoded.and_then(|stored| match release_of(&name) {
         Some(release) if release == stored.record.key.name => Ok(stored),
-        _ => Err("it holds the record of another release".to_owned()),
+        _ => Err(format!("it holds the record of another release; {BY_HAND}")),
     });
     match stored {
         Ok(stored) => Ok(Arc::new(Kept { version: secret.metadata.resource_version.unwrap_or_default(), stored })),

@@ -39,9 +39,13 @@ fn an_object_is_read_and_a_damaged_or_foreign_one_is_told_in_words() {
     assert_eq!((kept.version.as_str(), &kept.stored.record.key.name), ("7", &release()));
 
     let reason = |secret| content(secret).unwrap_err();
-    assert_eq!(reason(secret("dbt-controller-op.dbt-server-b", &json)), "it holds the record of another release");
+    assert_eq!(
+        reason(secret("dbt-controller-op.dbt-server-b", &json)),
+        "it holds the record of another release; remove it by hand when no operation of the release is under way"
+    );
     assert!(reason(secret("dbt-controller-op.dbt-server-a-main", &json[..40])).starts_with("it is damaged (the end is missing"));
-    assert_eq!(reason(Secret { data: None, ..secret("dbt-controller-op.dbt-server-a-main", b"") }), "it has no data `record`");
+    let empty = reason(Secret { data: None, ..secret("dbt-controller-op.dbt-server-a-main", b"") });
+    assert!(empty.starts_with("it has no data `record`; remove it by hand"), "{empty}");
     let newer = reason(secret("dbt-controller-op.dbt-server-a-main", br#"{"schema":9,"whatever":true}"#));
     assert!(newer.starts_with("it was written by a newer version of the service (form 9"), "{newer}");
 }

@@ -84,8 +84,7 @@ impl Controller {
             }
             room -= 1;
             last = Some(key.clone());
-            let caller = Caller { request_id: "background".to_owned(), actor: "controller".to_owned() };
-            if let Err(failure) = self.submit(Found { key: key.clone(), release: None }, Task::FollowDags, caller).await {
+            if let Err(failure) = self.submit(Found { key: key.clone(), release: None }, Task::FollowDags, Caller::background()).await {
                 tracing::warn!(release.name = %key.name, %failure, "the server follows its DAGs later");
             }
         }

@@ -42,6 +42,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// What may be there when the operation ends without having taken anything back, and nobody else is sure to look for.
+    pub fn debts(&self) -> Vec<Debt> {
+        let connection = self.connection.as_ref().filter(|_| self.connecting).map(|intent| Debt::Connection(intent.id.clone()));
+        self.owed.iter().cloned().chain(connection).chain(self.remains()).collect()
+    }
+
     /// What may be there of a first deployment; none of a change.
     pub fn remains(&self) -> Option<Debt> {
         let server = self.server.clone().filter(|_| self.writing && self.previous.is_none())?;

@@ -138,6 +138,13 @@ pub struct Caller {
     pub actor: String,
 }
 
+impl Caller {
+    /// The service itself, in its background work.
+    pub(crate) fn background() -> Self {
+        Self { request_id: "background".to_owned(), actor: "controller".to_owned() }
+    }
+}
+
 /// What is known of an operation from its submission to its end. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationInfo {
@@ -233,6 +240,19 @@ pub enum Debt {
     },
 }
 
+impl fmt::Display for Debt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(id) => write!(formatter, "connection `{id}`"),
+            Self::OwnConnections => formatter.write_str("the release's connections"),
+            Self::Login(id) => write!(formatter, "the login of connection `{id}`"),
+            Self::Claim { server: _, name } => write!(formatter, "claim `{name}`"),
+            Self::Replaced(name) => write!(formatter, "release `{name}` of the replaced service"),
+            Self::Remains { server, claims_before: _ } => write!(formatter, "the failed first deployment of server `{server}`"),
+        }
+    }
+}
+
 /// The operation that holds the release's lock.
 #[derive(Debug, Clone)]
 pub struct RunningOperation {
@@ -310,6 +330,11 @@ impl OperationRecord {
     /// A record without operations.
     pub fn empty(key: ReleaseKey) -> Self {
         Self { key, running: None, waiting: Vec::new(), finished: Vec::new() }
+    }
+
+    /// Whether nothing is on record.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_none() && self.waiting.is_empty() && self.finished.is_empty()
     }
 
     /// Every operation that has not ended, the running one first.

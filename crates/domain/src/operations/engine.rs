@@ -229,8 +229,8 @@ impl Operations {
     }
 
     async fn settle(&self, record: &OperationRecord) {
-        let caller = Caller { request_id: "background".to_owned(), actor: "controller".to_owned() };
-        let submission = Submission { key: record.key.clone(), identity: None, task: Task::Settle, caller, rivals: Vec::new() };
+        let (key, caller) = (record.key.clone(), Caller::background());
+        let submission = Submission { key, identity: None, task: Task::Settle, caller, rivals: Vec::new() };
         if let Err(failure) = self.submit(submission).await {
             tracing::warn!(release.name = %record.key.name, %failure, "open debts are settled later");
         }
@@ -248,16 +248,14 @@ impl Operations {
         let due = |record: &OperationRecord| {
             let mut pruned = record.clone();
             prune(&mut pruned, now, retention);
-            let empty = pruned.running.is_none() && pruned.waiting.is_empty() && pruned.finished.is_empty();
-            (empty || pruned.finished.len() != record.finished.len()).then_some(pruned)
+            (pruned.is_empty() || pruned.finished.len() != record.finished.len()).then_some(pruned)
         };
         if due(seen).is_none() {
             return Ok(());
         }
         let Some(stored) = self.store.read(&seen.key.name).await? else { return Ok(()) };
         let Some(pruned) = due(&stored.record) else { return Ok(()) };
-        let empty = pruned.running.is_none() && pruned.waiting.is_empty() && pruned.finished.is_empty();
-        let cleaned = if empty {
+        let cleaned = if pruned.is_empty() {
             self.store.remove(&seen.key.name, stored.version).await
         } else {
             self.store.compare_and_swap(&seen.key.name, Some(stored.version), Arc::new(pruned)).await.map(|_| ())
@@ -305,6 +303,8 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         StoreError::NamespaceMissing(_) => (FailureCode::NamespaceMissing, "create it, or correct `KUBERNETES_NAMESPACE`"),
         StoreError::Refused { kind: RefusalKind::Quota, .. } => (FailureCode::QuotaExceeded, "raise the quota"),
         StoreError::Refused { kind: RefusalKind::Admission, .. } => (FailureCode::AdmissionRefused, "change what it objects to"),
+        // It says what to do.
+        StoreError::Unreadable(_) => return Failure::new(FailureCode::Internal, error.to_string()),
         StoreError::TooLarge(_) | StoreError::Unexpected(_) => (FailureCode::Internal, "try again later"),
     };
     Failure::new(code, format!("{error}; {remedy}"))

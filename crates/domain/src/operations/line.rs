@@ -94,10 +94,7 @@ async fn execute(engine: &Arc<Operations>, run: &Arc<Run>, how: Claim) -> Ending
         )
     };
     // Nothing was taken back. What can be put right later is.
-    let ledger = run.ledger();
-    let remains = ledger.remains();
-    let connection = ledger.connection.filter(|_| ledger.connecting).map(|intent| Debt::Connection(intent.id));
-    Ending::Done { outcome: Err(failure), debts: ledger.owed.into_iter().chain(connection).chain(remains).collect(), paid: Vec::new() }
+    Ending::Done { outcome: Err(failure), debts: run.ledger().debts(), paid: Vec::new() }
 }
 
 fn settle_stop(ending: Ending) -> Ending {

@@ -40,7 +40,7 @@ impl Operations {
                             State::Unknown => return Err(off_record(&ticket.id)),
                         },
                         // It is there and cannot be read: that does not pass by itself.
-                        Err(error @ StoreError::Unexpected(_)) => return Err(store_failure(&error)),
+                        Err(error @ (StoreError::Unreadable(_) | StoreError::Unexpected(_))) => return Err(store_failure(&error)),
                         Err(error) => {
                             tracing::warn!(operation.id = %ticket.id, %error, "a caller waits until the operation can be read");
                             break;

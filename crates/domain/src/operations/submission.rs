@@ -234,7 +234,11 @@ fn too_many(what: String) -> Failure {
 fn submit_failure(error: &StoreError) -> Failure {
     let mut failure = store_failure(error);
     match error {
-        StoreError::Forbidden(_) | StoreError::NamespaceMissing(_) | StoreError::Refused { .. } | StoreError::TooLarge(_) => {}
+        StoreError::Forbidden(_)
+        | StoreError::NamespaceMissing(_)
+        | StoreError::Refused { .. }
+        | StoreError::TooLarge(_)
+        | StoreError::Unreadable(_) => {}
         StoreError::Conflict | StoreError::Unavailable(_) | StoreError::Unexpected(_) => {
             failure.message =
                 format!("{error}; it is not known whether the operation was accepted; send the same request again, it then joins");
@@ -257,6 +261,7 @@ mod tests {
             (StoreError::NamespaceMissing("words".to_owned()), FailureCode::NamespaceMissing, "words"),
             (refused(RefusalKind::Quota), FailureCode::QuotaExceeded, "words"),
             (refused(RefusalKind::Admission), FailureCode::AdmissionRefused, "words"),
+            (StoreError::Unreadable("words".to_owned()), FailureCode::Internal, "words"),
             (StoreError::Unavailable("no answer".into()), FailureCode::ClusterUnavailable, unknown),
             (StoreError::Unexpected("odd".into()), FailureCode::Internal, unknown),
         ];

@@ -32,7 +32,7 @@ pub trait OperationStore: Send + Sync {
     /// The record as it is now (not from memory), or `Ok(None)`.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `Unreadable` when it is there and cannot be read; `Unavailable`, `Forbidden`, `NamespaceMissing`.
     async fn read(&self, release: &ReleaseName) -> Result<Option<StoredRecord>, StoreError>;
 
     /// Replaces the record if it still has this version; with none, creates it if there is none. Returns the new version.
@@ -40,7 +40,7 @@ pub trait OperationStore: Send + Sync {
     ///
     /// # Errors
     /// `Conflict` when somebody else was first; `Unavailable` when it is unknown whether it was written; `TooLarge` over 900 KiB;
-    /// `Forbidden`, `NamespaceMissing`, `Refused` when it was not written, and will not be before somebody mends the cause.
+    /// `Forbidden`, `NamespaceMissing`, `Refused`, `Unreadable` when it was not written, and will not be before somebody mends the cause.
     async fn compare_and_swap(
         &self,
         release: &ReleaseName,
@@ -51,7 +51,7 @@ pub trait OperationStore: Send + Sync {
     /// Removes the record if it still has this version. Absent counts as removed.
     ///
     /// # Errors
-    /// `Conflict`, `Unavailable`.
+    /// `Conflict` when somebody has changed it since; `Unavailable`, `Forbidden`, `NamespaceMissing`.
     async fn remove(&self, release: &ReleaseName, expected: Version) -> Result<(), StoreError>;
 
     /// Every record, with the lock's age as last known. Answered from memory.
@@ -103,7 +103,11 @@ pub enum StoreError {
     /// The record is over its limit.
     #[error("the operation record has {0} bytes, more than its limit")]
     TooLarge(usize),
-    /// Anything else.
+    /// The record is there and is none that this version of the service can read: damaged, of another release, or of a newer version. Nothing was written. The words say
+    /// where it is and what to do.
+    #[error("the operation record cannot be read: {0}")]
+    Unreadable(String),
+    /// Anything else; whether a write happened is unknown.
     #[error("unexpected: {0}")]
     Unexpected(#[source] BoxError),
 }

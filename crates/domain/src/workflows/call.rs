@@ -125,6 +125,7 @@ impl PortError for StoreError {
             | Self::NamespaceMissing(_)
             | Self::Refused { .. }
             | Self::TooLarge(_)
+            | Self::Unreadable(_)
             | Self::Unexpected(_) => Trouble::Lasting,
         }
     }

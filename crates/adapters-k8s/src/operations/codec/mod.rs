@@ -31,6 +31,9 @@ pub(crate) struct Stored {
     pub(crate) record: Arc<OperationRecord>,
 }
 
+/// What helps with what is no record of a release's operations.
+pub(crate) const BY_HAND: &str = "remove it by hand when no operation of the release is under way";
+
 /// Why a stored record cannot be read. Says nothing of the content, which holds secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
@@ -38,7 +41,7 @@ pub(crate) enum DecodeError {
     #[error("it was written by a newer version of the service (form {0}, this one knows form {SCHEMA}); finish the update of all replicas")]
     Newer(u32),
     /// It is not what we write.
-    #[error("it is damaged ({what} at byte {column}); remove it by hand when no operation of the release is under way")]
+    #[error("it is damaged ({what} at byte {column}); {BY_HAND}")]
     Damaged {
         /// The kind of damage.
         what: &'static str,
