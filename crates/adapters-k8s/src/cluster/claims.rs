@@ -35,7 +35,7 @@ pub(super) async fn delete(cluster: &KubeCluster, key: &ServerKey, claims: &[Str
             Ok(_) | Err(Denied::Fault(Fault::NotFound(_) | Fault::NamespaceMissing(_))) => {}
             Err(error) => return Err(denied(error)),
         }
-        cluster.shown(key, fence, |server| server.claims.get(&ordinal).is_none_or(|claim| claim.terminating)).await?;
+        cluster.shown(key, fence, |server| server.claims.get(&ordinal).is_none_or(|view| view.claim.terminating)).await?;
     }
     Ok(())
 }

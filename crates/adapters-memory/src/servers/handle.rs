@@ -90,7 +90,7 @@ impl Claims {
 
     /// Leaves a claim under a server's name, for example another identity's. A pod of that name takes it as it is.
     pub fn plant(&self, key: &ServerKey, claim: Claim) {
-        let Claim { name, identity, size, phase: _ } = claim;
+        let Claim { name, identity, size, phase: _, terminating: _ } = claim;
         self.0.scene().server_entry(key).claims.insert(name, StoredClaim::new(identity, size));
     }
 

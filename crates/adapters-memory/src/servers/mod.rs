@@ -185,6 +185,7 @@ impl Server {
             identity: claim.identity.clone(),
             size: claim.size.clone(),
             phase: "Bound".to_owned(),
+            terminating: claim.deleting,
         };
         self.claims.iter().map(as_seen).collect()
     }

@@ -234,7 +234,10 @@ async fn a_planted_claim_keeps_its_identity_and_is_taken() {
     let key = fixtures::server_key(&desired.key);
     let other = fixtures::fresh_identity("other");
     let name = desired.key.name.claim_name(0);
-    world.claims().plant(&key, Claim { name: name.clone(), identity: Some(other.clone()), size: None, phase: "Bound".to_owned() });
+    world.claims().plant(
+        &key,
+        Claim { name: name.clone(), identity: Some(other.clone()), size: None, phase: "Bound".to_owned(), terminating: false },
+    );
     apply(&world, &desired).await;
     until(&world, &key, is_ready).await;
     let claims = world.cluster().claims(&key).await.unwrap();

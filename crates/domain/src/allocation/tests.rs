@@ -9,7 +9,7 @@ fn other() -> Identity {
 }
 
 fn claim(identity: Option<Identity>) -> Claim {
-    Claim { name: "a-a-0".to_owned(), identity, size: None, phase: "Bound".to_owned() }
+    Claim { name: "a-a-0".to_owned(), identity, size: None, phase: "Bound".to_owned(), terminating: false }
 }
 
 fn record(identity: &Identity, task: Task) -> OperationRecord {

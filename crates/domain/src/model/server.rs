@@ -174,6 +174,8 @@ pub struct Claim {
     pub size: Option<ByteQuantity>,
     /// `Bound`, `Pending` or `Lost`.
     pub phase: String,
+    /// Whether it is being deleted. It is there until no pod uses it.
+    pub terminating: bool,
 }
 
 /// The outcome of one health probe of a server.

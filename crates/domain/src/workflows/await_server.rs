@@ -154,14 +154,15 @@ impl Workflows {
                     let orphans = call(run, deadline, || self.ports.cluster.delete_orphans(server, &run.fence)).await;
                     orphans.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
                 }
-                run.progress(format!("waiting for pods to end: {}", pods.join(", ")));
+                run.progress(match pods.as_slice() {
+                    [] => format!("waiting for StatefulSet `{}` to go or to make no more pods", server.name),
+                    pods => format!("waiting for pods to end: {}", pods.join(", ")),
+                });
                 if !self.next_state(run, &mut states, None, deadline).await? {
                     break;
                 }
                 if Instant::now() >= deadline {
-                    let message =
-                        format!("pods do not end: {}; delete them by hand if their node is gone, then try again", pods.join(", "));
-                    return Err(Failure::new(FailureCode::PodsNotGone, message).into());
+                    return Err(Failure::new(FailureCode::PodsNotGone, not_gone(server, &pods)).into());
                 }
             }
         }
@@ -241,6 +242,17 @@ impl Workflows {
         failure.autopsy = autopsy.ok().map(Box::new);
         failure
     }
+}
+
+/// What is still there of a server that should be gone.
+fn not_gone(server: &ServerKey, pods: &[String]) -> String {
+    if pods.is_empty() {
+        let ServerKey { namespace, name } = server;
+        return format!(
+            "no pod is left, but StatefulSet `{name}` may still make one: a finalizer holds it, or the cluster's controllers do not work; see `kubectl --namespace {namespace} describe statefulset {name}`, then try again"
+        );
+    }
+    format!("pods do not end: {}; delete them by hand if their node is gone, then try again", pods.join(", "))
 }
 
 fn not_ready_in_time(waiting: &Waiting, limit: Limit) -> Failure {

@@ -2,7 +2,7 @@
 //!
 //! Each step that changes something first notes in the ledger what its undo (see `undo`) needs, so that whoever takes over can go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
@@ -56,14 +56,12 @@ pub(super) async fn deploy(workflows: &Workflows, run: &Run, request: &DeployReq
 }
 
 impl<'a> Deploy<'a> {
-    /// The delete that cancelled it looks for the connection, and may find none that is made after that. It does not look for a replaced release
-    /// that is removed in part. What it could not remove of a first deployment must not pass for what was there before the next one.
+    /// The delete that cancelled it looks for the connection, but may fail before that, or find none that is made later. It does not look for a
+    /// replaced release that is removed in part. What it could not remove of a first deployment must not pass for what was there before the next
+    /// one.
     pub(super) fn stopped(&self, stop: Stop) -> Ending {
         let Stop::Cancelled(by) = &stop else { return Ending::Stopped(stop) };
-        let ledger = self.run.ledger();
-        let remains = ledger.remains();
-        let late = ledger.connection.filter(|_| self.may_be_connected.load(Ordering::Relaxed)).map(|intent| Debt::Connection(intent.id));
-        let debts: Vec<_> = late.into_iter().chain(ledger.owed).chain(remains).collect();
+        let debts = self.run.ledger().debts();
         if debts.is_empty() {
             return Ending::Stopped(stop);
         }
@@ -153,6 +151,7 @@ impl<'a> Deploy<'a> {
         let revision = self.record(&prepared.desired).await?;
         self.rebuild(&revision, rebuild).await?;
         self.apply(&revision).await?;
+        self.rebuilt().await;
         if slept {
             self.wake().await?;
         }
@@ -178,7 +177,9 @@ impl<'a> Deploy<'a> {
         }
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-        let claims_before = claims.into_iter().map(|claim| claim.name).filter(|name| kept.is_none_or(|kept| kept.contains(name)));
+        // One on its way out makes room for another of the same name, which is this deployment's.
+        let stays = |claim: &Claim| !claim.terminating && kept.is_none_or(|kept| kept.contains(&claim.name));
+        let claims_before = claims.into_iter().filter(stays).map(|claim| claim.name);
         let replicas = state.stateful_set.as_ref().map(|set| set.replicas);
         let dag_state = state.stateful_set.as_ref().and_then(|set| set.dag_state);
         self.run.note(|ledger| {
@@ -229,6 +230,18 @@ impl<'a> Deploy<'a> {
         self.still_own(revision).await?;
         let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, !rebuild.adopt, &self.run.fence)).await;
         deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
+    }
+
+    /// Stores that the StatefulSet is the one that was asked for. Whoever takes over has nothing to make room for any more: to do so again would
+    /// stop an adopted server that may be ready by then.
+    pub(super) async fn rebuilt(&self) {
+        if self.run.ledger().rebuild == Rebuild::NONE {
+            return;
+        }
+        // It only saves work, so it is not tried again; the next renewal of the lock stores it too.
+        if let Err(error) = self.run.record(|ledger| ledger.rebuild = Rebuild::NONE).await {
+            tracing::warn!(operation.id = %self.run.info.id, %error, "that the server is made anew is not stored yet");
+        }
     }
 
     /// Somebody's Helm may have been at work since the revision was recorded. The apply looks too, but by then the claim has grown for good

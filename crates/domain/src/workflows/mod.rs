@@ -31,6 +31,7 @@ use crate::operations::{Ending, Executor, Run};
 use async_trait::async_trait;
 use dags::RecentDags;
 use inspect::Readings;
+use settle::Unpaid;
 
 /// Runs the tasks of operations over the ports.
 pub struct Workflows {
@@ -39,6 +40,7 @@ pub struct Workflows {
     /// Connection ids that running deploys of this replica have chosen and not yet written.
     chosen: Mutex<HashMap<ConnectionId, ReleaseKey>>,
     recent_dags: RecentDags,
+    unpaid: Unpaid,
     /// What was read of the outside for those who look at a deployment.
     pub(crate) readings: Readings,
 }
@@ -46,7 +48,14 @@ pub struct Workflows {
 impl Workflows {
     /// Workflows over these adapters.
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, chosen: Mutex::default(), recent_dags: RecentDags::default(), readings: Readings::default() }
+        Self {
+            ports,
+            settings,
+            chosen: Mutex::default(),
+            recent_dags: RecentDags::default(),
+            unpaid: Unpaid::default(),
+            readings: Readings::default(),
+        }
     }
 
     /// The server that a deploy writes: the one that its ledger names, else the one that the release's record tells of.

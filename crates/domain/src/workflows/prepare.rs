@@ -94,10 +94,10 @@ impl Deploy<'_> {
 
     /// None where nothing is left of a first deployment, or somebody else has written its release since.
     async fn claims_before_remains(&self, newest: Option<&Release>) -> Option<Vec<String>> {
-        let (newest, home) = (newest.map(|newest| &newest.summary), self.workflows.settings.home());
+        let home = self.workflows.settings.home();
         self.run.debts().await.into_iter().find_map(|(left_by, debt)| match debt {
             Debt::Remains { server, claims_before } if left_by.info.key == self.run.info.key && server == self.server.name => {
-                is_left_of(&left_by, newest, home).then_some(claims_before)
+                newest.is_none_or(|newest| is_left_of(&left_by, &newest.summary, home)).then_some(claims_before)
             }
             _ => None,
         })

@@ -6,10 +6,12 @@ use tokio::time::Instant;
 
 use super::Workflows;
 use super::call::{Halt, call_with, stop_of};
+use crate::controller::Ports;
 use crate::model::{
     Debt, FailureCode, FinishedOperation, Ledger, Namespace, OperationKind, ReleaseKey, ReleaseSummary, ServerKey, ServerName,
 };
 use crate::operations::{Ending, Run, Stop};
+use crate::ports::InstallerError;
 
 /// What may be left of one.
 pub(super) struct Remains<'a> {
@@ -17,6 +19,17 @@ pub(super) struct Remains<'a> {
     pub(super) server: &'a ServerKey,
     /// Claims that existed before it. They stay.
     pub(super) claims_before: &'a [String],
+    /// Whether the release, by its newest revision, is still what is to be removed. Without any record it is: the objects that are left of it are
+    /// what an earlier try did not get to.
+    pub(super) is_left: &'a (dyn Fn(&ReleaseSummary) -> bool + Sync),
+}
+
+/// Why something is there after a removal, in a sentence.
+pub(super) enum Left {
+    /// The release is somebody else's by now.
+    Others(String),
+    /// It could not be removed.
+    Ours(String),
 }
 
 /// How hard a removal tries.
@@ -30,39 +43,56 @@ pub(super) struct Effort {
 }
 
 impl Remains<'_> {
-    /// Removes the release, its objects, and the claims that were made since. Returns what is left, in sentences; safe to run again.
-    pub(super) async fn remove(&self, workflows: &Workflows, run: &Run, effort: &Effort) -> Result<Vec<String>, Stop> {
-        let Self { key, server, claims_before } = self;
+    /// Removes the release, its objects, and the claims that were made since. Safe to run again.
+    pub(super) async fn remove(&self, workflows: &Workflows, run: &Run, effort: &Effort) -> Result<Result<(), Left>, Stop> {
+        let Self { key, server, claims_before, is_left: _ } = self;
         let Effort { deadline, retries, pods } = *effort;
         let ports = &workflows.ports;
-        let removed = call_with(run, deadline, retries, || ports.installer.uninstall(key, &run.fence)).await;
-        if let Err(error) = stop_of(removed)? {
-            return Ok(vec![format!("the release is not removed: {error}")]);
+        let left = |what: String| Ok(Err(Left::Ours(what)));
+        match stop_of(call_with(run, deadline, retries, || self.uninstall(ports, run)).await)? {
+            Ok(None) => {}
+            Ok(Some(others)) => return Ok(Err(Left::Others(others))),
+            Err(error) => return left(format!("the release is not removed: {error}")),
         }
         if let Err(halt) = workflows.await_gone(run, key, server, deadline.min(Instant::now() + pods)).await {
             return match halt {
                 Halt::Stop(stop) => Err(stop),
-                Halt::Failed(failure) => Ok(vec![failure.message]),
+                Halt::Failed(failure) => left(failure.message),
             };
         }
         let made = match stop_of(call_with(run, deadline, retries, || workflows.own_claims_now(key, server)).await)? {
             Ok(claims) => claims.into_iter().map(|claim| claim.name).filter(|name| !claims_before.contains(name)).collect::<Vec<_>>(),
-            Err(error) => return Ok(vec![format!("claims are not looked for: {error}")]),
+            Err(error) => return left(format!("claims are not looked for: {error}")),
         };
         if made.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Ok(()));
         }
         let names = made.join(", ");
         run.progress(format!("deleting claims {names}"));
         let deleted = call_with(run, deadline, retries, || ports.cluster.delete_claims(server, &made, &run.fence)).await;
-        Ok(stop_of(deleted)?.err().map(|error| format!("claims {names} are not deleted: {error}")).into_iter().collect())
+        Ok(stop_of(deleted)?.map_err(|error| Left::Ours(format!("claims {names} are not deleted: {error}"))))
     }
+
+    /// Tries once to uninstall the release, after a look whose it is: a human may have taken it further, also since the try before. Says so if
+    /// somebody has.
+    async fn uninstall(&self, ports: &Ports, run: &Run) -> Result<Option<String>, InstallerError> {
+        if let Some(newest) = ports.installer.get(self.key, None).await?
+            && !(self.is_left)(&newest.summary)
+        {
+            return Ok(Some(written_by_others(&newest.summary)));
+        }
+        ports.installer.uninstall(self.key, &run.fence).await.map(|_| None)
+    }
+}
+
+/// That a revision is not ours, in words.
+pub(super) fn written_by_others(newest: &ReleaseSummary) -> String {
+    format!("somebody else wrote its revision {} ({})", newest.revision, newest.status)
 }
 
 /// Whether a release, by its newest revision, is what this operation left, or an attempt since then that did not come up either. Whoever asks
 /// holds the lock, so that nobody of ours is at work on it. What was uninstalled with its history kept is a human's.
-pub(super) fn is_left_of(left_by: &FinishedOperation, newest: Option<&ReleaseSummary>, home: &Namespace) -> bool {
-    let Some(newest) = newest else { return true };
+pub(super) fn is_left_of(left_by: &FinishedOperation, newest: &ReleaseSummary, home: &Namespace) -> bool {
     let Some(facts) = newest.deployment.as_ref().filter(|_| newest.is_present()) else { return false };
     let is_ours = facts.operation.is_some() && facts.home.as_ref().is_none_or(|namespace| namespace == home);
     let is_in_force = newest.standing.to_go_back_to().is_some();

@@ -7,7 +7,7 @@ use super::call::Halt;
 use super::delete::remove;
 use super::deploy::Deploy;
 use crate::decide::{is_adoptable, is_replaced};
-use crate::model::{Debt, ReleaseKey, Success};
+use crate::model::{Debt, Failure, FailureCode, ReleaseKey, Success};
 use crate::operations::{Run, Stop};
 
 impl Deploy<'_> {
@@ -70,11 +70,10 @@ impl Deploy<'_> {
 pub(super) async fn retire(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline: Instant) -> Result<(), Halt> {
     let mut debts = Vec::new();
     remove(workflows, run, key, deadline, &mut debts).await?;
-    match debts.first() {
-        None => Ok(()),
-        Some(debt) => {
-            let message = format!("release `{}` of the replaced service is not removed whole: {debt:?} is left", key.name);
-            Err(crate::model::Failure::new(crate::model::FailureCode::Interrupted, message).into())
-        }
+    if debts.is_empty() {
+        return Ok(());
     }
+    let left: Vec<_> = debts.iter().map(ToString::to_string).collect();
+    let message = format!("it is not removed whole: {} could not be removed; that is tried again by itself", left.join(", "));
+    Err(Failure::new(FailureCode::Interrupted, message).into())
 }

@@ -1,15 +1,19 @@
 //! Settle: pays the debts that earlier operations of a release had to leave. A debt that a new deployment made void counts as paid.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::call::{Halt, call, stop_of};
 use super::delete::{remove_by_description, remove_if_ours};
-use super::remains::{Effort, Remains, is_left_of};
+use super::remains::{Effort, Left, Remains, is_left_of};
 use super::replaced::retire;
 use super::{Workflows, faults};
-use crate::model::{Connection, Debt, Failure, FinishedOperation, Release, ReleaseKey, ServerKey, ServerName, Success};
+use crate::model::{
+    Connection, Debt, Failure, FailureCode, FinishedOperation, Release, ReleaseKey, ReleaseSummary, ServerKey, ServerName, Success,
+};
 use crate::naming::{ConnectionId, ReleaseName};
 use crate::operations::{Ending, Executor as _, Run};
 use crate::ports::ConnectionStore;
@@ -24,7 +28,7 @@ pub(super) async fn settle(workflows: &Workflows, run: &Run) -> Ending {
 }
 
 async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)>) -> Result<(), Halt> {
-    let mut trouble = None;
+    let mut troubles = Vec::new();
     let mut debts = run.debts().await;
     debts.retain(|(left_by, debt)| workflows.may_pay(&left_by.info.key, debt));
     // What else is owed depends on whether the release is still there.
@@ -51,15 +55,32 @@ async fn pay(workflows: &Workflows, run: &Run, paid: &mut Vec<(ReleaseKey, Debt)
             // It keeps no other debt from being paid, but those of a release that is still there.
             Err(error) => {
                 still_there.extend(is_of_release(&debt).then(|| key.clone()));
-                trouble = Some(error);
+                troubles.push(format!("{debt}: {error}"));
             }
         }
     }
-    match trouble {
-        None => Ok(()),
-        Some(error) => {
-            Err(Failure::new(crate::model::FailureCode::Interrupted, format!("not every debt could be paid yet: {error}")).into())
-        }
+    let troubles = run.redact(&troubles.join("; "));
+    let is_new = workflows.unpaid.note(&run.info.key.name, &troubles);
+    if troubles.is_empty() {
+        return Ok(());
+    }
+    if is_new {
+        tracing::warn!(release.name = %run.info.key.name, error = troubles, "what earlier operations had to leave cannot be put in order yet");
+    }
+    Err(Failure::new(FailureCode::Interrupted, format!("not every debt could be paid yet: {troubles}")).into())
+}
+
+/// Why debts could not be paid at the last turn, by release. A turn comes every few seconds, and says again only what is new.
+#[derive(Default)]
+pub(super) struct Unpaid(Mutex<HashMap<ReleaseName, String>>);
+
+impl Unpaid {
+    /// Notes what is in the way now, nothing at all included. Whether that was not so at the last turn.
+    fn note(&self, release: &ReleaseName, troubles: &str) -> bool {
+        // A map whose entries are replaced whole; a panic elsewhere cannot leave it half changed.
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if troubles.is_empty() { noted.remove(release) } else { noted.insert(release.clone(), troubles.to_owned()) };
+        before.unwrap_or_default() != troubles
     }
 }
 
@@ -92,7 +113,13 @@ async fn pay_one(
         (Debt::Claim { server, name }, _) => pay_claim(workflows, run, key, server, name, deadline).await?,
         (Debt::Remains { server, claims_before }, _) => {
             let server = ServerKey { namespace: key.namespace.clone(), name: server.clone() };
-            pay_remains(workflows, run, left_by, &Remains { key, server: &server, claims_before }, deadline).await?
+            let is_left = |newest: &ReleaseSummary| is_left_of(left_by, newest, workflows.settings.home());
+            let remains = Remains { key, server: &server, claims_before, is_left: &is_left };
+            // Each call is tried once; the next turn goes on.
+            match remains.remove(workflows, run, &Effort { deadline, retries: 0, pods: PODS }).await? {
+                Ok(()) | Err(Left::Others(_)) => Ok(()),
+                Err(Left::Ours(what)) => Err(what),
+            }
         }
         (Debt::Replaced(name), _) => pay_replaced(workflows, run, key, name, deadline).await?,
         (Debt::Connection(_) | Debt::OwnConnections | Debt::Login(_), None) => Err("the service runs without Airflow now".to_owned()),
@@ -138,25 +165,6 @@ async fn pay_claim(
     Ok(stop_of(call(run, deadline, || workflows.ports.cluster.delete_claims(&server, &names, &run.fence)).await)?)
 }
 
-async fn pay_remains(
-    workflows: &Workflows,
-    run: &Run,
-    left_by: &FinishedOperation,
-    remains: &Remains<'_>,
-    deadline: Instant,
-) -> Result<Result<(), String>, Halt> {
-    let newest = match stop_of(call(run, deadline, || workflows.ports.installer.get(remains.key, None)).await)? {
-        Ok(newest) => newest,
-        Err(error) => return Ok(Err(error)),
-    };
-    if !is_left_of(left_by, newest.as_ref().map(|newest| &newest.summary), workflows.settings.home()) {
-        return Ok(Ok(()));
-    }
-    // Each call is tried once: the next turn looks again whose it is.
-    let left = remains.remove(workflows, run, &Effort { deadline, retries: 0, pods: PODS }).await?;
-    Ok(if left.is_empty() { Ok(()) } else { Err(left.join("; ")) })
-}
-
 /// How long the payment of a debt waits for pods to end before it leaves them to the next turn: the next deploy or delete has to wait for it.
 const PODS: Duration = Duration::from_secs(5);
 
@@ -196,4 +204,18 @@ async fn write_login(
 
 fn uses_connection(release: &Release, id: &ConnectionId) -> bool {
     release.summary.deployment.as_ref().is_some_and(|facts| facts.connection_id.as_ref() == Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_debt_from_being_paid_is_told_once_until_it_changes() {
+        let unpaid = Unpaid::default();
+        let [one, other]: [ReleaseName; 2] = ["dbt-server-a-main", "dbt-server-b-main"].map(|name| name.parse().unwrap());
+        let told = ["missing right", "missing right", "no answer", "", "", "no answer"].map(|troubles| unpaid.note(&one, troubles));
+        assert_eq!(told, [true, false, true, true, false, true]);
+        assert!(unpaid.note(&other, "no answer"));
+    }
 }

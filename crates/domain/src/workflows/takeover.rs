@@ -47,6 +47,7 @@ impl Deploy<'_> {
         self.rebuild(&revision, ledger.rebuild).await?;
         // The objects may be written in part only; applying them again is safe and makes readiness mean this revision.
         self.apply(&revision).await?;
+        self.rebuilt().await;
         if ledger.replicas_before == Some(0) {
             self.wake().await?;
         }

@@ -9,9 +9,10 @@ use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Broken, Halt, UNTIL_DEADLINE, insist, stop_of};
 use super::delete::ConnectionRemoval;
 use super::deploy::Deploy;
-use super::remains::{Effort, Remains};
+use super::remains::{Effort, Left, Remains, written_by_others};
 use crate::model::{
-    ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, RevisionHandle, RevisionNumber, StoredConnection, UndoOutcome,
+    ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, ReleaseSummary, RevisionHandle, RevisionNumber, StoredConnection,
+    UndoOutcome,
 };
 use crate::operations::{Ending, Stop};
 use crate::ports::ConnectionError;
@@ -21,14 +22,6 @@ use crate::ports::ConnectionError;
 struct Leftovers {
     sentences: Vec<String>,
     debts: Vec<Debt>,
-}
-
-/// Who wrote the newest revision of a release; the reason where it is not the operation that is undone.
-enum Whose {
-    ThisOperations,
-    Nobodys,
-    Somebodys(String),
-    Unknown(String),
 }
 
 impl Deploy<'_> {
@@ -206,12 +199,7 @@ impl Deploy<'_> {
         self.run.progress(format!("rolling back to revision {previous}"));
         if ledger.adopting {
             // A server is stopped for this, so it is looked first whether it is still the one that this operation made.
-            let why = match self.whose(deadline).await? {
-                Whose::ThisOperations => None,
-                Whose::Nobodys => Some("its records are gone".to_owned()),
-                Whose::Somebodys(why) | Whose::Unknown(why) => Some(why),
-            };
-            if let Some(why) = why {
+            if let Some(why) = self.why_not_ours(deadline).await? {
                 left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
@@ -257,40 +245,36 @@ impl Deploy<'_> {
         }
     }
 
-    /// Whose the newest revision is: somebody may have uninstalled what this operation made and installed another, or taken it further.
-    async fn whose(&self, deadline: Instant) -> Result<Whose, Stop> {
+    /// Why the newest revision is not this operation's: somebody may have uninstalled what it made and installed another, or taken it further.
+    async fn why_not_ours(&self, deadline: Instant) -> Result<Option<String>, Stop> {
         let key = &self.run.info.key;
-        let newest = match stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)? {
-            Ok(Some(newest)) => newest.summary,
-            Ok(None) => return Ok(Whose::Nobodys),
-            Err(error) => return Ok(Whose::Unknown(format!("whose it is cannot be read: {error}"))),
-        };
-        if newest.is_present() && self.wrote(&newest) {
-            return Ok(Whose::ThisOperations);
-        }
-        Ok(Whose::Somebodys(format!("somebody else wrote its revision {} ({})", newest.revision, newest.status)))
+        let newest = stop_of(insist(self.run, deadline, || self.workflows.ports.installer.get(key, None)).await)?;
+        Ok(match newest {
+            Ok(Some(newest)) if self.is_own(&newest.summary) => None,
+            Ok(Some(newest)) => Some(written_by_others(&newest.summary)),
+            Ok(None) => Some("its records are gone".to_owned()),
+            Err(error) => Some(format!("whose it is cannot be read: {error}")),
+        })
+    }
+
+    fn is_own(&self, newest: &ReleaseSummary) -> bool {
+        newest.is_present() && self.wrote(newest)
     }
 
     /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
     async fn remove(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
-        let sentences = match self.whose(deadline).await? {
-            Whose::Somebodys(why) => {
-                left.sentences.push(format!("the release is left as it is: {why}"));
-                return Ok(());
+        self.run.progress("removing the release and its objects");
+        let is_left = |newest: &ReleaseSummary| self.is_own(newest);
+        let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before, is_left: &is_left };
+        let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods: self.workflows.settings.undo_timeout };
+        match remains.remove(self.workflows, self.run, &effort).await? {
+            Ok(()) => {}
+            Err(Left::Others(why)) => left.sentences.push(format!("the release is left as it is: {why}")),
+            Err(Left::Ours(what)) => {
+                left.sentences.push(what);
+                left.debts.extend(ledger.remains());
             }
-            Whose::Unknown(why) => vec![format!("the release is left as it is: {why}")],
-            // Without any record it was ours: the objects that are left of it are what an earlier try at this undo did not get to.
-            Whose::ThisOperations | Whose::Nobodys => {
-                self.run.progress("removing the release and its objects");
-                let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before };
-                let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods: self.workflows.settings.undo_timeout };
-                remains.remove(self.workflows, self.run, &effort).await?
-            }
-        };
-        if !sentences.is_empty() {
-            left.debts.extend(ledger.remains());
         }
-        left.sentences.extend(sentences);
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ async fn claims_that_no_watch_shows_are_neither_left_nor_lost() {
     stage.assert_nothing_left();
 
     let (name, identity) = (key(NAME).name.claim_name(0), Some(main_request("v1").identity));
-    stage.world.claims().plant(&server(NAME), Claim { name, identity, size: None, phase: "Bound".to_owned() });
+    stage.world.claims().plant(&server(NAME), Claim { name, identity, size: None, phase: "Bound".to_owned(), terminating: false });
     assert_eq!(code(stage.deploy(main_request("missing-1")).await), FailureCode::ImagePullFailed);
     assert_eq!(stage.world.claims().of(&server(NAME)).len(), 1);
 }

@@ -320,7 +320,6 @@ async fn a_delete_of_leftovers_elsewhere_does_not_stop_a_deploy_of_the_same_name
     stage.assert_nothing_left();
 }
 
-/// While a setting is being changed, a holder with the longer one renews its lock more seldom.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_an_operation_whose_record_cannot_be_read_is_told() {
     let stage = Stage::new();
@@ -330,6 +329,7 @@ async fn who_waits_for_an_operation_whose_record_cannot_be_read_is_told() {
     assert!(failure.code == FailureCode::Internal && !failure.message.contains("no longer on record"), "{failure}");
 }
 
+/// While a setting is being changed, a holder with the longer one renews its lock more seldom.
 #[tokio::test(start_paused = true)]
 async fn who_waits_on_a_replica_with_a_shorter_setting_does_not_give_up_on_the_holder() {
     let world = world();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbt_controller_adapters_memory::{Call, Fault, FaultKind};
 use dbt_controller_domain::model::*;
 
-use crate::stage::{NAME, Stage, background_for, caller, code, key, main_request, revision, server};
+use crate::stage::{NAME, Stage, background_for, caller, code, key, main_request, revision, server, target};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -167,4 +167,42 @@ async fn one_whose_commit_was_without_an_answer_is_nothing_to_go_back_to() {
     stage.assert_nothing_left();
     background_for(stage.controller.clone(), MINUTE).await;
     assert_eq!(stage.debts().await, []);
+}
+
+/// The undo goes on for minutes when the cluster does not take it; whoever helps by hand meanwhile is not undone.
+#[tokio::test(start_paused = true)]
+async fn what_a_human_brings_back_between_two_tries_of_the_undo_is_left_alone() {
+    let stage = Stage::new();
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Forbid));
+    stage.world.faults().plan(Fault::new(Call::InstallerUninstall, 1, FaultKind::Fail).times(3));
+    let human = async {
+        stage.next(Call::InstallerUninstall).await;
+        stage.world.releases().roll_back(&key(NAME), RevisionNumber(1)).unwrap()
+    };
+    let (failed, brought_back) = tokio::join!(stage.deploy(main_request("v1")), human);
+    let failure = failed.unwrap_err();
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed), "{failure}");
+    assert!(failure.message.contains("the release is left as it is: somebody else wrote its revision 2"), "{failure}");
+    background_for(stage.controller.clone(), MINUTE).await;
+    assert_eq!(stage.world.releases().get(&key(NAME)).unwrap().summary.revision, brought_back);
+    assert_eq!((stage.world.claims().of(&server(NAME)).len(), stage.debts().await), (1, Vec::new()));
+}
+
+/// The delete looks for it, but may not get so far.
+#[tokio::test(start_paused = true)]
+async fn the_connection_of_a_deploy_that_a_failing_delete_cancelled_goes_too() {
+    let stage = Stage::new();
+    // It is connected, and cannot be committed.
+    stage.world.faults().plan(Fault::new(Call::InstallerCommit, 1, FaultKind::Fail).times(1000));
+    let ticket = stage.controller.deploy(main_request("v1"), caller()).await.unwrap();
+    stage.next(Call::InstallerCommit).await;
+    assert_eq!(stage.world.airflow().ours().len(), 1);
+    let deleting = stage.controller.delete(&target(NAME), caller()).await.unwrap();
+    stage.world.faults().plan(Fault::new(Call::InstallerGet, 1, FaultKind::Fail).times(4));
+    assert_eq!(code(stage.controller.wait(&ticket).await.unwrap().outcome.clone()), FailureCode::Cancelled);
+    assert!(stage.controller.wait(&deleting).await.unwrap().outcome.is_err());
+    stage.world.faults().clear();
+    background_for(stage.controller.clone(), MINUTE).await;
+    stage.assert_nothing_left();
+    assert_eq!((stage.world.airflow().ours().len(), stage.debts().await), (0, Vec::new()));
 }

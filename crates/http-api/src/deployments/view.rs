@@ -175,7 +175,7 @@ impl From<&Health> for HealthAnswer {
 
 impl From<&Claim> for ClaimAnswer {
     fn from(claim: &Claim) -> Self {
-        let Claim { name, identity: _, size, phase } = claim;
+        let Claim { name, identity: _, size, phase, terminating: _ } = claim;
         Self { name: name.clone(), size: size.as_ref().map(ToString::to_string), phase: phase.clone() }
     }
 }

@@ -82,6 +82,18 @@ pub(super) async fn deleted_claims_are_gone(harness: &dyn ClusterHarness) -> Out
     Ok(())
 }
 
+pub(super) async fn a_deleted_claim_is_terminating_until_its_pod_is_gone(harness: &dyn ClusterHarness) -> Outcome {
+    let played = Played::ready(harness).await?;
+    let claim = played.only_claim().await?;
+    ensure!(!claim.terminating, "a claim in use is terminating: {claim:?}");
+    played.cluster.delete_claims(&played.key, &[claim.name], &fence()).await?;
+    for claims in [played.claims().await?, played.cluster.claims_now(&played.key).await?] {
+        ensure!(claims.len() == 1 && claims[0].terminating, "a deleted claim in use is {claims:?}");
+    }
+    played.remove().await?;
+    played.until_claims_are_gone().await
+}
+
 pub(super) async fn absent_claims_count_as_deleted(harness: &dyn ClusterHarness) -> Outcome {
     let played = Played::new(harness, fresh_request(harness));
     played.cluster.delete_claims(&played.key, &[played.desired.key.name.claim_name(0)], &fence()).await?;

@@ -100,6 +100,7 @@ suite! {
         claims::claims_outlive_their_server,
         claims::a_claim_is_taken_over_with_its_identity,
         claims::deleted_claims_are_gone,
+        claims::a_deleted_claim_is_terminating_until_its_pod_is_gone,
         claims::absent_claims_count_as_deleted,
         claims::only_the_named_claims_of_this_server_are_deleted,
         claims::claims_grow,

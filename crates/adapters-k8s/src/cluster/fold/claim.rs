@@ -11,8 +11,6 @@ use super::{server_of_claim, uid_of};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cluster) struct ClaimView {
     pub(in crate::cluster) uid: String,
-    /// Whether it is being deleted; a pod that uses it holds it back.
-    pub(in crate::cluster) terminating: bool,
     /// The requested size, also when the domain has no spelling for it.
     pub(in crate::cluster) bytes: Option<u64>,
     pub(in crate::cluster) claim: Claim,
@@ -30,13 +28,13 @@ pub(in crate::cluster) fn claim(claim: PersistentVolumeClaim) -> Option<ClaimVie
     let bytes = claim.spec.as_ref().and_then(|spec| bytes(&spec.resources.as_ref()?.requests.as_ref()?.get("storage")?.0));
     Some(ClaimView {
         uid,
-        terminating: meta.deletion_timestamp.is_some(),
         bytes,
         claim: Claim {
             name,
             identity: meta.annotations.as_ref().and_then(identity_of),
             size: bytes.and_then(size),
             phase: claim.status.and_then(|status| status.phase).unwrap_or_else(|| "Pending".to_owned()),
+            terminating: meta.deletion_timestamp.is_some(),
         },
     })
 }

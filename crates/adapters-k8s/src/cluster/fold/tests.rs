@@ -256,14 +256,14 @@ fn a_claim_tells_whose_data_it_holds() {
     };
     let fold = |value: Value| super::claim(serde_json::from_value(value).unwrap());
     let view = fold(claim("dbt-server-a-dbt-server-a-0")).unwrap();
-    assert_eq!((view.uid.as_str(), view.terminating, view.bytes), ("claim-uid", false, Some(3 << 29)));
+    assert_eq!((view.uid.as_str(), view.claim.terminating, view.bytes), ("claim-uid", false, Some(3 << 29)));
     assert_eq!(view.claim.identity, Identity::parse("A", Some("main")).ok());
     assert_eq!(view.claim.size.map(|size| size.to_string()).as_deref(), Some("1536Mi"));
     assert_eq!(view.claim.phase, "Bound");
     assert_eq!(fold(claim("data-dbt-server-a-0")), None, "of another template");
 
     let bare = fold(json!({ "metadata": { "name": "a-a-0", "namespace": "ns", "deletionTimestamp": NOW } })).unwrap();
-    assert_eq!((bare.claim.identity, bare.claim.size, bare.claim.phase.as_str(), bare.terminating), (None, None, "Pending", true));
+    assert_eq!((bare.claim.identity, bare.claim.size, bare.claim.phase.as_str(), bare.claim.terminating), (None, None, "Pending", true));
 }
 
 #[test]

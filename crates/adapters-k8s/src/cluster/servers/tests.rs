@@ -59,8 +59,9 @@ fn waits(reason: &str, since: i64) -> Vec<ContainerState> {
 }
 
 fn claim(phase: &str) -> ClaimView {
-    let claim = Claim { name: "dbt-server-a-dbt-server-a-0".to_owned(), identity: None, size: None, phase: phase.to_owned() };
-    ClaimView { uid: "claim".to_owned(), terminating: false, bytes: None, claim }
+    let claim =
+        Claim { name: "dbt-server-a-dbt-server-a-0".to_owned(), identity: None, size: None, phase: phase.to_owned(), terminating: false };
+    ClaimView { uid: "claim".to_owned(), bytes: None, claim }
 }
 
 /// Since when the first container of the first pod waits.

@@ -84,12 +84,14 @@ async fn a_larger_claim_grows_first_and_the_stateful_set_is_made_anew() {
     wished.resources.storage_size = "2Gi".parse().unwrap();
     let (ending, stage) = Script::deployed().play(Task::Deploy(Box::new(wished))).await;
     success(ending);
+    assert_eq!(stage.run.ledger().rebuild, Rebuild::NONE, "whoever took over would make the server anew once more");
     let expected = [
         "operations.write",
         "installer.begin",
         "cluster.grow_claims",
         "cluster.delete_stateful_set",
         "installer.apply",
+        "operations.write",
         "installer.commit",
     ];
     assert_eq!(stage.writes(), expected);

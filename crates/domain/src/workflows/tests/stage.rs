@@ -31,6 +31,8 @@ pub(super) struct Script {
     pub(super) overtaken: bool,
     /// The operation wrote the revision before the newest one too.
     pub(super) wrote_both: bool,
+    /// The claims are being deleted.
+    pub(super) claims_terminating: bool,
 }
 
 /// The story of a run: every call in order, and what was written.
@@ -62,6 +64,7 @@ impl Script {
             airflow: true,
             overtaken: false,
             wrote_both: false,
+            claims_terminating: false,
         }
     }
 
@@ -280,10 +283,11 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     let note = play("cluster.set_dag_state");
     mock.expect_set_dag_state().returning(move |_, _, _| note());
     let claims_by = |call| {
-        let (answer, story, before) = (play(call), Arc::clone(story), script.newest.is_some());
+        let (answer, story, before, terminating) = (play(call), Arc::clone(story), script.newest.is_some(), script.claims_terminating);
         move |_: &ServerKey| {
             let made = before || story.lock().unwrap().claims_made;
-            let claim = Claim { name: "claim-0".to_owned(), identity: Some(request().identity), size: None, phase: "Bound".to_owned() };
+            let identity = Some(request().identity);
+            let claim = Claim { name: "claim-0".to_owned(), identity, size: None, phase: "Bound".to_owned(), terminating };
             answer().map(|()| made.then_some(claim).into_iter().collect())
         }
     };

@@ -88,6 +88,16 @@ async fn the_claims_of_before_survive_the_undo_of_a_first_deploy() {
     assert!(!stage.called("cluster.delete_claims"));
 }
 
+/// It makes room for another one of its name, which is the deploy's.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_being_deleted_is_none_of_before() {
+    let mut script = Script::deployed().failing("installer.apply");
+    (script.newest, script.claims_terminating) = (Some(release(3, ReleaseStatus::Uninstalled)), true);
+    let (ending, stage) = script.play(deploy_task()).await;
+    assert_eq!(failure(ending).undo, UndoOutcome::Undone);
+    assert!(stage.called("cluster.delete_claims"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_undo_takes_over_the_code_and_says_what_is_left() {
     let first: &[(&str, &str)] = &[
