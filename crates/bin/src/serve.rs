@@ -2,6 +2,7 @@
 
 mod airflow;
 mod cluster;
+mod open_files;
 mod service;
 mod signals;
 mod wiring;

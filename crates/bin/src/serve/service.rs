@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{airflow, cluster, wiring};
+use super::{airflow, cluster, open_files, wiring};
 use crate::embedded::{self, Token};
 use crate::settings::{ListenSettings, Settings};
 
@@ -49,6 +49,7 @@ impl Service {
         if settings.http.has_short_token() {
             tracing::warn!("SECRET_KEY or SECRET_KEY_PREVIOUS is shorter than 16 characters and can be guessed");
         }
+        open_files::raise_limit(settings.http.max_connections);
         let listener = listen(&settings.http.listen)?;
         let address = listener.local_addr().context("cannot tell the address that the service listens on")?;
         let token = Token::new(settings.http.token.as_ref());

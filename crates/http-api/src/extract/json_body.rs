@@ -17,6 +17,7 @@ use paperclip::v2::schema::Apiv2Schema;
 
 use super::body_budget::BodyShare;
 use crate::app::ApiState;
+use crate::connection::Turns;
 use crate::deploy_body::DeployBody;
 use crate::error::{ApiError, ErrorCode};
 
@@ -57,14 +58,22 @@ impl FromRequest for JsonBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let head =
             check_media_type(request).and_then(|()| check_encoding(request.headers())).and_then(|()| check_length(request.headers()));
+        let reading = request.conn_data::<Turns>().map(Turns::read_body);
         let budget = request.app_data::<Data<ApiState>>().map(|state| state.bodies.clone());
         let payload = payload.take();
         Box::pin(async move {
             head?;
             let budget = budget.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the application has no state"))?;
             let body = Self { bytes: BytesMut::new(), share: budget.share() };
-            let late = |_| ApiError::new(ErrorCode::RequestTimeout, format!("the body took longer than {} s", ARRIVAL_LIMIT.as_secs()));
-            tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, body)).await.map_err(late)?
+            let late = |_| {
+                ApiError::new(
+                    ErrorCode::RequestTimeout,
+                    format!("the body took longer than {} s; send it in one go", ARRIVAL_LIMIT.as_secs()),
+                )
+            };
+            let body = tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, body)).await.map_err(late)?;
+            drop(reading);
+            body
         })
     }
 }
@@ -110,12 +119,12 @@ async fn collect(mut payload: Payload, mut body: JsonBody) -> Result<JsonBody, A
 }
 
 fn too_large() -> ApiError {
-    ApiError::new(ErrorCode::BodyTooLarge, format!("the body is larger than {MAX_BYTES} bytes"))
+    ApiError::new(ErrorCode::BodyTooLarge, format!("the body is larger than {MAX_BYTES} bytes; shorten its fields"))
 }
 
 fn cut_off(error: PayloadError) -> ApiError {
     tracing::debug!(error = &error as &dyn std::error::Error, "a body ended too soon");
-    ApiError::new(ErrorCode::BadRequest, "the body ended too soon")
+    ApiError::new(ErrorCode::BadRequest, "the body ended too soon; send as many bytes as `Content-Length` says")
 }
 
 impl Apiv2Schema for JsonBody {}

@@ -134,3 +134,23 @@ pub(super) fn unread_answers(address: &str) {
         assert!((1..16).contains(&answers.matches("HTTP/1.1 200 OK").count()), "all was kept");
     }
 }
+
+/// Callers who send thousands of requests ahead, and read nothing. What they have sent stays in the system's buffers.
+pub(super) fn sent_ahead(address: &str) {
+    let sent = [get(FILE, "").repeat(8), b"GET / HTTP/1.0\r\n\r\n".repeat(6000)].concat();
+    let streams: Vec<_> = connect(address, 100)
+        .into_iter()
+        .map(|mut stream| {
+            // As much as the system takes.
+            stream.set_nonblocking(true).unwrap();
+            assert!(stream.write(&sent).unwrap() > 30_000, "hardly anything was taken");
+            stream.set_nonblocking(false).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(40));
+    for mut stream in streams {
+        let answers = rest(&mut stream);
+        assert!((1..8).contains(&answers.matches("HTTP/1.1 200 OK").count()), "all was kept");
+    }
+}
