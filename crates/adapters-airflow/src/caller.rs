@@ -3,7 +3,7 @@
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Request};
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ask::Ask;
 use crate::detection::Api;
@@ -48,14 +48,14 @@ impl Caller {
         self.ask(leave)?;
         let _turns = self.turns(leave).await?;
         // Once more after the wait.
-        self.ask(leave)?;
+        let begun = self.ask(leave)?;
         let request = self.request(api, ask, login)?;
         let answer = self.transport.exchange(request, leave).await.and_then(|reply| verdict(api, ask, login, reply));
-        self.hold.note(&answer);
+        self.hold.note(begun, &answer);
         answer
     }
 
-    fn ask(&self, leave: &Leave<'_>) -> Result<(), Fault> {
+    fn ask(&self, leave: &Leave<'_>) -> Result<Instant, Fault> {
         leave.ask()?;
         self.hold.ask()
     }

@@ -10,7 +10,6 @@ use crate::fault::Fault;
 use crate::leave::Leave;
 use crate::pages::{Page, read_all};
 use crate::reply::Reply;
-use crate::retry::Pauses;
 use crate::session::Session;
 
 /// A connection, or none.
@@ -36,19 +35,13 @@ fn found(answer: Result<Reply, Fault>, id: &ConnectionId, home: &Namespace) -> R
     }
 }
 
-/// Deletes a connection.
-///
-/// One that may be done already is not tried again: somebody may have made their own of this id since. Whose it is by then is for the
-/// caller to find out, who knows whose it was.
+/// Deletes a connection; tried once. Before another try somebody may have made their own of this id: whose it is by then is for the caller to
+/// find out, who knows whose it was.
 pub(crate) async fn delete(session: &Session, id: &ConnectionId, leave: &Leave<'_>) -> Result<DeleteOutcome, Fault> {
-    let mut pauses = Pauses::new();
-    loop {
-        match session.ask(&Ask::Delete(id), leave).await {
-            Ok(_) => return Ok(DeleteOutcome::Deleted),
-            Err(Fault::Absent) => return Ok(DeleteOutcome::Absent),
-            Err(fault) if fault.may_be_done() => return Err(fault),
-            Err(fault) => pauses.after(fault, leave).await?,
-        }
+    match session.ask(&Ask::Delete(id), leave).await {
+        Ok(_) => Ok(DeleteOutcome::Deleted),
+        Err(Fault::Absent) => Ok(DeleteOutcome::Absent),
+        Err(fault) => Err(fault),
     }
 }
 

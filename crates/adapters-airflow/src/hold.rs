@@ -16,6 +16,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(crate) struct Hold(Mutex<Option<Asked>>);
 
 struct Asked {
+    at: Instant,
     until: Instant,
     why: String,
 }
@@ -25,23 +26,27 @@ impl Hold {
         Self(Mutex::new(None))
     }
 
-    /// Whether a call may be made now; if not, the fault with which Airflow asked for the wait.
-    pub(crate) fn ask(&self) -> Result<(), Fault> {
+    /// The moment at which a call begins, if it may be made now; if not, the fault with which Airflow asked for the wait.
+    pub(crate) fn ask(&self) -> Result<Instant, Fault> {
         let mut asked = self.lock();
         let now = Instant::now();
-        if let Some(Asked { until, why }) = asked.as_ref().filter(|asked| now < asked.until) {
+        if let Some(Asked { until, why, at: _ }) = asked.as_ref().filter(|asked| now < asked.until) {
             return Err(Fault::Later { why: why.clone(), after: Some(until.duration_since(now)), arrived: false });
         }
         *asked = None;
-        Ok(())
+        Ok(now)
     }
 
-    /// Notes how a call went.
-    pub(crate) fn note<T>(&self, answer: &Result<T, Fault>) {
+    /// Notes how a call went that began then. The success of one that was under way when Airflow asked for the wait says nothing of it.
+    pub(crate) fn note<T>(&self, begun: Instant, answer: &Result<T, Fault>) {
+        let (mut asked, at) = (self.lock(), Instant::now());
         match answer {
-            Ok(_) => *self.lock() = None,
+            Ok(_) => *asked = asked.take().filter(|asked| begun < asked.at),
             Err(Fault::Later { why, after: Some(after), .. }) => {
-                *self.lock() = Some(Asked { until: Instant::now() + LONGEST.min(*after), why: why.clone() });
+                let until = at + LONGEST.min(*after);
+                if asked.as_ref().is_none_or(|asked| asked.until < until) {
+                    *asked = Some(Asked { at, until, why: why.clone() });
+                }
             }
             Err(_) => {}
         }
@@ -64,12 +69,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_that_is_asked_for_holds_for_its_time() {
         let hold = Hold::new();
-        assert!(hold.ask().is_ok());
-        hold.note(&asks_for(30));
+        let begun = hold.ask().unwrap();
+        hold.note(begun, &asks_for(30));
+        hold.note(begun, &asks_for(5));
         tokio::time::advance(Duration::from_secs(10)).await;
         let Err(Fault::Later { why, after, arrived }) = hold.ask() else { panic!("a call may be made") };
         assert_eq!((why.as_str(), after, arrived), ("HTTP 429: not now", Some(Duration::from_secs(20)), false));
-        hold.note::<()>(&Err(Fault::Absent));
+        hold.note::<()>(begun, &Err(Fault::Absent));
         tokio::time::advance(Duration::from_millis(19_999)).await;
         assert!(hold.ask().is_err());
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -79,16 +85,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_hour_is_not_kept_to() {
         let hold = Hold::new();
-        hold.note(&asks_for(3600));
+        hold.note(Instant::now(), &asks_for(3600));
         tokio::time::advance(LONGEST).await;
         assert!(hold.ask().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_success_ends_it() {
+    async fn a_success_ends_it_unless_it_was_under_way_before() {
         let hold = Hold::new();
-        hold.note(&asks_for(30));
-        hold.note(&Ok(()));
+        let before = hold.ask().unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        hold.note(before, &asks_for(30));
+        hold.note(before, &Ok(()));
+        assert!(hold.ask().is_err());
+        hold.note(Instant::now(), &Ok(()));
         assert!(hold.ask().is_ok());
     }
 }
