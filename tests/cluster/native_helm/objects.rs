@@ -121,10 +121,9 @@ async fn what_is_being_deleted_is_not_written_into() {
     assert_eq!(stage.installer.objects(&desired.key).await.unwrap(), Vec::<String>::new());
 
     let handle = stage.begin(&next(&desired, 11)).await;
-    let refused = stage.installer.apply(&handle, &fence()).await.unwrap_err();
-    let InstallerError::Refused { object, message, .. } = refused else { panic!("{refused:?}") };
-    assert_eq!(object, format!("Service/{release}"));
-    assert!(message.contains("still being deleted"), "{message}");
+    let waits = stage.installer.apply(&handle, &fence()).await.unwrap_err();
+    let InstallerError::Unavailable(reason) = waits else { panic!("{waits:?}") };
+    assert_eq!(reason.to_string(), format!("Service/{release} is still being deleted: a finalizer holds it"));
     assert_eq!(stage.installer.objects(&desired.key).await.unwrap(), Vec::<String>::new());
     stage.namespace.patch("service", release, &json!({"metadata": {"finalizers": null}})).await;
     stage.installer.apply(&handle, &fence()).await.unwrap();

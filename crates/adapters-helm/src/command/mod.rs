@@ -99,8 +99,10 @@ impl CommandInstaller {
 
     /// Has helm write a revision; without effect when it is in force already.
     async fn write(&self, handle: &RevisionHandle, task: Task, fence: &Fence) -> Result<(), InstallerError> {
-        let Some(entrusted) = self.native.entrust(handle, self.known(handle), fence).await? else { return Ok(()) };
-        self.entrusted().insert(handle.key.clone(), (handle.clone(), entrusted.clone()));
+        let keep = |entrusted: &Entrusted| {
+            self.entrusted().insert(handle.key.clone(), (handle.clone(), entrusted.clone()));
+        };
+        let Some(entrusted) = self.native.entrust(handle, self.known(handle), keep, fence).await? else { return Ok(()) };
         let ended = match task {
             Task::Upgrade => self.helm.upgrade(&entrusted, fence).await,
             Task::RollBack { to } => self.helm.roll_back(&entrusted, to, fence).await,

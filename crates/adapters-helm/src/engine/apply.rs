@@ -51,9 +51,7 @@ impl NativeInstaller {
         claim: &Claim,
         leave: Leave<'_>,
     ) -> Result<(), InstallerError> {
-        let unwatched = self.unwatched(hand, wanted, Some(claim.key.revision), leave).await?;
-        let surplus = hand.surplus(wanted).into_iter().map(|owned| (Target::from(&owned), owned.live));
-        let mut surplus: Vec<_> = surplus.chain(unwatched).collect();
+        let mut surplus = self.surplus(hand, wanted, Some(claim.key.revision), leave).await?;
         surplus.reverse();
         for (target, live) in surplus {
             self.check_claim(claim, leave).await?;
@@ -62,22 +60,23 @@ impl NativeInstaller {
         Ok(())
     }
 
-    /// Objects of this release of kinds that are not watched, because releases of ours have none: manifests that somebody else wrote
-    /// tell of them. In the order in which they were installed; without those that are wanted.
-    pub(super) async fn unwatched(
+    /// The objects of this release without those that are wanted, in the order in which they were installed: from memory, and of kinds that
+    /// memory cannot tell now from the cluster. Some are not watched at all, because releases of ours have none; manifests, but for that of
+    /// one revision, tell of them.
+    pub(super) async fn surplus(
         &self,
         hand: &Hand<'_>,
         wanted: &[ManifestObject],
         except: Option<RevisionNumber>,
         leave: Leave<'_>,
     ) -> Result<Vec<(Target, Live)>, InstallerError> {
+        let mut found: Vec<_> = hand.surplus(wanted).into_iter().map(|owned| (Target::from(&owned), owned.live)).collect();
         let wanted: Vec<_> = wanted.iter().map(|object| Target::of(object, hand.release)).collect();
-        let mut found: Vec<(Target, Live)> = Vec::new();
-        for revision in self.revisions_with_unwatched_kinds(hand, except, leave).await? {
+        for revision in self.revisions_with_unseen_kinds(hand, except, leave).await? {
             for object in revision.manifest.objects() {
                 let target = Target::of(object, hand.release);
                 let is_known = wanted.iter().chain(found.iter().map(|(other, _)| other)).any(|other| other.is(&target));
-                if is_known || target.kind().is_claim() || self.objects.watched(&target.kind()).is_some() {
+                if is_known || target.kind().is_claim() || self.objects.is_current(&target.kind(), &target.key.namespace) {
                     continue;
                 }
                 let live = hand.look(&target).await?;
@@ -87,7 +86,7 @@ impl NativeInstaller {
         Ok(found)
     }
 
-    async fn revisions_with_unwatched_kinds(
+    async fn revisions_with_unseen_kinds(
         &self,
         hand: &Hand<'_>,
         except: Option<RevisionNumber>,
@@ -96,7 +95,7 @@ impl NativeInstaller {
         let mut revisions = Vec::new();
         for (slot, entry) in self.records.shown(hand.release) {
             let Some(details) = entry.details().filter(|_| Some(slot.revision) != except) else { continue };
-            if details.kinds.iter().all(|kind| self.objects.is_watched_name(kind)) {
+            if details.kinds.iter().all(|kind| self.objects.is_current_name(kind, hand.release.namespace.as_str())) {
                 continue;
             }
             let key = RecordKey::at(hand.release, slot);

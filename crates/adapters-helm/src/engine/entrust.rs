@@ -61,11 +61,13 @@ impl Entrusted {
 impl NativeInstaller {
     /// Looks whether the revision may be written, and makes room for helm's record of it. None when it is in force already.
     ///
-    /// `known` is the revision as it was entrusted before, should that have been broken off between the two records.
+    /// `known` is the revision as it was entrusted before, should that have been broken off between the two records; `keep` gets what has to be
+    /// known then, before the record goes: the answer to that may be lost.
     pub(crate) async fn entrust(
         &self,
         handle: &RevisionHandle,
         known: Option<Entrusted>,
+        keep: impl FnOnce(&Entrusted),
         fence: &Fence,
     ) -> Result<Option<Entrusted>, InstallerError> {
         let (claim, leave) = (Claim::of(handle), Leave::Write(fence));
@@ -82,6 +84,7 @@ impl NativeInstaller {
         let in_force = kept.iter().filter(|(_, status)| *status == ReleaseStatus::Deployed).map(|(revision, _)| revision.number()).max();
         let entrusted = Entrusted { handle: handle.clone(), redactor: secrets_of(&own), begun: own, kept, in_force };
         self.make_room(&entrusted, leave).await?;
+        keep(&entrusted);
         if let Some(head) = history.find(handle.revision)
             && let Rewrite::Outdated = self.records.delete_unchanged(head, leave).await?
         {

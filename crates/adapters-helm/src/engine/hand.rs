@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dbt_controller_domain::model::{Redactor, ReleaseKey};
-use dbt_controller_domain::ports::{InstallerError, RefusalKind};
+use dbt_controller_domain::ports::InstallerError;
 use dbt_controller_kube_access::{Denied, Fault, ObjectKey, READ_LIMIT};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective};
 use kube::core::{ApiResource, ObjectMeta, PartialObjectMeta};
@@ -155,8 +155,9 @@ impl<'a> Hand<'a> {
         if gone {
             return self.look(target).await;
         }
-        let message = "it is still being deleted; a finalizer holds it".to_owned();
-        Err(InstallerError::Refused { object: target.title(), kind: RefusalKind::Admission, message })
+        // That passes when whoever put the finalizer there takes it away.
+        let message = format!("{} is still being deleted: a finalizer holds it", target.title());
+        Err(InstallerError::Unavailable(message.into()))
     }
 
     /// Writes an object, if the claim still holds. Returns its metadata before and after.

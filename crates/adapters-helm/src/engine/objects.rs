@@ -142,9 +142,14 @@ impl Objects {
         self.watched(kind).filter(|watched| is_ours && watched.cache.forbidden(namespace).is_none())
     }
 
-    /// Whether a kind of this name is watched.
-    pub(super) fn is_watched_name(&self, kind: &str) -> bool {
-        self.kinds.iter().any(|watched| watched.kind.kind == kind)
+    /// Whether the objects of a kind can be told from memory now.
+    pub(super) fn is_current(&self, kind: &Kind, namespace: &str) -> bool {
+        self.watched(kind).is_some_and(|watched| watched.cache.stands(namespace))
+    }
+
+    /// The same of the kind of this name.
+    pub(super) fn is_current_name(&self, kind: &str, namespace: &str) -> bool {
+        self.kinds.iter().any(|watched| watched.kind.kind == kind && watched.cache.stands(namespace))
     }
 
     /// What carries this release's annotations, in the order in which Helm installs it. What is leaving does not count.

@@ -53,17 +53,7 @@ impl Table {
 
     /// Takes in what became of a record. Returns whether the release's newest one is now one that nobody has looked into.
     pub(super) fn set(&self, key: &RecordKey, entry: Option<&Arc<Entry>>) -> Option<RecordKey> {
-        self.write(|releases| {
-            let mut revisions = releases.remove(&key.release).map(|kept| kept.revisions).unwrap_or_default();
-            match entry {
-                Some(entry) => revisions.insert(key.slot(), Arc::clone(entry)),
-                None => revisions.remove(&key.slot()),
-            };
-            let kept = Kept::new(&key.release, revisions)?;
-            let unread = kept.newest().filter(|(_, entry)| entry.is_unread()).map(|(slot, _)| slot);
-            releases.insert(key.release.clone(), kept);
-            unread.map(|slot| RecordKey::at(&key.release, slot))
-        })
+        self.write(|releases| set(releases, key, entry))
     }
 
     /// Whether this is a release's newest record and nobody has looked into it.
@@ -73,9 +63,13 @@ impl Table {
 
     /// Takes in what was found in an unread record, unless it has changed since.
     pub(super) fn fill(&self, key: &RecordKey, entry: Entry) {
-        if self.get(key).is_some_and(|known| known.version == entry.version) {
-            self.set(key, Some(&Arc::new(entry)));
-        }
+        // In one go: what the watch takes in meanwhile is newer.
+        self.write(|releases| {
+            let known = releases.get(&key.release).and_then(|kept| kept.revisions.get(&key.slot()));
+            if known.is_some_and(|known| known.version == entry.version) {
+                set(releases, key, Some(&Arc::new(entry)));
+            }
+        });
     }
 
     fn read<R>(&self, read: impl FnOnce(&BTreeMap<ReleaseKey, Kept>) -> R) -> R {
@@ -86,6 +80,19 @@ impl Table {
     fn write<R>(&self, write: impl FnOnce(&mut BTreeMap<ReleaseKey, Kept>) -> R) -> R {
         write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// See [`Table::set`].
+fn set(releases: &mut BTreeMap<ReleaseKey, Kept>, key: &RecordKey, entry: Option<&Arc<Entry>>) -> Option<RecordKey> {
+    let mut revisions = releases.remove(&key.release).map(|kept| kept.revisions).unwrap_or_default();
+    match entry {
+        Some(entry) => revisions.insert(key.slot(), Arc::clone(entry)),
+        None => revisions.remove(&key.slot()),
+    };
+    let kept = Kept::new(&key.release, revisions)?;
+    let unread = kept.newest().filter(|(_, entry)| entry.is_unread()).map(|(slot, _)| slot);
+    releases.insert(key.release.clone(), kept);
+    unread.map(|slot| RecordKey::at(&key.release, slot))
 }
 
 impl Kept {

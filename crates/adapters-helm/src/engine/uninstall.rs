@@ -129,8 +129,7 @@ impl NativeInstaller {
         leave: Leave<'_>,
     ) -> Result<Vec<(Target, Live)>, InstallerError> {
         self.objects.synced().map_err(|fault| fault.of_installer("objects"))?;
-        let watched = hand.surplus(&[]).into_iter().map(|owned| (Target::from(&owned), owned.live));
-        let mut objects: Vec<_> = watched.chain(self.unwatched(hand, &[], None, leave).await?).collect();
+        let mut objects = self.surplus(hand, &[], None, leave).await?;
         // Another process may have written some a moment ago, and no watch has shown them yet.
         for object in newest.map_or(&[][..], |newest| newest.manifest.objects()) {
             let target = Target::of(object, hand.release);
