@@ -1,6 +1,6 @@
 //! What the cluster refuses, the pod of a server or one of its objects: by a quota, by its rules, or because nobody can be asked.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use dbt_controller_adapters_helm::{Security, ServerSettings};
 use dbt_controller_domain::model::*;
@@ -8,7 +8,6 @@ use dbt_controller_tests::{Namespace, until};
 use serde_json::{Value, json};
 
 use crate::support::stage::{Setup, Stage, failure, name, revision, uid};
-use crate::traps::SLACK;
 
 /// A quota for the namespace, in force.
 async fn set_quota(namespace: &Namespace, hard: &Value) {
@@ -95,19 +94,18 @@ async fn set_dead_webhook(namespace: &Namespace, resource: &str) {
     until("the webhook is asked", async || is_asked().await.then_some(())).await;
 }
 
+/// It may only be restarting, so it is waited for.
 #[tokio::test]
 async fn a_webhook_that_does_not_answer_is_named() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(Setup { deploy_timeout: Duration::from_secs(15), ..Setup::default() }).await;
     set_dead_webhook(&stage.namespace, "pods").await;
-    let begun = Instant::now();
-    let words = ["the cluster refuses the pod", "failed calling webhook", "pods.nobody.example.com"];
-    let failure = failure(stage.deploy(stage.request("shop")).await, FailureCode::AdmissionRefused, &words);
-    assert!(begun.elapsed() < SLACK, "{:?}", begun.elapsed());
+    let words = ["was not ready in time", "failed calling webhook", "pods.nobody.example.com"];
+    let failure = failure(stage.deploy(stage.request("shop")).await, FailureCode::DeployTimeout, &words);
     assert_eq!((failure.phase, failure.undo), (Some(Phase::Ready), UndoOutcome::Undone), "{failure}");
     stage.assert_nothing_left().await;
 }
 
-/// It may only be restarting, so it is worth some tries.
+/// The same, so it is worth some tries.
 #[tokio::test]
 async fn a_webhook_that_does_not_answer_for_an_object_is_named() {
     let stage = Stage::new().await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::stage::{CANARY, PULL_ERROR_WINDOW, Setup, Stage, failure, history, name, revision, uid};
 
 /// How much later than its cause an answer may come: the machine may be busy.
-pub(crate) const SLACK: Duration = Duration::from_secs(20);
+const SLACK: Duration = Duration::from_secs(20);
 
 /// What a pod can go through, chosen by the tag of its image.
 struct Trap {

@@ -129,7 +129,11 @@ impl KubeCluster {
     /// Merges something into a StatefulSet, and waits until reads show it.
     async fn patch(&self, key: &ServerKey, change: serde_json::Value, fence: &Fence) -> Result<(), ClusterError> {
         let api = self.api::<StatefulSet>(&key.namespace);
-        let written = fenced(fence, api.patch_metadata(key.name.as_str(), &own_patch(), &Patch::Merge(change))).await.map_err(denied)?;
+        let written = fenced(fence, api.patch_metadata(key.name.as_str(), &own_patch(), &Patch::Merge(change))).await;
+        let written = written.map_err(|refusal| match refusal {
+            Denied::Fault(Fault::NotFound(_)) => ClusterError::NotFound(format!("StatefulSet {key}")),
+            other => denied(other),
+        })?;
         let version = written.metadata.resource_version.unwrap_or_default();
         self.sets.seen(&object_key(key), &version, fence.call_limit()).await.map_err(Fault::of_cluster)
     }

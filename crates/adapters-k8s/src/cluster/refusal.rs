@@ -28,10 +28,10 @@ pub(super) async fn why_no_pod(cluster: &KubeCluster, key: &ServerKey) -> Result
         // It was made in the meantime.
         Err(Fault::AlreadyExists(_)) => return Ok(None),
         Err(Fault::Quota(message)) => Some(PodRefusal { by_quota: true, message }),
-        // A webhook that does not answer refuses the controller's pod, too.
-        Err(Fault::Refused(message) | Fault::Webhook(message) | Fault::TooLarge(message) | Fault::NamespaceMissing(message)) => {
+        Err(Fault::Refused(message) | Fault::TooLarge(message) | Fault::NamespaceMissing(message)) => {
             Some(PodRefusal { by_quota: false, message })
         }
+        // A webhook that does not answer refuses the controller's pod, too, but it may only be restarting.
         Err(fault) => return Err(fault.of_cluster()),
     };
     match refusal {

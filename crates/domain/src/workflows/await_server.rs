@@ -106,7 +106,7 @@ impl Workflows {
                 let state = Arc::clone(&states.borrow_and_update());
                 let now = self.ports.clock.now();
                 without_pod = state.pods.is_empty().then(|| without_pod.unwrap_or(now));
-                let waiting = match judge(&state, without_pod, &self.settings.patience, now) {
+                let mut waiting = match judge(&state, without_pod, &self.settings.patience, now) {
                     Verdict::Ready => return Ok(Awake::Ready),
                     // Every caller has seen to it that the server is awake, and a write is followed by a watch that shows it.
                     Verdict::Asleep => return Ok(Awake::PutToSleep),
@@ -118,7 +118,10 @@ impl Workflows {
                     Verdict::Waiting(waiting) => waiting,
                 };
                 run.progress(waiting.message.clone());
-                self.help_along(run, server, &waiting, deadline).await?;
+                if let Some(unknown) = self.help_along(run, server, &waiting, deadline).await? {
+                    waiting.message = format!("{}; why cannot be asked: {unknown}", waiting.message);
+                    run.progress(waiting.message.clone());
+                }
                 let stands = tokio::select! {
                     stands = self.next_state(run, &mut states, waiting.look_again_in, deadline) => stands?,
                     overtaken = self.overtaken(run, awaited) => return Err(overtaken.into()),
@@ -211,8 +214,8 @@ impl Workflows {
         }
     }
 
-    /// Does what a verdict asks for beyond waiting.
-    async fn help_along(&self, run: &Run, server: &ServerKey, waiting: &Waiting, deadline: Instant) -> Result<(), Halt> {
+    /// Does what a verdict asks for beyond waiting. Says what keeps it from asking why there is no pod.
+    async fn help_along(&self, run: &Run, server: &ServerKey, waiting: &Waiting, deadline: Instant) -> Result<Option<String>, Halt> {
         if waiting.delete_broken_pods {
             let deleted = call(run, deadline, || self.ports.cluster.delete_broken_pods(server, &run.fence)).await;
             let deleted = deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
@@ -230,10 +233,10 @@ impl Workflows {
                 Ok(None) => {}
                 Err(super::call::Broken::Stop(stop)) => return Err(stop.into()),
                 // The reason is a help, not a condition: when it cannot be asked for, the wait goes on.
-                Err(super::call::Broken::Error(error)) => run.progress(format!("no pod yet; cannot ask why: {error}")),
+                Err(super::call::Broken::Error(error)) => return Ok(Some(error.to_string())),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The failure with what the server looks like now, before an undo removes it.
