@@ -92,7 +92,8 @@ impl Controller {
     /// Submits a delete. A running deploy of the release is stopped at its next step.
     ///
     /// # Errors
-    /// `not_found`, `ambiguous_name`, `too_many_operations`, `shutting_down`, `cluster_unavailable`, `airflow_unavailable`.
+    /// `not_found`, `ambiguous_name`, `shutting_down`, `cluster_unavailable`, `airflow_unavailable`; `namespace_missing`, `cluster_forbidden`,
+    /// `quota_exceeded`, `admission_refused` when its record cannot be written.
     pub async fn delete(self: &Arc<Self>, target: &Target, caller: Caller) -> Result<Ticket, Failure> {
         let found = match self.workflows.find(&self.operations, target).await? {
             Some(found) => found,
@@ -107,7 +108,7 @@ impl Controller {
     /// Submits a suspend.
     ///
     /// # Errors
-    /// As [`Controller::delete`].
+    /// As [`Controller::delete`], and `too_many_operations`.
     pub async fn suspend(self: &Arc<Self>, target: &Target, force: bool, caller: Caller) -> Result<Ticket, Failure> {
         let found = self.locate(target).await?;
         self.submit(found, Task::Suspend { force }, caller).await
@@ -116,7 +117,7 @@ impl Controller {
     /// Submits a resume.
     ///
     /// # Errors
-    /// As [`Controller::delete`].
+    /// As [`Controller::delete`], and `too_many_operations`.
     pub async fn resume(self: &Arc<Self>, target: &Target, caller: Caller) -> Result<Ticket, Failure> {
         let found = self.locate(target).await?;
         self.submit(found, Task::Resume, caller).await
@@ -189,7 +190,7 @@ impl Controller {
     /// Every operation that is readable, oldest submission first.
     ///
     /// # Errors
-    /// `cluster_unavailable`.
+    /// `cluster_unavailable`; `namespace_missing`, `cluster_forbidden` when the records cannot be read.
     pub async fn operations(&self) -> Result<Vec<Arc<OperationView>>, Failure> {
         self.operations.views().await.map_err(|error| store_failure(&error))
     }
@@ -197,7 +198,7 @@ impl Controller {
     /// One operation.
     ///
     /// # Errors
-    /// `cluster_unavailable`.
+    /// `cluster_unavailable`; `namespace_missing`, `cluster_forbidden` when the records cannot be read.
     pub async fn operation(&self, id: &OperationId) -> Result<Option<Arc<OperationView>>, Failure> {
         self.operations.view(id).await.map_err(|error| store_failure(&error))
     }
@@ -205,7 +206,7 @@ impl Controller {
     /// Follows one operation: its present view, then each change. The sender goes away after the view that shows its end.
     ///
     /// # Errors
-    /// `cluster_unavailable`.
+    /// `cluster_unavailable`; `namespace_missing`, `cluster_forbidden` when the records cannot be read.
     pub async fn follow(&self, id: &OperationId) -> Result<Option<watch::Receiver<Arc<OperationView>>>, Failure> {
         self.operations.follow(id).await.map_err(|error| store_failure(&error))
     }

@@ -1,11 +1,11 @@
 //! The HTTP face of the controller: routes, bodies, the token check, the error table and the OpenAPI document.
 //!
 //! ```text
-//!  request → connection → request id → log → page headers → error shape → CORS → panic guard → gzip → token → rate → HEAD → handler
-//!                                                                                                             │ parses
-//!                                                                                  dbt_controller_domain::Controller
-//!                                                                                                             │ answers
-//!  response ← JSON of the contract, errors by the table in `error` ←─────────────────────────────────────────┘
+//!  request → connection → request id → log → page headers → error shape → CORS → panic guard → gzip → token → rate → age → HEAD → handler
+//!                                                                                                                   │ parses
+//!                                                                                        dbt_controller_domain::Controller
+//!                                                                                                                   │ answers
+//!  response ← JSON of the contract, errors by the table in `error` ←───────────────────────────────────────────────┘
 //! ```
 //!
 //! A module per resource, a file per operation: its parameters, its answer's type, its handler. Handlers parse, call the domain once

@@ -68,25 +68,25 @@ impl Operations {
         self.limits.lock_stale_after.max(holders.unwrap_or_default())
     }
 
-    /// An operation's view: the live one when it runs here, else the stored one.
+    /// An operation's view: as it is now when it runs here, else the stored one.
     pub(crate) async fn view(&self, id: &OperationId) -> Result<Option<Arc<OperationView>>, StoreError> {
-        if let Some(run) = self.live(id) {
-            return Ok(Some(run.view().borrow().clone()));
-        }
-        Ok(self.locate(id).await?.map(|(_, view)| Arc::new(view)))
+        Ok(self.locate(id).await?.map(|(_, view)| self.as_now(view)))
     }
 
-    /// Every operation on record, by id and so by age; those that run here as they are now.
+    /// Every operation on record, by age; those that run here as they are now.
     pub(crate) async fn views(&self) -> Result<Vec<Arc<OperationView>>, StoreError> {
         let stored = self.store.list().await?;
-        let mut views: Vec<_> = stored.iter().flat_map(|stored| OperationView::all_of(&stored.record)).map(Arc::new).collect();
-        for view in &mut views {
-            if let Some(run) = self.live(&view.info.id) {
-                *view = run.view().borrow().clone();
-            }
-        }
+        let views = stored.iter().flat_map(|stored| OperationView::all_of(&stored.record));
+        let mut views: Vec<_> = views.map(|view| self.as_now(view)).collect();
         views.sort_by(|a, b| (a.info.submitted_at, &a.info.id).cmp(&(b.info.submitted_at, &b.info.id)));
         Ok(views)
+    }
+
+    /// A stored view, or the newer one of its run here. An end that is on record stands: the run learns of it a moment later, or much later when the
+    /// answer to its last write is lost, and callers may have been answered by then.
+    fn as_now(&self, stored: OperationView) -> Arc<OperationView> {
+        let live = if stored.finished_at.is_none() { self.live(&stored.info.id) } else { None };
+        live.map_or_else(|| Arc::new(stored), |run| run.view().borrow().clone())
     }
 
     /// Follows an operation to its end, through its turns on this and on other replicas.
@@ -125,8 +125,10 @@ impl Operations {
         let mut record = self.store.watch(release).await;
         loop {
             let stored = record.borrow_and_update().as_deref().map(OperationView::all_of).unwrap_or_default();
-            let view = self.live(id).map(|run| run.view());
-            match (&view, stored.into_iter().find(|view| &view.info.id == id)) {
+            let stored = stored.into_iter().find(|view| &view.info.id == id);
+            let has_ended = stored.as_ref().is_some_and(|view| view.finished_at.is_some());
+            let view = self.live(id).filter(|_| !has_ended).map(|run| run.view());
+            match (&view, stored) {
                 (Some(live), _) => sender.send_replace(live.borrow().clone()),
                 (None, Some(view)) => sender.send_replace(Arc::new(view)),
                 (None, None) => return,

@@ -1,7 +1,7 @@
 //! What happens to every request before its handler, and to every answer after it.
 //!
 //! ```text
-//!  request ─► serving ─► request_id ─► (log) ─► security_headers ─► (CORS) ─► catch_panic ─► auth ─► rate_limit ─► age ─► handler
+//!  request ─► serving ─► request_id ─► (log) ─► security_headers ─► (CORS) ─► catch_panic ─► (gzip) ─► auth ─► rate_limit ─► age ─► handler
 //! ```
 //!
 //! CORS must be outside of `auth`: its preflights carry no token, and browsers show a page only those refusals that have its

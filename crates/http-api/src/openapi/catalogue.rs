@@ -34,12 +34,13 @@ const BODY: &[ErrorCode] = &[
     ErrorCode::ValidationFailed,
 ];
 const READ: &[ErrorCode] = &[Domain(F::ClusterUnavailable)];
+/// Errors of reading the operations' records.
+const RECORDS: &[ErrorCode] = &[Domain(F::NamespaceMissing), Domain(F::Forbidden)];
 const TARGET: &[ErrorCode] = &[ErrorCode::ValidationFailed, Domain(F::NotFound), Domain(F::AmbiguousName)];
 const OPERATION: &[ErrorCode] = &[ErrorCode::OperationNotFound];
 const NOT_READY: &[ErrorCode] = &[ErrorCode::NotReady];
 /// Errors of every mutation.
 const MUTATION: &[ErrorCode] = &[
-    Domain(F::TooManyOperations),
     Domain(F::ShuttingDown),
     Domain(F::Interrupted),
     Domain(F::ClusterUnavailable),
@@ -51,8 +52,12 @@ const MUTATION: &[ErrorCode] = &[
     Domain(F::ReleaseUnreadable),
     Domain(F::NamespaceMissing),
     Domain(F::Forbidden),
+    Domain(F::QuotaExceeded),
+    Domain(F::AdmissionRefused),
     Domain(F::Internal),
 ];
+/// Errors of waiting in line. A DELETE always gets through.
+const QUEUE: &[ErrorCode] = &[Domain(F::TooManyOperations)];
 /// Errors of waiting for a server to come up.
 const SERVER: &[ErrorCode] = &[
     Domain(F::PutToSleep),
@@ -60,8 +65,6 @@ const SERVER: &[ErrorCode] = &[
     Domain(F::ImagePullFailed),
     Domain(F::CrashLoop),
     Domain(F::ContainerConfig),
-    Domain(F::QuotaExceeded),
-    Domain(F::AdmissionRefused),
     Domain(F::VolumeFailed),
     Domain(F::DeployTimeout),
 ];
@@ -91,21 +94,21 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     open("getStartup", &[(200, "The service has started.")], &[NOT_READY]),
     open("getStatus", &[(200, "The service's status.")], &[]),
     guarded("listDeployments", &[(200, "The deployments, or a page of them.")], &[PARAMETERS, READ]),
-    guarded("createDeployment", &[(200, "The server runs and is registered."), ACCEPTED], &[BODY, MUTATION, SERVER, CHANGE]),
+    guarded("createDeployment", &[(200, "The server runs and is registered."), ACCEPTED], &[BODY, MUTATION, QUEUE, SERVER, CHANGE]),
     guarded("getDeployment", &[(200, "The deployment.")], &[TARGET, READ]),
     guarded("deleteDeployment", &[(200, "Nothing of it is left."), ACCEPTED], &[TARGET, MUTATION, REMOVAL]),
-    guarded("suspendDeployment", &[(200, "It sleeps."), ACCEPTED], &[TARGET, MUTATION, SUSPENSION]),
-    guarded("resumeDeployment", &[(200, "It runs again."), ACCEPTED], &[TARGET, MUTATION, SERVER]),
+    guarded("suspendDeployment", &[(200, "It sleeps."), ACCEPTED], &[TARGET, MUTATION, QUEUE, SUSPENSION]),
+    guarded("resumeDeployment", &[(200, "It runs again."), ACCEPTED], &[TARGET, MUTATION, QUEUE, SERVER]),
     guarded("getNames", &[(200, "The names.")], &[PARAMETERS, READ]),
     guarded("listProjects", &[(200, "The deployments with their values.")], &[READ]),
     guarded("listReleases", &[(200, "The Helm releases.")], &[READ]),
     guarded("projectExists", &[(200, "It exists.")], &[TARGET, READ]),
-    guarded("listOperations", &[(200, "The operations.")], &[READ]),
-    guarded("getOperation", &[(200, "The operation.")], &[OPERATION, READ]),
+    guarded("listOperations", &[(200, "The operations.")], &[READ, RECORDS]),
+    guarded("getOperation", &[(200, "The operation.")], &[OPERATION, READ, RECORDS]),
     guarded(
         "followOperation",
         &[(200, "The operation's events as they happen."), (204, "The client has seen the outcome; there is nothing more to come.")],
-        &[OPERATION, READ],
+        &[OPERATION, READ, RECORDS],
     ),
 ];
 

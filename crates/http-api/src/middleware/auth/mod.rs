@@ -58,7 +58,9 @@ fn unauthorized(refusal: Refusal) -> ApiError {
     let (message, challenge) = match refusal {
         Refusal::Missing => ("a bearer token is needed: send the header `Authorization: Bearer <SECRET_KEY>`", CHALLENGE),
         Refusal::Invalid => ("the bearer token is not valid: verify `SECRET_KEY` and the `Authorization` header", INVALID_TOKEN),
-        Refusal::Ambiguous => ("there is more than one `Authorization` header", INVALID_TOKEN),
+        Refusal::Ambiguous => {
+            ("there is more than one `Authorization` header: send one; a proxy on the way may add its own", INVALID_TOKEN)
+        }
     };
     ApiError::new(ErrorCode::Unauthorized, message).with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }

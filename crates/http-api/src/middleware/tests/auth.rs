@@ -136,7 +136,7 @@ async fn several_headers_are_refused_even_if_all_are_right() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let challenge = r#"Bearer realm="dbt-api-service-controller", error="invalid_token""#;
     assert_eq!(super::header(&response, "www-authenticate"), Some(challenge));
-    assert_eq!(check_error(response, "unauthorized").await, "there is more than one `Authorization` header");
+    assert!(check_error(response, "unauthorized").await.starts_with("there is more than one `Authorization` header: send one"));
 }
 
 /// A body that must not be touched.
