@@ -146,9 +146,11 @@ impl Case {
         self.plan.times != FOR_GOOD && self.plan.action != Action::Fault(Fault::Late(LATE))
     }
 
-    /// Whether nobody may notice it: it passes, and says of no call that it is refused.
+    /// Whether nobody may notice it: it passes, and says of no call that it is refused. A watch that hangs does not pass before somebody
+    /// wonders at its silence.
     pub(crate) fn is_borne(&self) -> bool {
-        self.passes() && self.plan.action != Action::Fault(Fault::Status(409))
+        let is_silent_watch = self.plan.action == Action::Fault(Fault::Hang) && self.step.label.starts_with("watch: ");
+        self.passes() && self.plan.action != Action::Fault(Fault::Status(409)) && !is_silent_watch
     }
 
     /// What happens in it, whatever the request is.

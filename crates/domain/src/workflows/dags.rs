@@ -33,7 +33,9 @@ async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
     let reading = reading.map_err(|broken| broken.or_fail(|error| faults::of_connections(&error, None)))?;
     let state = call(run, deadline, || workflows.ports.cluster.server(&server)).await;
     let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
-    let (Some(now), Some(set)) = (DagState::of(&reading.dags), &state.stateful_set) else { return Ok(None) };
+    // Somebody else's has nothing to do with them.
+    let own = state.stateful_set.as_ref().filter(|_| !state.is_somebody_elses(&run.info.key));
+    let (Some(now), Some(set)) = (DagState::of(&reading.dags), own) else { return Ok(None) };
     let Some(noted) = set.dag_state else {
         set_dag_state(workflows, run, &server, Some(now), deadline).await?;
         return Ok(None);

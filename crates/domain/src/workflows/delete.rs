@@ -96,9 +96,11 @@ pub(super) async fn remove(
         });
         store(run, deadline).await?;
     }
+    let to_come = workflows.claim_to_come(&server).await;
     let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, key, &server).await?;
     let claims = delete_claims(workflows, run, key, &server, deadline, debts).await?;
+    debts.extend(to_come.filter(|_| claims.is_empty()));
     let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
     Ok(Removal { claims, connection, nothing })
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::await_server::{Awaited, Awake, Limit, overtaken};
 use super::call::{Halt, call, insist, store};
+use super::claims::foreign;
 use super::connect::Login;
 use super::prepare::Prepared;
 use super::{Workflows, faults};
@@ -177,6 +178,10 @@ impl<'a> Deploy<'a> {
         }
         let state = call(self.run, self.deadline, || cluster.server(&self.server)).await;
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
+        if let Some(foreign) = foreign(&self.run.info.key, &self.server, &state) {
+            // An apply would refuse it too, but by then there is a revision, and the way back is as blocked.
+            return Err(faults::of_installer(&foreign).into());
+        }
         // One on its way out makes room for another of the same name, which is this deployment's.
         let stays = |claim: &Claim| !claim.terminating && kept.is_none_or(|kept| kept.contains(&claim.name));
         let claims_before = claims.into_iter().filter(stays).map(|claim| claim.name);
@@ -214,6 +219,7 @@ impl<'a> Deploy<'a> {
         self.run.phase(Phase::Apply, "making room for fields that cannot be changed");
         let cluster = &self.workflows.ports.cluster;
         self.still_own(revision).await?;
+        self.check_stateful_set().await?;
         if rebuild.grow {
             let size = &self.request.resources.storage_size;
             self.run.progress(format!("growing the claim to {size}"));
@@ -228,8 +234,16 @@ impl<'a> Deploy<'a> {
         }
         // Growing may have taken long.
         self.still_own(revision).await?;
+        self.check_stateful_set().await?;
         let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, !rebuild.adopt, &self.run.fence)).await;
         deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
+    }
+
+    async fn check_stateful_set(&self) -> Result<(), Halt> {
+        match self.workflows.check_stateful_set(self.run, &self.server, self.deadline).await {
+            Err(Halt::Failed(failure)) => Err(failure.at(Phase::Apply).into()),
+            other => other,
+        }
     }
 
     /// Stores that the StatefulSet is the one that was asked for. Whoever takes over has nothing to make room for any more: to do so again would

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Workflows;
 use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Broken, Halt, UNTIL_DEADLINE, insist, stop_of};
+use super::claims::foreign;
 use super::delete::ConnectionRemoval;
 use super::deploy::Deploy;
 use super::remains::{Effort, Left, Remains, written_by_others};
@@ -199,7 +200,11 @@ impl Deploy<'_> {
         self.run.progress(format!("rolling back to revision {previous}"));
         if ledger.adopting {
             // A server is stopped for this, so it is looked first whether it is still the one that this operation made.
-            if let Some(why) = self.why_not_ours(deadline).await? {
+            let why = match self.why_not_ours(deadline).await? {
+                None => self.why_not_our_server(deadline).await?,
+                why => why,
+            };
+            if let Some(why) = why {
                 left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
@@ -257,6 +262,15 @@ impl Deploy<'_> {
         })
     }
 
+    /// Why the StatefulSet that stands there is not the release's.
+    async fn why_not_our_server(&self, deadline: Instant) -> Result<Option<String>, Stop> {
+        let state = stop_of(insist(self.run, deadline, || self.workflows.ports.cluster.server(&self.server)).await)?;
+        Ok(match state {
+            Ok(state) => foreign(&self.run.info.key, &self.server, &state).map(|foreign| foreign.to_string()),
+            Err(error) => Some(format!("whose the server is cannot be read: {error}")),
+        })
+    }
+
     fn is_own(&self, newest: &ReleaseSummary) -> bool {
         newest.is_present() && self.wrote(newest)
     }
@@ -267,8 +281,12 @@ impl Deploy<'_> {
         let is_left = |newest: &ReleaseSummary| self.is_own(newest);
         let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before, is_left: &is_left };
         let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods: self.workflows.settings.undo_timeout };
+        let to_come = self.workflows.claim_to_come(&self.server).await;
         match remains.remove(self.workflows, self.run, &effort).await? {
-            Ok(()) => {}
+            Ok(()) => {
+                let is_new = |debt: &Debt| !matches!(debt, Debt::Claim { name, .. } if ledger.claims_before.contains(name));
+                left.debts.extend(to_come.filter(is_new));
+            }
             Err(Left::Others(why)) => left.sentences.push(format!("the release is left as it is: {why}")),
             Err(Left::Ours(what)) => {
                 left.sentences.push(what);

@@ -33,6 +33,8 @@ pub(super) struct Script {
     pub(super) wrote_both: bool,
     /// The claims are being deleted.
     pub(super) claims_terminating: bool,
+    /// Kubernetes' controller is still at work on the StatefulSet.
+    pub(super) unobserved: bool,
 }
 
 /// The story of a run: every call in order, and what was written.
@@ -65,6 +67,7 @@ impl Script {
             overtaken: false,
             wrote_both: false,
             claims_terminating: false,
+            unobserved: false,
         }
     }
 
@@ -251,10 +254,13 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     };
     let (found, has) = (play("cluster.has_warehouse_secret"), script.warehouse_secret);
     mock.expect_has_warehouse_secret().returning(move |_, _| found().map(|()| has));
-    let (seen, replicas, deployed) = (play("cluster.server"), script.replicas, script.newest.is_some());
+    let (seen, replicas, unobserved) = (play("cluster.server"), script.replicas, script.unobserved);
+    let is_there = script.newest.is_some() || unobserved;
     mock.expect_server().returning(move |_| {
-        let mut state = if deployed { ready_server() } else { ServerState::default() };
-        state.stateful_set.iter_mut().for_each(|set| set.replicas = replicas);
+        let mut state = if is_there { ready_server() } else { ServerState::default() };
+        if let Some(set) = &mut state.stateful_set {
+            (set.replicas, set.observed_generation) = (replicas, set.generation - i64::from(unobserved));
+        }
         seen().map(|()| Arc::new(state))
     });
     // A `watch` that fails is a server that does not come up; one that is called while pods should be gone shows none.

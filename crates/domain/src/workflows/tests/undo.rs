@@ -155,6 +155,18 @@ async fn whatever_step_of_the_removal_of_a_first_deploy_fails_is_owed() {
     }
 }
 
+/// Kubernetes' controller makes it without a look whether the StatefulSet is still there.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_may_still_come_is_owed() {
+    let late = Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) };
+    let script = Script { unobserved: true, ..Script::first() };
+    for (script, task) in [(script.clone().failing("installer.apply"), deploy_task()), (script, Task::Delete)] {
+        let (ending, _) = script.play(task).await;
+        let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
+        assert_eq!(debts, std::slice::from_ref(&late));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_undo_that_goes_back_owes_no_removal() {
     let (ending, _) = Script::deployed().failing("installer.commit@1").failing("installer.roll_back").play(new_login_task()).await;
