@@ -52,7 +52,7 @@ pub(crate) struct Turns(Rc<Shared>);
 
 struct Shared {
     turn: Cell<Turn>,
-    /// Whoever waits to read until it is another's turn.
+    /// Whoever has to read on when it is another's turn.
     reader: Cell<Option<Waker>>,
 }
 
@@ -126,9 +126,12 @@ impl AsyncRead for Connection {
         if !is_ahead {
             self.ahead = 0;
         }
+        if is_ahead {
+            // Also where there is room: actix leaves what came ahead as it is while many requests wait, and has to look again after them.
+            self.turns.0.reader.set(Some(context.waker().clone()));
+        }
         let room = (PIECE - self.ahead).min(buffer.remaining());
         if room == 0 {
-            self.turns.0.reader.set(Some(context.waker().clone()));
             return Poll::Pending;
         }
         let mut bytes = [0; PIECE];
@@ -138,8 +141,11 @@ impl AsyncRead for Connection {
         if !piece.is_empty() {
             buffer.put_slice(piece);
             self.has_read = true;
-            self.ahead += if is_ahead { piece.len() } else { 0 };
-            self.turns.heard();
+            if is_ahead {
+                self.ahead += piece.len();
+            } else {
+                self.turns.heard();
+            }
         }
         Poll::Ready(Ok(()))
     }

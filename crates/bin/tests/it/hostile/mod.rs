@@ -136,6 +136,17 @@ async fn nobody_who_means_harm_keeps_others_from_deploying() {
     assert!(server.peak_memory() < MEMORY, "{} bytes", server.peak_memory());
 }
 
+/// More requests than are looked at before the first one is answered, which takes its time.
+#[test]
+fn what_is_sent_behind_a_slow_answer_is_answered_after_it() {
+    let server = Server::with(&[("EMBEDDED_READY_AFTER", "1s")]);
+    let body = r#"{"project_name": "slow"}"#;
+    let first = post(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()), body);
+    let (next, last) = (get("health/liveness", ""), get("health/liveness", "Connection: close\r\n"));
+    let answers = exchange(server.address(), &[first, next.repeat(39), last].concat());
+    assert_eq!(statuses(&answers), [200; 41], "{answers}");
+}
+
 /// Twice as many connections as there may be, of which none ever sends a whole head. Who deploys meanwhile only has to wait for his turn.
 #[test]
 fn who_takes_all_connections_keeps_nobody_from_deploying_for_long() {
