@@ -142,12 +142,14 @@ impl Objects {
         self.watched(kind).filter(|watched| is_ours && watched.cache.forbidden(namespace).is_none())
     }
 
-    /// Whether the objects of a kind can be told from memory now.
+    /// Whether the objects of a kind can be told from memory now. Of a watched kind there are none of ours in other namespaces, where our account
+    /// may not even look.
     pub(super) fn is_current(&self, kind: &Kind, namespace: &str) -> bool {
-        self.watched(kind).is_some_and(|watched| watched.cache.stands(namespace))
+        let is_ours = self.namespaces.iter().any(|ours| ours == namespace);
+        self.watched(kind).is_some_and(|watched| !is_ours || watched.cache.stands(namespace))
     }
 
-    /// The same of the kind of this name.
+    /// The same of the kind of this name, in one of our namespaces.
     pub(super) fn is_current_name(&self, kind: &str, namespace: &str) -> bool {
         self.kinds.iter().any(|watched| watched.kind.kind == kind && watched.cache.stands(namespace))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::faults;
-use crate::model::Failure;
+use crate::model::{Failure, Phase};
 use crate::operations::{Run, Stop};
 use crate::ports::{ClusterError, ConnectionError, InstallerError, StoreError};
 
@@ -17,6 +17,16 @@ pub(super) enum Halt {
     Stop(Stop),
     /// It failed.
     Failed(Box<Failure>),
+}
+
+impl Halt {
+    /// The same, of a failure in this step.
+    pub(super) fn at(self, phase: Phase) -> Self {
+        match self {
+            Self::Failed(failure) => failure.at(phase).into(),
+            stop @ Self::Stop(_) => stop,
+        }
+    }
 }
 
 impl From<Failure> for Halt {

@@ -29,8 +29,8 @@ impl Workflows {
 
     /// The claim that may come when the StatefulSet is gone. Kubernetes' controller makes it for the StatefulSet that it has read, without a look
     /// whether that is still there, and has not come to an end with this one.
-    pub(super) async fn claim_to_come(&self, server: &ServerKey) -> Option<Debt> {
-        let state = self.ports.cluster.server(server).await.ok()?;
+    pub(super) async fn claim_to_come(&self, release: &ReleaseKey, server: &ServerKey) -> Option<Debt> {
+        let state = self.ports.cluster.server(server).await.ok().filter(|state| !state.is_somebody_elses(release))?;
         let is_at_work = state.stateful_set.as_ref().is_some_and(|set| set.observed_generation < set.generation);
         is_at_work.then(|| Debt::Claim { server: server.name.clone(), name: server.name.claim_name(0) })
     }

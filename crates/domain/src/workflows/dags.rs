@@ -116,7 +116,8 @@ impl Workflows {
                     continue;
                 }
             };
-            if server.stateful_set.as_ref().is_some_and(|set| set.dag_state != Some(now)) {
+            let is_changed = server.stateful_set.as_ref().is_some_and(|set| set.dag_state != Some(now));
+            if is_changed && !server.is_somebody_elses(&release.key) {
                 changed.push(release.key.clone());
             }
         }

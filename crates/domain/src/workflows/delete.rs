@@ -83,6 +83,7 @@ pub(super) async fn remove(
     let noted = run.ledger().server.filter(|_| is_own);
     let server = noted.map_or_else(|| server_of(key, summary.as_ref()), |name| ServerKey { namespace: key.namespace.clone(), name });
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
+    let to_come = workflows.claim_to_come(key, &server).await;
     if release.is_some() && is_own {
         // Only the record tells these, and it goes next.
         let mut met = HashSet::new();
@@ -90,17 +91,16 @@ pub(super) async fn remove(
         // When they cannot be read now, the last step says so.
         let claims = stop_of(call(run, deadline, || workflows.own_claims(key, &server)).await)?.unwrap_or_default();
         run.note(|ledger| {
-            (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
+            (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.iter().cloned().chain(to_come.clone()).collect());
             // Also those of whoever ran this before.
             ledger.claims_before.extend(claims.into_iter().map(|claim| claim.name));
         });
         store(run, deadline).await?;
     }
-    let to_come = workflows.claim_to_come(&server).await;
     let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, key, &server).await?;
     let claims = delete_claims(workflows, run, key, &server, deadline, debts).await?;
-    debts.extend(to_come.filter(|_| claims.is_empty()));
+    debts.extend(to_come.filter(|debt| claims.is_empty() && !debts.contains(debt)));
     let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
     Ok(Removal { claims, connection, nothing })
 }

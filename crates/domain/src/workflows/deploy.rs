@@ -240,10 +240,7 @@ impl<'a> Deploy<'a> {
     }
 
     async fn check_stateful_set(&self) -> Result<(), Halt> {
-        match self.workflows.check_stateful_set(self.run, &self.server, self.deadline).await {
-            Err(Halt::Failed(failure)) => Err(failure.at(Phase::Apply).into()),
-            other => other,
-        }
+        self.workflows.check_stateful_set(self.run, &self.server, self.deadline).await.map_err(|halt| halt.at(Phase::Apply))
     }
 
     /// Stores that the StatefulSet is the one that was asked for. Whoever takes over has nothing to make room for any more: to do so again would

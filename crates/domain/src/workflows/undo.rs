@@ -178,6 +178,10 @@ impl Deploy<'_> {
         if newest.is_none_or(|newest| !newest.summary.is_present() || Some(newest.summary.revision) != ledger.previous) {
             return Ok(());
         }
+        if let Some(why) = self.why_not_our_server(deadline).await? {
+            left.sentences.push(format!("the server is left as it is: {why}"));
+            return Ok(());
+        }
         let cluster = &ports.cluster;
         let slept = stop_of(insist(self.run, deadline, || cluster.set_replicas(&self.server, 0, &self.run.fence)).await)?;
         left.note(slept.map_err(|error| format!("the server is not put back to sleep: {error}")));
@@ -275,18 +279,29 @@ impl Deploy<'_> {
         newest.is_present() && self.wrote(newest)
     }
 
+    /// See [`Workflows::claim_to_come`]. Noted, for whoever takes over finds no StatefulSet any more that tells of it.
+    async fn claim_to_come(&self, ledger: &Ledger) -> Option<Debt> {
+        let noted = ledger.owed.iter().find(|debt| matches!(debt, Debt::Claim { .. }));
+        if let Some(noted) = noted {
+            return Some(noted.clone());
+        }
+        let to_come = self.workflows.claim_to_come(&self.run.info.key, &self.server).await?;
+        if matches!(&to_come, Debt::Claim { name, .. } if ledger.claims_before.contains(name)) {
+            return None;
+        }
+        self.run.note(|ledger| ledger.owed.push(to_come.clone()));
+        Some(to_come)
+    }
+
     /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
     async fn remove(&self, ledger: &Ledger, deadline: Instant, left: &mut Leftovers) -> Result<(), Stop> {
         self.run.progress("removing the release and its objects");
         let is_left = |newest: &ReleaseSummary| self.is_own(newest);
         let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before, is_left: &is_left };
         let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods: self.workflows.settings.undo_timeout };
-        let to_come = self.workflows.claim_to_come(&self.server).await;
+        let to_come = self.claim_to_come(ledger).await;
         match remains.remove(self.workflows, self.run, &effort).await? {
-            Ok(()) => {
-                let is_new = |debt: &Debt| !matches!(debt, Debt::Claim { name, .. } if ledger.claims_before.contains(name));
-                left.debts.extend(to_come.filter(is_new));
-            }
+            Ok(()) => left.debts.extend(to_come),
             Err(Left::Others(why)) => left.sentences.push(format!("the release is left as it is: {why}")),
             Err(Left::Ours(what)) => {
                 left.sentences.push(what);

@@ -82,6 +82,8 @@ const CHANGE: &[ErrorCode] = &[
 ];
 const REMOVAL: &[ErrorCode] = &[Domain(F::ClaimsNotDeleted), Domain(F::PodsNotGone)];
 const SUSPENSION: &[ErrorCode] = &[Domain(F::DagsActive), Domain(F::PodsNotGone)];
+/// Errors of scaling what is there.
+const SCALE: &[ErrorCode] = &[Domain(F::ForeignObject)];
 
 const ACCEPTED: (u16, &str) = (202, "The operation is under way; this is its receipt.");
 
@@ -97,8 +99,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     guarded("createDeployment", &[(200, "The server runs and is registered."), ACCEPTED], &[BODY, MUTATION, QUEUE, SERVER, CHANGE]),
     guarded("getDeployment", &[(200, "The deployment.")], &[TARGET, READ]),
     guarded("deleteDeployment", &[(200, "Nothing of it is left."), ACCEPTED], &[TARGET, MUTATION, REMOVAL]),
-    guarded("suspendDeployment", &[(200, "It sleeps."), ACCEPTED], &[TARGET, MUTATION, QUEUE, SUSPENSION]),
-    guarded("resumeDeployment", &[(200, "It runs again."), ACCEPTED], &[TARGET, MUTATION, QUEUE, SERVER]),
+    guarded("suspendDeployment", &[(200, "It sleeps."), ACCEPTED], &[TARGET, MUTATION, QUEUE, SCALE, SUSPENSION]),
+    guarded("resumeDeployment", &[(200, "It runs again."), ACCEPTED], &[TARGET, MUTATION, QUEUE, SCALE, SERVER]),
     guarded("getNames", &[(200, "The names.")], &[PARAMETERS, READ]),
     guarded("listProjects", &[(200, "The deployments with their values.")], &[READ]),
     guarded("listReleases", &[(200, "The Helm releases.")], &[READ]),
