@@ -146,11 +146,16 @@ impl Case {
         self.plan.times != FOR_GOOD && self.plan.action != Action::Fault(Fault::Late(LATE))
     }
 
-    /// Whether nobody may notice it: it passes, and says of no call that it is refused. A watch that hangs does not pass before somebody
-    /// wonders at its silence.
+    /// Whether nobody may notice it: it passes, and says of no call that it is refused.
     pub(crate) fn is_borne(&self) -> bool {
+        self.passes() && self.plan.action != Action::Fault(Fault::Status(409))
+    }
+
+    /// Whether a caller may be told of it in this way all the same. A watch that hangs shows nothing until somebody wonders at its silence: for
+    /// longer than a call is tried again.
+    pub(crate) fn may_be_told(&self, told: Option<&str>) -> bool {
         let is_silent_watch = self.plan.action == Action::Fault(Fault::Hang) && self.step.label.starts_with("watch: ");
-        self.passes() && self.plan.action != Action::Fault(Fault::Status(409)) && !is_silent_watch
+        is_silent_watch && told == Some("cluster_unavailable")
     }
 
     /// What happens in it, whatever the request is.
