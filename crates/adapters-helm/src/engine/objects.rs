@@ -138,15 +138,17 @@ impl Objects {
 
     /// The watch that shows an object, now or when it stands again. Somebody else's manifest may have objects in other namespaces.
     pub(super) fn watch_of(&self, kind: &Kind, namespace: &str) -> Option<&WatchedKind> {
-        let is_ours = self.namespaces.iter().any(|ours| ours == namespace);
-        self.watched(kind).filter(|watched| is_ours && watched.cache.forbidden(namespace).is_none())
+        self.watched(kind).filter(|watched| self.is_ours(namespace) && watched.cache.forbidden(namespace).is_none())
     }
 
     /// Whether the objects of a kind can be told from memory now. Of a watched kind there are none of ours in other namespaces, where our account
     /// may not even look.
     pub(super) fn is_current(&self, kind: &Kind, namespace: &str) -> bool {
-        let is_ours = self.namespaces.iter().any(|ours| ours == namespace);
-        self.watched(kind).is_some_and(|watched| !is_ours || watched.cache.stands(namespace))
+        self.watched(kind).is_some_and(|watched| !self.is_ours(namespace) || watched.cache.stands(namespace))
+    }
+
+    fn is_ours(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|ours| ours == namespace)
     }
 
     /// The same of the kind of this name, in one of our namespaces.

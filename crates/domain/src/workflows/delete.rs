@@ -220,10 +220,7 @@ async fn uninstall(workflows: &Workflows, run: &Run, key: &ReleaseKey, deadline:
 async fn drain(workflows: &Workflows, run: &Run, key: &ReleaseKey, server: &ServerKey) -> Result<(), Halt> {
     run.phase(Phase::Drain, "waiting until the pods are gone");
     let deadline = Instant::now() + workflows.settings.undo_timeout;
-    match workflows.await_gone(run, key, server, deadline).await {
-        Err(Halt::Failed(failure)) => Err(failure.at(Phase::Drain).into()),
-        other => other,
-    }
+    workflows.await_gone(run, key, server, deadline).await.map_err(|halt| halt.at(Phase::Drain))
 }
 
 async fn delete_claims(

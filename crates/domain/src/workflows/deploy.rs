@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
-use super::await_server::{Awaited, Awake, Limit, overtaken};
+use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Halt, call, insist, store};
-use super::claims::foreign;
 use super::connect::Login;
+use super::ownership::foreign;
 use super::prepare::Prepared;
 use super::{Workflows, faults};
 use crate::allocation::{deployed_elsewhere, deployment_of};
@@ -211,61 +211,6 @@ impl<'a> Deploy<'a> {
         Ok(revision)
     }
 
-    /// Clears the way for fields of the StatefulSet that cannot be changed.
-    pub(super) async fn rebuild(&self, revision: &RevisionHandle, rebuild: Rebuild) -> Result<(), Halt> {
-        if rebuild == Rebuild::NONE {
-            return Ok(());
-        }
-        self.run.phase(Phase::Apply, "making room for fields that cannot be changed");
-        let cluster = &self.workflows.ports.cluster;
-        self.still_own(revision).await?;
-        self.check_stateful_set().await?;
-        if rebuild.grow {
-            let size = &self.request.resources.storage_size;
-            self.run.progress(format!("growing the claim to {size}"));
-            let grown = call(self.run, self.deadline, || cluster.grow_claims(&self.server, size, &self.run.fence)).await;
-            grown.map_err(|broken| broken.or_fail(|error| cannot_grow(&error)))?;
-        }
-        if rebuild.adopt {
-            self.run.progress("the server of the replaced service stops; its claim is kept");
-            if !self.run.ledger().adopting {
-                self.store_intent(|ledger| ledger.adopting = true).await?;
-            }
-        }
-        // Growing may have taken long.
-        self.still_own(revision).await?;
-        self.check_stateful_set().await?;
-        let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, !rebuild.adopt, &self.run.fence)).await;
-        deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
-    }
-
-    async fn check_stateful_set(&self) -> Result<(), Halt> {
-        self.workflows.check_stateful_set(self.run, &self.server, self.deadline).await.map_err(|halt| halt.at(Phase::Apply))
-    }
-
-    /// Stores that the StatefulSet is the one that was asked for. Whoever takes over has nothing to make room for any more: to do so again would
-    /// stop an adopted server that may be ready by then.
-    pub(super) async fn rebuilt(&self) {
-        if self.run.ledger().rebuild == Rebuild::NONE {
-            return;
-        }
-        // It only saves work, so it is not tried again; the next renewal of the lock stores it too.
-        if let Err(error) = self.run.record(|ledger| ledger.rebuild = Rebuild::NONE).await {
-            tracing::warn!(operation.id = %self.run.info.id, %error, "that the server is made anew is not stored yet");
-        }
-    }
-
-    /// Somebody's Helm may have been at work since the revision was recorded. The apply looks too, but by then the claim has grown for good
-    /// and the StatefulSet of their revision is gone.
-    async fn still_own(&self, revision: &RevisionHandle) -> Result<(), Halt> {
-        // Also when the watch is behind: there is no way back from what comes next.
-        let newest = self.newest().await?;
-        match overtaken(Awaited::Own(revision), newest.as_ref().map(|release| &release.summary)) {
-            Some(overtaken) => Err(overtaken.at(Phase::Apply).into()),
-            None => Ok(()),
-        }
-    }
-
     pub(super) async fn apply(&self, revision: &RevisionHandle) -> Result<(), Halt> {
         self.run.phase(Phase::Apply, "applying the objects");
         let ports = &self.workflows.ports;
@@ -282,10 +227,8 @@ impl<'a> Deploy<'a> {
 
     async fn ready(&self, awaited: Awaited<'_>) -> Result<Awake, Halt> {
         self.run.phase(Phase::Ready, "waiting for the server to be ready");
-        match self.workflows.await_ready(self.run, &self.server, awaited, self.deadline, Limit::Deploy).await {
-            Err(Halt::Failed(failure)) => Err(Halt::Failed(Box::new(failure.at(Phase::Ready)))),
-            other => other,
-        }
+        let awake = self.workflows.await_ready(self.run, &self.server, awaited, self.deadline, Limit::Deploy).await;
+        awake.map_err(|halt| halt.at(Phase::Ready))
     }
 
     /// Connect and commit.
@@ -406,15 +349,4 @@ fn in_phase(failure: Failure, run: &Run) -> Failure {
 
 fn name_was_taken(by: &str) -> Failure {
     Failure::new(FailureCode::NameTaken, format!("the name was just taken by another deployment ({by}); post again for a name of its own"))
-}
-
-fn cannot_grow(error: &crate::ports::ClusterError) -> Failure {
-    match error {
-        crate::ports::ClusterError::Refused(words) => Failure::new(
-            FailureCode::ClaimCannotGrow,
-            format!("the claim cannot grow: {words}; use a storage class with allowVolumeExpansion, or keep `storage_size`"),
-        ),
-        other => faults::of_cluster(other),
-    }
-    .at(Phase::Apply)
 }

@@ -2,7 +2,6 @@
 
 mod await_server;
 mod call;
-mod claims;
 mod connect;
 mod dags;
 mod delete;
@@ -10,7 +9,9 @@ mod deploy;
 pub(crate) mod faults;
 pub(crate) mod inspect;
 pub(crate) mod list;
+mod ownership;
 mod prepare;
+mod rebuild;
 mod remains;
 mod replaced;
 mod scale;

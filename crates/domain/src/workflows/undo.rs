@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::Workflows;
 use super::await_server::{Awaited, Awake, Limit};
 use super::call::{Broken, Halt, UNTIL_DEADLINE, insist, stop_of};
-use super::claims::foreign;
 use super::delete::ConnectionRemoval;
 use super::deploy::Deploy;
+use super::ownership::foreign;
 use super::remains::{Effort, Left, Remains, written_by_others};
 use crate::model::{
     ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, ReleaseSummary, RevisionHandle, RevisionNumber, StoredConnection,

@@ -1,4 +1,4 @@
-//! Which claims are a release's own, and whether the StatefulSet is.
+//! Whether the StatefulSet and the claims of a server's name are the release's own.
 
 use tokio::time::Instant;
 
