@@ -36,8 +36,8 @@ pub struct Ledger {
     pub dag_state_before: Option<DagState>,
     /// The failure that is being undone, once the undo has begun.
     pub undoing: Option<Box<Failure>>,
-    /// What a delete has to leave, or the replaced release that a deploy is removing. It is stored before that release goes, whose record says
-    /// what there is to owe.
+    /// What a delete has to leave, the replaced release that a deploy is removing, or the claim that may still be made for a first deployment that is
+    /// taken back. It is stored before that goes which says what there is to owe: the release's record, or the StatefulSet.
     pub owed: Vec<Debt>,
 }
 

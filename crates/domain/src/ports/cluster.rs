@@ -131,6 +131,14 @@ pub enum ClusterError {
     /// The object is not there.
     #[error("{0} does not exist")]
     NotFound(String),
+    /// The object of that name is not of this release. Told by whoever compares the releases; the port itself goes by names.
+    #[error("{object} exists and is not of this release ({owner})")]
+    ForeignObject {
+        /// `Kind/name`.
+        object: String,
+        /// What its annotations say, such as `release other` or `no Helm release`.
+        owner: String,
+    },
     /// Our account lacks a right.
     #[error("missing right: {0}")]
     Forbidden(String),

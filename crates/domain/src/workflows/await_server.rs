@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::call::{Halt, call};
+use super::ownership::foreign;
 use super::{Workflows, faults};
 use crate::model::{
     Failure, FailureCode, Phase, ReleaseKey, ReleaseStatus, ReleaseSummary, RevisionHandle, RevisionNumber, ServerKey, ServerState,
@@ -104,6 +105,9 @@ impl Workflows {
                 .map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
             loop {
                 let state = Arc::clone(&states.borrow_and_update());
+                if let Some(foreign) = foreign(&run.info.key, server, &state) {
+                    return Err(faults::of_cluster(&foreign).into());
+                }
                 let now = self.ports.clock.now();
                 without_pod = state.pods.is_empty().then(|| without_pod.unwrap_or(now));
                 let mut waiting = match judge(&state, without_pod, &self.settings.patience, now) {
@@ -136,7 +140,8 @@ impl Workflows {
         }
     }
 
-    /// Waits until no pod of the release's server is left, and ends those that a StatefulSet made anew had left. A StatefulSet of that name which is not the release's is left alone, with its pods.
+    /// Waits until no pod of the release's server is left, and ends those that a StatefulSet made anew had left. A StatefulSet of that name which is
+    /// not the release's is left alone, with its pods.
     pub(super) async fn await_gone(&self, run: &Run, release: &ReleaseKey, server: &ServerKey, deadline: Instant) -> Result<(), Halt> {
         loop {
             let mut states = call(run, deadline, || self.ports.cluster.watch(server))
@@ -239,8 +244,12 @@ impl Workflows {
         Ok(None)
     }
 
-    /// The failure with what the server looks like now, before an undo removes it.
+    /// The failure with what the server looks like now, before an undo removes it. Of somebody else's server nothing is told: nobody here knows
+    /// which words in its logs are secret.
     pub(super) async fn with_autopsy(&self, mut failure: Failure, server: &ServerKey) -> Failure {
+        if failure.code == FailureCode::ForeignObject {
+            return failure;
+        }
         let autopsy = tokio::time::timeout(Duration::from_secs(20), self.ports.cluster.autopsy(server)).await;
         failure.autopsy = autopsy.ok().map(Box::new);
         failure

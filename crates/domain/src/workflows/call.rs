@@ -103,7 +103,9 @@ impl PortError for ClusterError {
         match self {
             Self::Unavailable(_) => Trouble::Passing,
             Self::Fenced(_) => Trouble::Fenced,
-            Self::NotFound(_) | Self::Forbidden(_) | Self::Refused(_) | Self::Unexpected(_) => Trouble::Lasting,
+            Self::NotFound(_) | Self::ForeignObject { .. } | Self::Forbidden(_) | Self::Refused(_) | Self::Unexpected(_) => {
+                Trouble::Lasting
+            }
         }
     }
 

@@ -50,7 +50,11 @@ async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
         }
     };
     run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
-    let followed = call(run, deadline, || workflows.ports.cluster.follow_dags(&server, replicas, now, &run.fence)).await;
+    let follow = || async {
+        workflows.own_server(&run.info.key, &server).await?;
+        workflows.ports.cluster.follow_dags(&server, replicas, now, &run.fence).await
+    };
+    let followed = call(run, deadline, follow).await;
     followed.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))?;
     Ok(Some(now))
 }
@@ -62,7 +66,7 @@ async fn set_dag_state(
     state: Option<DagState>,
     deadline: Instant,
 ) -> Result<(), Halt> {
-    let set = call(run, deadline, || workflows.ports.cluster.set_dag_state(server, state, &run.fence)).await;
+    let set = call(run, deadline, || workflows.set_dag_state(run, server, state)).await;
     set.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))
 }
 
@@ -153,8 +157,8 @@ impl Workflows {
     async fn note(&self, run: &Run, server: &ServerKey, wanted: Option<DagState>, deadline: Instant) -> Result<(), Halt> {
         let noted = match call(run, deadline, || self.ports.cluster.server(server)).await {
             Ok(state) => match &state.stateful_set {
-                Some(set) if set.dag_state != wanted => {
-                    call(run, deadline, || self.ports.cluster.set_dag_state(server, wanted, &run.fence)).await
+                Some(set) if set.dag_state != wanted && !state.is_somebody_elses(&run.info.key) => {
+                    call(run, deadline, || self.set_dag_state(run, server, wanted)).await
                 }
                 _ => Ok(()),
             },

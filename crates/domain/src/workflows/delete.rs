@@ -83,15 +83,17 @@ pub(super) async fn remove(
     let noted = run.ledger().server.filter(|_| is_own);
     let server = noted.map_or_else(|| server_of(key, summary.as_ref()), |name| ServerKey { namespace: key.namespace.clone(), name });
     let connection = disconnect(workflows, run, key, release.as_ref(), deadline, debts).await?;
-    let to_come = workflows.claim_to_come(key, &server).await;
-    if release.is_some() && is_own {
-        // Only the record tells these, and it goes next.
-        let mut met = HashSet::new();
-        debts.retain(|debt| met.insert(debt.clone()));
-        // When they cannot be read now, the last step says so.
+    let to_come = workflows.claim_to_come(run, key, &server, deadline).await?;
+    let tells_more = release.is_some() || to_come.is_some();
+    // From now on: it may come also when a later step fails.
+    debts.extend(to_come);
+    let mut met = HashSet::new();
+    debts.retain(|debt| met.insert(debt.clone()));
+    if tells_more && is_own {
+        // Only the record and the StatefulSet tell these, and they go next. When the claims cannot be read now, the last step says so.
         let claims = stop_of(call(run, deadline, || workflows.own_claims(key, &server)).await)?.unwrap_or_default();
         run.note(|ledger| {
-            (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.iter().cloned().chain(to_come.clone()).collect());
+            (ledger.server, ledger.owed) = (Some(server.name.clone()), debts.clone());
             // Also those of whoever ran this before.
             ledger.claims_before.extend(claims.into_iter().map(|claim| claim.name));
         });
@@ -100,7 +102,7 @@ pub(super) async fn remove(
     let removed = uninstall(workflows, run, key, deadline).await?;
     drain(workflows, run, key, &server).await?;
     let claims = delete_claims(workflows, run, key, &server, deadline, debts).await?;
-    debts.extend(to_come.filter(|debt| claims.is_empty() && !debts.contains(debt)));
+    debts.retain(|debt| !matches!(debt, Debt::Claim { name, .. } if claims.contains(name)));
     let nothing = !removed.had_record && removed.objects.is_empty() && claims.is_empty() && connection.status != ConnectionOutcome::Deleted;
     Ok(Removal { claims, connection, nothing })
 }
@@ -245,7 +247,9 @@ async fn delete_claims(
         // It may be there. What is owed and is not there costs nothing.
         Err(error) => (vec![server.name.claim_name(0)], error),
     };
-    debts.extend(names.iter().cloned().map(|name| Debt::Claim { server: server.name.clone(), name }));
+    let owed = names.iter().cloned().map(|name| Debt::Claim { server: server.name.clone(), name });
+    let owed: Vec<_> = owed.filter(|debt| !debts.contains(debt)).collect();
+    debts.extend(owed);
     let message = format!(
         "the deployment is removed, but claims {} could not be deleted: {error}; check the service's rights on persistentvolumeclaims, the deletion is tried again by itself",
         names.join(", ")

@@ -180,7 +180,7 @@ impl<'a> Deploy<'a> {
         let state = state.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error)))?;
         if let Some(foreign) = foreign(&self.run.info.key, &self.server, &state) {
             // An apply would refuse it too, but by then there is a revision, and the way back is as blocked.
-            return Err(faults::of_installer(&foreign).into());
+            return Err(faults::of_cluster(&foreign).into());
         }
         // One on its way out makes room for another of the same name, which is this deployment's.
         let stays = |claim: &Claim| !claim.terminating && kept.is_none_or(|kept| kept.contains(&claim.name));
@@ -221,7 +221,7 @@ impl<'a> Deploy<'a> {
     /// A POST on a sleeping server wakes it.
     pub(super) async fn wake(&self) -> Result<(), Halt> {
         self.run.progress("waking the server");
-        let woken = call(self.run, self.deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 1, &self.run.fence)).await;
+        let woken = call(self.run, self.deadline, || self.workflows.set_replicas(self.run, &self.server, 1)).await;
         woken.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
     }
 

@@ -25,6 +25,7 @@ pub(crate) fn of_cluster(error: &ClusterError) -> Failure {
     let (code, remedy) = match error {
         ClusterError::Unavailable(_) | ClusterError::Fenced(_) => (FailureCode::ClusterUnavailable, "try again when it is back"),
         ClusterError::NotFound(_) => (FailureCode::NotFound, "post the deployment again to make it whole"),
+        ClusterError::ForeignObject { .. } => (FailureCode::ForeignObject, "remove it or give it to this release"),
         ClusterError::Forbidden(_) => (FailureCode::Forbidden, "give the service's account this right; its Role is in the documentation"),
         ClusterError::Refused(_) => (FailureCode::AdmissionRefused, "change what it objects to"),
         ClusterError::Unexpected(_) => (FailureCode::Internal, "see the service's log"),

@@ -14,12 +14,14 @@ impl Deploy<'_> {
             return Ok(());
         }
         self.run.phase(Phase::Apply, "making room for fields that cannot be changed");
-        let cluster = &self.workflows.ports.cluster;
         self.still_own(revision).await?;
-        self.check_stateful_set().await?;
+        // Before it is noted that the server may be stopped: the undo would have to leave the release as it is.
+        let own = call(self.run, self.deadline, || self.workflows.own_server(&self.run.info.key, &self.server)).await;
+        own.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))?;
         if rebuild.grow {
             let size = &self.request.resources.storage_size;
             self.run.progress(format!("growing the claim to {size}"));
+            let cluster = &self.workflows.ports.cluster;
             let grown = call(self.run, self.deadline, || cluster.grow_claims(&self.server, size, &self.run.fence)).await;
             grown.map_err(|broken| broken.or_fail(|error| cannot_grow(&error)))?;
         }
@@ -31,13 +33,9 @@ impl Deploy<'_> {
         }
         // Growing may have taken long.
         self.still_own(revision).await?;
-        self.check_stateful_set().await?;
-        let deleted = call(self.run, self.deadline, || cluster.delete_stateful_set(&self.server, !rebuild.adopt, &self.run.fence)).await;
+        let delete = || self.workflows.delete_stateful_set(self.run, &self.server, !rebuild.adopt);
+        let deleted = call(self.run, self.deadline, delete).await;
         deleted.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Apply)))
-    }
-
-    async fn check_stateful_set(&self) -> Result<(), Halt> {
-        self.workflows.check_stateful_set(self.run, &self.server, self.deadline).await.map_err(|halt| halt.at(Phase::Apply))
     }
 
     /// Stores that the StatefulSet is the one that was asked for. Whoever takes over has nothing to make room for any more: to do so again would

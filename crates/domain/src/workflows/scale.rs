@@ -119,8 +119,7 @@ pub(super) async fn find_server(workflows: &Workflows, run: &Run, deadline: Inst
 
 async fn scale(workflows: &Workflows, run: &Run, server: &ServerKey, replicas: u32, deadline: Instant) -> Result<(), Halt> {
     run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
-    workflows.check_stateful_set(run, server, deadline).await.map_err(|halt| halt.at(Phase::Scale))?;
-    let scaled = call(run, deadline, || workflows.ports.cluster.set_replicas(server, replicas, &run.fence)).await;
+    let scaled = call(run, deadline, || workflows.set_replicas(run, server, replicas)).await;
     scaled.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))
 }
 

@@ -6,17 +6,16 @@ use tokio::time::Instant;
 
 use super::Workflows;
 use super::await_server::{Awaited, Awake, Limit};
-use super::call::{Broken, Halt, UNTIL_DEADLINE, insist, stop_of};
+use super::call::{Broken, Halt, UNTIL_DEADLINE, call, insist, stop_of};
 use super::delete::ConnectionRemoval;
 use super::deploy::Deploy;
-use super::ownership::foreign;
 use super::remains::{Effort, Left, Remains, written_by_others};
 use crate::model::{
     ConnectionIntent, Debt, Failure, FailureCode, Ledger, Phase, Release, ReleaseSummary, RevisionHandle, RevisionNumber, StoredConnection,
     UndoOutcome,
 };
 use crate::operations::{Ending, Stop};
-use crate::ports::ConnectionError;
+use crate::ports::{ClusterError, ConnectionError};
 
 /// What an undo could not take back.
 #[derive(Default)]
@@ -178,12 +177,7 @@ impl Deploy<'_> {
         if newest.is_none_or(|newest| !newest.summary.is_present() || Some(newest.summary.revision) != ledger.previous) {
             return Ok(());
         }
-        if let Some(why) = self.why_not_our_server(deadline).await? {
-            left.sentences.push(format!("the server is left as it is: {why}"));
-            return Ok(());
-        }
-        let cluster = &ports.cluster;
-        let slept = stop_of(insist(self.run, deadline, || cluster.set_replicas(&self.server, 0, &self.run.fence)).await)?;
+        let slept = stop_of(insist(self.run, deadline, || self.workflows.set_replicas(self.run, &self.server, 0)).await)?;
         left.note(slept.map_err(|error| format!("the server is not put back to sleep: {error}")));
         self.workflows.renote_dags(self.run, &self.server, ledger.dag_state_before, deadline).await
     }
@@ -204,18 +198,17 @@ impl Deploy<'_> {
         self.run.progress(format!("rolling back to revision {previous}"));
         if ledger.adopting {
             // A server is stopped for this, so it is looked first whether it is still the one that this operation made.
-            let why = match self.why_not_ours(deadline).await? {
-                None => self.why_not_our_server(deadline).await?,
-                why => why,
-            };
-            if let Some(why) = why {
+            if let Some(why) = self.why_not_ours(deadline).await? {
                 left.sentences.push(format!("the release is left as it is: {why}"));
                 return Ok(());
             }
             // The selector of the old StatefulSet is not ours: what stands there now has to go first, as on the way here.
-            let cluster = &self.workflows.ports.cluster;
-            let deleted = stop_of(insist(self.run, deadline, || cluster.delete_stateful_set(&self.server, false, fence)).await)?;
-            left.note(deleted.map_err(|error| format!("the StatefulSet could not be deleted: {error}")));
+            let deleted = insist(self.run, deadline, || self.workflows.delete_stateful_set(self.run, &self.server, false)).await;
+            if let Err(Broken::Error(foreign @ ClusterError::ForeignObject { .. })) = &deleted {
+                left.sentences.push(format!("the release is left as it is: {foreign}"));
+                return Ok(());
+            }
+            left.note(stop_of(deleted)?.map_err(|error| format!("the StatefulSet could not be deleted: {error}")));
         }
         let back = match stop_of(insist(self.run, deadline, || installer.roll_back(failed, previous, &why, fence)).await)? {
             Ok(back) => back,
@@ -246,7 +239,7 @@ impl Deploy<'_> {
     /// Waits for the server of the previous revision, or puts it back to sleep when it slept.
     async fn old_server_runs(&self, ledger: &Ledger, back: &RevisionHandle, deadline: Instant) -> Result<(), Halt> {
         if ledger.replicas_before == Some(0) {
-            let slept = insist(self.run, deadline, || self.workflows.ports.cluster.set_replicas(&self.server, 0, &self.run.fence)).await;
+            let slept = insist(self.run, deadline, || self.workflows.set_replicas(self.run, &self.server, 0)).await;
             return slept.map_err(|broken| broken.or_fail(|error| super::faults::of_cluster(&error)));
         }
         match self.workflows.await_ready(self.run, &self.server, Awaited::Own(back), deadline, Limit::Undo).await? {
@@ -266,31 +259,25 @@ impl Deploy<'_> {
         })
     }
 
-    /// Why the StatefulSet that stands there is not the release's.
-    async fn why_not_our_server(&self, deadline: Instant) -> Result<Option<String>, Stop> {
-        let state = stop_of(insist(self.run, deadline, || self.workflows.ports.cluster.server(&self.server)).await)?;
-        Ok(match state {
-            Ok(state) => foreign(&self.run.info.key, &self.server, &state).map(|foreign| foreign.to_string()),
-            Err(error) => Some(format!("whose the server is cannot be read: {error}")),
-        })
-    }
-
     fn is_own(&self, newest: &ReleaseSummary) -> bool {
         newest.is_present() && self.wrote(newest)
     }
 
-    /// See [`Workflows::claim_to_come`]. Noted, for whoever takes over finds no StatefulSet any more that tells of it.
-    async fn claim_to_come(&self, ledger: &Ledger) -> Option<Debt> {
+    /// See [`Workflows::claim_to_come`]. Stored, for whoever takes over finds no StatefulSet any more that tells of it.
+    async fn claim_to_come(&self, ledger: &Ledger, deadline: Instant) -> Result<Option<Debt>, Stop> {
         let noted = ledger.owed.iter().find(|debt| matches!(debt, Debt::Claim { .. }));
         if let Some(noted) = noted {
-            return Some(noted.clone());
+            return Ok(Some(noted.clone()));
         }
-        let to_come = self.workflows.claim_to_come(&self.run.info.key, &self.server).await?;
-        if matches!(&to_come, Debt::Claim { name, .. } if ledger.claims_before.contains(name)) {
-            return None;
-        }
+        let to_come = self.workflows.claim_to_come(self.run, &self.run.info.key, &self.server, deadline).await?;
+        let is_new = |debt: &Debt| !matches!(debt, Debt::Claim { name, .. } if ledger.claims_before.contains(name));
+        let Some(to_come) = to_come.filter(is_new) else { return Ok(None) };
         self.run.note(|ledger| ledger.owed.push(to_come.clone()));
-        Some(to_come)
+        if let Err(error) = stop_of(call(self.run, deadline, || self.run.record(|_| ())).await)? {
+            // The removal is worth more than the rare claim that nobody would know of.
+            tracing::warn!(operation.id = %self.run.info.id, error, "that a claim may still be made is not stored");
+        }
+        Ok(Some(to_come))
     }
 
     /// Removes a first deployment whole: release, objects, and the claims that were made since it began.
@@ -299,13 +286,14 @@ impl Deploy<'_> {
         let is_left = |newest: &ReleaseSummary| self.is_own(newest);
         let remains = Remains { key: &self.run.info.key, server: &self.server, claims_before: &ledger.claims_before, is_left: &is_left };
         let effort = Effort { deadline, retries: UNTIL_DEADLINE, pods: self.workflows.settings.undo_timeout };
-        let to_come = self.claim_to_come(ledger).await;
+        let to_come = self.claim_to_come(ledger, deadline).await?;
         match remains.remove(self.workflows, self.run, &effort).await? {
             Ok(()) => left.debts.extend(to_come),
             Err(Left::Others(why)) => left.sentences.push(format!("the release is left as it is: {why}")),
             Err(Left::Ours(what)) => {
                 left.sentences.push(what);
                 left.debts.extend(ledger.remains());
+                left.debts.extend(to_come);
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-use super::stage::{Script, failure, success};
+use super::stage::{Script, claim, failure, success};
 use crate::model::*;
 use crate::operations::Ending;
 use crate::test_support::server_key;
@@ -7,7 +7,7 @@ use crate::test_support::server_key;
 async fn a_delete_goes_from_the_connection_to_the_claims() {
     let (ending, stage) = Script::deployed().play(Task::Delete).await;
     let Success::Deleted { claims, connection } = success(ending) else { panic!("not deleted") };
-    assert_eq!(claims, ["claim-0"]);
+    assert_eq!(claims, [claim()]);
     assert_eq!((connection.id.unwrap().as_str(), connection.status), ("test_project_main", ConnectionOutcome::Deleted));
     assert_eq!(stage.writes(), ["connections.delete", "operations.write", "installer.uninstall", "cluster.delete_claims"]);
 }
@@ -71,7 +71,7 @@ async fn a_claim_that_could_not_be_looked_for_is_a_debt() {
     let (ending, _) = Script::deployed().failing("cluster.claims_now").play(Task::Delete).await;
     let Ending::Done { outcome: Err(failure), debts, .. } = ending else { panic!("{ending:?}") };
     assert_eq!(failure.code, FailureCode::ClaimsNotDeleted);
-    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) }]);
+    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: claim() }]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,8 +79,8 @@ async fn claims_that_could_not_be_deleted_are_a_debt() {
     let (ending, _) = Script::deployed().failing("cluster.delete_claims").play(Task::Delete).await;
     let Ending::Done { outcome: Err(failure), debts, .. } = ending else { panic!("{ending:?}") };
     assert_eq!(failure.code, FailureCode::ClaimsNotDeleted);
-    assert!(failure.message.contains("claim-0") && failure.message.contains("persistentvolumeclaims"), "{}", failure.message);
-    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: "claim-0".to_owned() }]);
+    assert!(failure.message.contains(&claim()) && failure.message.contains("persistentvolumeclaims"), "{}", failure.message);
+    assert_eq!(debts, [Debt::Claim { server: server_key().name, name: claim() }]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,43 @@ async fn a_resumed_server_that_does_not_come_up_is_left_for_the_caller_to_see() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_elses_server_is_neither_scaled_nor_noted_on() {
+    for task in [Task::Suspend { force: true }, Task::Resume, Task::FollowDags] {
+        let dags = vec![dag("nightly", true)];
+        let (ending, stage) = Script { dags, foreign_since: Some("installer.get"), ..Script::deployed() }.play(task.clone()).await;
+        if task.kind() != OperationKind::FollowDags {
+            assert_eq!(failure(ending).code, FailureCode::ForeignObject);
+        }
+        assert!(stage.writes().is_empty(), "{task:?}");
+    }
+}
+
+/// The answer of the first try came late, and somebody was quicker than the second.
+#[tokio::test(start_paused = true)]
+async fn whose_a_server_is_is_asked_before_each_try() {
+    let script = Script { foreign_since: Some("cluster.set_replicas(0)"), passing: true, ..Script::deployed() };
+    let (ending, stage) = script.failing("cluster.set_replicas(0)@1").play(Task::Suspend { force: true }).await;
+    assert_eq!(failure(ending).code, FailureCode::ForeignObject);
+    assert_eq!(stage.writes(), ["cluster.set_replicas(0)"]);
+
+    let script =
+        Script { foreign_since: Some("cluster.set_dag_state"), passing: true, dags: vec![dag("nightly", true)], ..Script::deployed() };
+    let (ending, stage) = script.failing("cluster.set_dag_state@1").play(Task::FollowDags).await;
+    assert_eq!(failure(ending).code, FailureCode::ForeignObject);
+    assert_eq!(stage.writes(), ["cluster.set_dag_state"]);
+}
+
+/// It waits for a server that will never come, and theirs may be ready.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_somebody_elses_by_now_is_not_waited_for() {
+    let script = Script { replicas: 0, foreign_since: Some("cluster.set_replicas(1)"), ..Script::deployed() };
+    let (ending, stage) = script.play(Task::Resume).await;
+    let failure = failure(ending);
+    assert_eq!((failure.code, failure.phase), (FailureCode::ForeignObject, Some(Phase::Ready)));
+    assert_eq!(stage.writes(), ["cluster.set_replicas(1)"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn neither_works_on_what_is_not_there() {
     for task in [Task::Suspend { force: true }, Task::Resume] {
         let (ending, stage) = Script::first().play(task).await;

@@ -35,6 +35,10 @@ pub(super) struct Script {
     pub(super) claims_terminating: bool,
     /// Kubernetes' controller is still at work on the StatefulSet.
     pub(super) unobserved: bool,
+    /// Somebody else's StatefulSet stands in the place of the release's own since this call was made.
+    pub(super) foreign_since: Option<&'static str>,
+    /// The calls of the cluster that fail do so in passing.
+    pub(super) passing: bool,
 }
 
 /// The story of a run: every call in order, and what was written.
@@ -68,6 +72,8 @@ impl Script {
             wrote_both: false,
             claims_terminating: false,
             unobserved: false,
+            foreign_since: None,
+            passing: false,
         }
     }
 
@@ -137,6 +143,11 @@ impl Stage {
     pub(super) fn called(&self, call: &str) -> bool {
         self.story.lock().unwrap().calls.iter().any(|made| made == call)
     }
+}
+
+/// The name of the server's claim.
+pub(super) fn claim() -> String {
+    server_key().name.claim_name(0)
 }
 
 #[track_caller]
@@ -243,11 +254,20 @@ fn installer(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockChartInstal
     mock
 }
 
+/// Puts somebody else's StatefulSet in the place of the release's own, where the script says so.
+fn give_away(state: &mut ServerState, story: &Story, script: &Script) {
+    if script.foreign_since.is_some_and(|call| story.calls.iter().any(|made| made == call)) {
+        *state = ready_server();
+        state.stateful_set.as_mut().unwrap().release = None;
+    }
+}
+
 fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     let mut mock = MockCluster::new();
     let play = |call: &'static str| {
         let (script, story) = (Arc::clone(script), Arc::clone(story));
         move || match note(&story, &script, call) {
+            true if script.passing => Err(ClusterError::Unavailable("away on purpose".into())),
             true => Err(ClusterError::Unexpected("broken on purpose".into())),
             false => Ok(()),
         }
@@ -256,11 +276,13 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     mock.expect_has_warehouse_secret().returning(move |_, _| found().map(|()| has));
     let (seen, replicas, unobserved) = (play("cluster.server"), script.replicas, script.unobserved);
     let is_there = script.newest.is_some() || unobserved;
+    let (set_story, set_script) = (Arc::clone(story), Arc::clone(script));
     mock.expect_server().returning(move |_| {
         let mut state = if is_there { ready_server() } else { ServerState::default() };
         if let Some(set) = &mut state.stateful_set {
             (set.replicas, set.observed_generation) = (replicas, set.generation - i64::from(unobserved));
         }
+        give_away(&mut state, &set_story.lock().unwrap(), &set_script);
         seen().map(|()| Arc::new(state))
     });
     // A `watch` that fails is a server that does not come up; one that is called while pods should be gone shows none.
@@ -269,12 +291,13 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
         let broken = note(&watch_story, &watch_script, "cluster.watch");
         let mut story = watch_story.lock().unwrap();
         let gone = story.calls.iter().any(|call| call == "installer.uninstall" || call == "cluster.set_replicas(0)");
-        let state = match (gone, broken) {
+        let mut state = match (gone, broken) {
             (true, true) => server("r1", Some(pod("r1", waiting("Terminating")))),
             (true, false) => ServerState::default(),
             (false, true) => server("r1", Some(pod("r1", waiting("InvalidImageName")))),
             (false, false) => ready_server(),
         };
+        give_away(&mut state, &story, &watch_script);
         let (sender, receiver) = watch::channel(Arc::new(state));
         story.watches.push(sender);
         Ok(receiver)
@@ -293,7 +316,7 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
         move |_: &ServerKey| {
             let made = before || story.lock().unwrap().claims_made;
             let identity = Some(request().identity);
-            let claim = Claim { name: "claim-0".to_owned(), identity, size: None, phase: "Bound".to_owned(), terminating };
+            let claim = Claim { name: claim(), identity, size: None, phase: "Bound".to_owned(), terminating };
             answer().map(|()| made.then_some(claim).into_iter().collect())
         }
     };

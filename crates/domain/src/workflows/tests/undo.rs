@@ -1,4 +1,4 @@
-use super::stage::{Script, Stage, failure};
+use super::stage::{Script, Stage, claim, failure};
 use crate::model::*;
 use crate::operations::Ending;
 use crate::test_support::{deploy_task, new_login_task, release, server_key};
@@ -102,7 +102,7 @@ async fn a_claim_that_was_being_deleted_is_none_of_before() {
 async fn a_failed_undo_takes_over_the_code_and_says_what_is_left() {
     let first: &[(&str, &str)] = &[
         ("installer.uninstall", "the release is not removed"),
-        ("cluster.delete_claims", "claims claim-0 are not deleted"),
+        ("cluster.delete_claims", &format!("claims {} are not deleted", claim())),
         ("cluster.claims_now@2", "claims are not looked for"),
         ("connections.delete", "connection `test_project_main` is not as it was"),
     ];
@@ -158,13 +158,74 @@ async fn whatever_step_of_the_removal_of_a_first_deploy_fails_is_owed() {
 /// Kubernetes' controller makes it without a look whether the StatefulSet is still there.
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_may_still_come_is_owed() {
-    let late = Debt::Claim { server: server_key().name, name: server_key().name.claim_name(0) };
-    let script = Script { unobserved: true, ..Script::first() };
-    for (script, task) in [(script.clone().failing("installer.apply"), deploy_task()), (script, Task::Delete)] {
-        let (ending, _) = script.play(task).await;
+    let late = || Debt::Claim { server: server_key().name, name: claim() };
+    let remains = Debt::Remains { server: server_key().name, claims_before: Vec::new() };
+    let first = || Script { unobserved: true, ..Script::first() };
+    let failing = || first().failing("installer.apply");
+    // With how often the record is written before the StatefulSet goes: whoever takes over finds none that tells of the claim.
+    let table = [
+        (failing(), deploy_task(), vec![late()], 2),
+        (failing().failing("cluster.delete_claims"), deploy_task(), vec![remains, late()], 2),
+        (first(), Task::Delete, vec![late()], 1),
+        (first().failing("cluster.watch"), Task::Delete, vec![late()], 1),
+        // It has come by then.
+        (Script { unobserved: true, ..Script::deployed() }, Task::Delete, Vec::new(), 1),
+        (Script { foreign_since: Some("installer.get"), ..first() }, Task::Delete, Vec::new(), 0),
+    ];
+    for (case, (script, task, owed, stored)) in table.into_iter().enumerate() {
+        let (ending, stage) = script.play(task).await;
+        let Ending::Done { debts, .. } = ending else { panic!("{case}: {ending:?}") };
+        assert_eq!(debts, owed, "{case}");
+        let writes = stage.writes();
+        let uninstalled = writes.iter().position(|call| call == "installer.uninstall").unwrap();
+        let before = writes[..uninstalled].iter().rev().take_while(|call| *call == "operations.write");
+        assert_eq!(before.count(), stored, "{case}: {writes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_whoever_ran_it_before_saw_coming_is_owed() {
+    let late = Debt::Claim { server: server_key().name, name: claim() };
+    for task in [deploy_task(), Task::Delete] {
+        let stage = Script::first().stage(task, |running| {
+            let cause = Failure::new(FailureCode::CrashLoop, "container `dbt-server` ended 3 times");
+            (running.ledger.writing, running.ledger.revision, running.ledger.undoing) =
+                (true, Some(RevisionNumber(1)), Some(Box::new(cause)));
+            running.ledger.owed.push(late.clone());
+        });
+        let ending = stage.execute(true).await;
         let Ending::Done { debts, .. } = ending else { panic!("{ending:?}") };
         assert_eq!(debts, std::slice::from_ref(&late));
     }
+}
+
+/// A server that an equal POST woke.
+#[tokio::test(start_paused = true)]
+async fn an_undo_does_not_put_somebody_elses_server_to_sleep() {
+    let mut script = Script { replicas: 0, foreign_since: Some("cluster.set_replicas(1)"), ..Script::deployed() };
+    script.newest.as_mut().unwrap().summary.deployment.as_mut().unwrap().manifest_hash = Some(ManifestHash("new".to_owned()));
+    let (ending, stage) = script.play(deploy_task()).await;
+    let failure = failure(ending);
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed));
+    let told = ["StatefulSet/dbt-server-test-project-main exists and is not of this release (no Helm release)", "not put back to sleep"];
+    assert!(told.iter().all(|told| failure.message.contains(told)), "{failure}");
+    assert!(!stage.called("cluster.set_replicas(0)"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_undo_of_an_adoption_leaves_somebody_elses_server_alone() {
+    let mut script = Script { foreign_since: Some("installer.get"), ..pending() };
+    script.newest.as_mut().unwrap().summary.deployment.as_mut().unwrap().operation = Some("op-now".parse().unwrap());
+    let cause = Failure::new(FailureCode::CrashLoop, "container `dbt-server` ended 3 times");
+    let stage = script.stage(deploy_task(), |running| {
+        let ledger = &mut running.ledger;
+        (ledger.writing, ledger.adopting, ledger.undoing) = (true, true, Some(Box::new(cause)));
+        (ledger.previous, ledger.revision) = (Some(RevisionNumber(1)), Some(RevisionNumber(2)));
+    });
+    let failure = failure(stage.execute(true).await);
+    assert_eq!((failure.code, failure.undo), (FailureCode::RollbackFailed, UndoOutcome::Failed));
+    assert!(failure.message.contains("the release is left as it is: StatefulSet/dbt-server-test-project-main exists"), "{failure}");
+    assert!(!stage.called("cluster.delete_stateful_set") && !stage.called("installer.roll_back"));
 }
 
 #[tokio::test(start_paused = true)]
