@@ -8,7 +8,7 @@ use crate::case::Case;
 use crate::replica::ENDED;
 use crate::report::{End, Outcome};
 use crate::scenario::Expected;
-use crate::site::Site;
+use crate::site::{AFTERWARDS, Site};
 use crate::verdict::Verdict;
 
 /// Within this time after the answer, or after the fault has gone, everything must agree: what is owed is paid by then, too.
@@ -78,6 +78,6 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
             }
         }
     };
-    site.goes_on(case, found, 0, 0).await.map_err(told_so)?;
+    site.goes_on(case, found, 0, 0).await.map_err(|error| told_so(format!("{AFTERWARDS}{error}")))?;
     Ok(Outcome { end: if reached { end } else { End::NotReached }, told: verdict.told().into_iter().collect(), took })
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::case::{self, Case, Then};
 use crate::discovery::{self, Found};
 use crate::report::{End, Outcome, Report};
-use crate::site::{BEFORE, DISAGREE, Plane, Site};
+use crate::site::{AFTERWARDS, BEFORE, DISAGREE, Plane, Site};
 use crate::{crash, fault};
 
 /// What the developer asks for.
@@ -149,8 +149,8 @@ async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, W
     let wrong = |site: &Site, reason: String| {
         // The calls of a process that is killed have no answers either. And worlds that do not agree in the end are wrong, whoever was slow.
         let is_killed = case.then != Then::Itself;
-        // Where Airflow is what goes wrong, callers are told so all the same.
-        let is_about_airflow = case.step.label.starts_with("airflow: ");
+        // Where Airflow is what goes wrong, the disturbed caller is told so all the same.
+        let is_about_airflow = case.step.label.starts_with("airflow: ") && !reason.contains(AFTERWARDS);
         let is_told = reason.contains("airflow_unavailable") && !reason.contains(DISAGREE);
         let is_disturbed = !reason.starts_with(BEFORE) && (is_killed || is_about_airflow);
         let airflow_was_slow = is_told && !is_disturbed && site.airflow_was_slow();

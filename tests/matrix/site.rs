@@ -43,6 +43,9 @@ struct Origin {
 /// How the reason begins when what a case begins with could not be made.
 pub(crate) const BEFORE: &str = "before: ";
 
+/// How the reason goes on, after the answer, when the requests that come after the disturbed one went wrong.
+pub(crate) const AFTERWARDS: &str = "afterwards: ";
+
 /// How the reason begins when the worlds do not agree.
 pub(crate) const DISAGREE: &str = "the worlds do not agree in time";
 
