@@ -19,7 +19,7 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long the head of a request may take to arrive, from its first byte on.
+/// How long the head of a request may take to arrive, from its first byte on; of one that was begun ahead of an answer, from its next byte on.
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long an idle connection is kept; longer than the 60 s after which common load balancers close theirs, so that they do not send a
@@ -123,12 +123,11 @@ impl AsyncRead for Connection {
             return Poll::Pending;
         }
         let is_ahead = self.is_answering();
-        if !is_ahead {
-            self.ahead = 0;
-        }
         if is_ahead {
             // Also where there is room: actix leaves what came ahead as it is while many requests wait, and has to look again after them.
             self.turns.0.reader.set(Some(context.waker().clone()));
+        } else {
+            self.ahead = 0;
         }
         let room = (PIECE - self.ahead).min(buffer.remaining());
         if room == 0 {

@@ -147,13 +147,13 @@ impl Objects {
         self.watched(kind).is_some_and(|watched| !self.is_ours(namespace) || watched.cache.stands(namespace))
     }
 
-    fn is_ours(&self, namespace: &str) -> bool {
-        self.namespaces.iter().any(|ours| ours == namespace)
-    }
-
     /// The same of the kind of this name, in one of our namespaces.
     pub(super) fn is_current_name(&self, kind: &str, namespace: &str) -> bool {
         self.kinds.iter().any(|watched| watched.kind.kind == kind && watched.cache.stands(namespace))
+    }
+
+    fn is_ours(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|ours| ours == namespace)
     }
 
     /// What carries this release's annotations, in the order in which Helm installs it. What is leaving does not count.

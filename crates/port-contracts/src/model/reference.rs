@@ -25,7 +25,7 @@ pub(super) struct Reference {
     counted: BTreeSet<OperationId>,
     /// Every deploy that was asked for.
     asked: HashMap<RequestHash, DeployRequest>,
-    /// Those that ended since the last rest, in order. A record keeps ten of them only.
+    /// Those that ended since the last rest, in order. A record keeps [`OperationRecord::MAX_FINISHED`] of them only.
     ended: BTreeMap<ReleaseKey, Vec<Arc<FinishedOperation>>>,
     strangers: BTreeMap<ConnectionId, SeenConnection>,
     /// Where a human deleted the claims. They go when no pod uses them any more, and come back with the next pod.
