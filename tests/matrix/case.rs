@@ -151,11 +151,14 @@ impl Case {
         self.passes() && self.plan.action != Action::Fault(Fault::Status(409))
     }
 
-    /// Whether a caller may be told of it in this way all the same. A watch that hangs shows nothing until somebody wonders at its silence: for
-    /// longer than a call is tried again.
+    /// Whether a watch shows nothing, and says nothing, until somebody wonders at its silence: for longer than a call is tried again.
+    pub(crate) fn is_silent_watch(&self) -> bool {
+        self.plan.action == Action::Fault(Fault::Hang) && self.step.label.starts_with("watch: ")
+    }
+
+    /// Whether a caller may be told of it in this way all the same.
     pub(crate) fn may_be_told(&self, told: Option<&str>) -> bool {
-        let is_silent_watch = self.plan.action == Action::Fault(Fault::Hang) && self.step.label.starts_with("watch: ");
-        is_silent_watch && told == Some("cluster_unavailable")
+        self.is_silent_watch() && told == Some("cluster_unavailable")
     }
 
     /// What happens in it, whatever the request is.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dbt_controller_tests::replaced::{self, Deployment, SecretField};
-use dbt_controller_tests::{ApiServer, ControlPlane, Helm, HelmVersion, Kind, Seen, until};
+use dbt_controller_tests::{Action, ApiServer, ControlPlane, Fault, Helm, HelmVersion, Kind, Seen, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -226,6 +226,19 @@ impl Site {
             self.wait(deadline, "something is under way").await?;
         }
         Ok(())
+    }
+
+    /// Waits until the call of a watch has got an answer since it hung for the last time.
+    pub(crate) async fn watches_again(&self, label: &str, deadline: Instant) -> Result<(), String> {
+        let hung = Some(Action::Fault(Fault::Hang));
+        loop {
+            let seen = self.replicas[0].script.seen();
+            let mut since = seen.iter().rev().filter(|seen| seen.call.label == label).take_while(|seen| seen.action != hung);
+            if since.any(|seen| seen.status.is_some()) {
+                return Ok(());
+            }
+            self.wait(deadline, &format!("{label} has not been begun anew")).await?;
+        }
     }
 
     async fn wait(&self, deadline: Instant, odd: &str) -> Result<(), String> {
