@@ -19,6 +19,16 @@ pub async fn shipped_rules(kubectl: &Kubectl) -> Value {
     serde_json::from_str::<Value>(&role).unwrap()["rules"].take()
 }
 
+/// These rules but for the one about a resource.
+///
+/// # Panics
+///
+/// When they are no list of rules.
+#[must_use]
+pub fn without(rules: &Value, resource: &str) -> Value {
+    rules.as_array().unwrap().iter().filter(|rule| rule["resources"][0] != resource).cloned().collect()
+}
+
 /// A ServiceAccount of a namespace with a Role of its own.
 #[derive(Debug)]
 pub struct Account {

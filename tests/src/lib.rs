@@ -37,7 +37,7 @@ mod service;
 mod upstream;
 mod wait;
 
-pub use account::{Account, shipped_rules};
+pub use account::{Account, shipped_rules, without};
 pub use api_server::ApiServer;
 pub use audit::{Audit, Request};
 pub use command::Refusal;

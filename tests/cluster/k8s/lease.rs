@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use dbt_controller_adapters_k8s::{KubeOperationStore, StoreSettings};
 use dbt_controller_domain::ports::OperationStore as _;
-use dbt_controller_tests::{Namespace, until};
+use dbt_controller_tests::{Namespace, shipped_rules, until, without};
 use tokio::sync::watch;
 
-use super::{Site, shipped_rules, without};
+use super::Site;
 
 fn replica(site: &Site) -> KubeOperationStore {
     KubeOperationStore::start(site.client.clone(), &site.name(), StoreSettings::new(Duration::from_secs(30)))

@@ -49,8 +49,3 @@ impl Site {
         });
     }
 }
-
-/// The rules without what is said of this resource.
-fn without(rules: &Value, resource: &str) -> Value {
-    rules.as_array().unwrap().iter().filter(|rule| rule["resources"][0] != resource).cloned().collect()
-}

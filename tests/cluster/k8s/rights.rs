@@ -5,10 +5,10 @@ use std::sync::Arc;
 use dbt_controller_adapters_k8s::{KubeCluster, missing_rights};
 use dbt_controller_domain::model::ServerKey;
 use dbt_controller_domain::ports::{Cluster as _, ClusterError};
-use dbt_controller_tests::{Namespace, shipped_rules, stateful_set, until};
+use dbt_controller_tests::{Namespace, shipped_rules, stateful_set, until, without};
 use serde_json::json;
 
-use super::{Site, without};
+use super::Site;
 use crate::client::WallClock;
 
 #[tokio::test]
