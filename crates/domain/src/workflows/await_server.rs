@@ -106,7 +106,8 @@ impl Workflows {
             loop {
                 let state = Arc::clone(&states.borrow_and_update());
                 if let Some(foreign) = foreign(&run.info.key, server, &state) {
-                    return Err(faults::of_cluster(&foreign).into());
+                    let overtaken = self.look_at_release(run, awaited).await;
+                    return Err(overtaken.unwrap_or_else(|| faults::of_cluster(&foreign)).into());
                 }
                 let now = self.ports.clock.now();
                 without_pod = state.pods.is_empty().then(|| without_pod.unwrap_or(now));
@@ -244,14 +245,15 @@ impl Workflows {
         Ok(None)
     }
 
-    /// The failure with what the server looks like now, before an undo removes it. Of somebody else's server nothing is told: nobody here knows
-    /// which words in its logs are secret.
-    pub(super) async fn with_autopsy(&self, mut failure: Failure, server: &ServerKey) -> Failure {
-        if failure.code == FailureCode::ForeignObject {
-            return failure;
-        }
-        let autopsy = tokio::time::timeout(Duration::from_secs(20), self.ports.cluster.autopsy(server)).await;
-        failure.autopsy = autopsy.ok().map(Box::new);
+    /// The failure with what the server looks like now, before an undo removes it. Of a server that may be somebody else's nothing is told: nobody
+    /// here knows which words in its logs are secret.
+    pub(super) async fn with_autopsy(&self, run: &Run, mut failure: Failure, server: &ServerKey) -> Failure {
+        let autopsy = async {
+            self.own_server(&run.info.key, server).await.ok()?;
+            Some(self.ports.cluster.autopsy(server).await)
+        };
+        let autopsy = tokio::time::timeout(Duration::from_secs(20), autopsy).await;
+        failure.autopsy = autopsy.ok().flatten().map(Box::new);
         failure
     }
 }

@@ -50,11 +50,7 @@ async fn follow_steps(workflows: &Workflows, run: &Run, deadline: Instant) -> Re
         }
     };
     run.phase(Phase::Scale, format!("scaling the server to {replicas}"));
-    let follow = || async {
-        workflows.own_server(&run.info.key, &server).await?;
-        workflows.ports.cluster.follow_dags(&server, replicas, now, &run.fence).await
-    };
-    let followed = call(run, deadline, follow).await;
+    let followed = call(run, deadline, || workflows.follow_dags(run, &server, replicas, now)).await;
     followed.map_err(|broken| broken.or_fail(|error| faults::of_cluster(&error).at(Phase::Scale)))?;
     Ok(Some(now))
 }

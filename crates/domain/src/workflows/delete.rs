@@ -234,12 +234,11 @@ async fn delete_claims(
     debts: &mut Vec<Debt>,
 ) -> Result<Vec<String>, Halt> {
     run.phase(Phase::Claims, "deleting the claims");
-    let cluster = &workflows.ports.cluster;
     let (names, error) = match stop_of(call(run, deadline, || workflows.own_claims_now(key, server)).await)? {
         Ok(claims) if claims.is_empty() => return Ok(Vec::new()),
         Ok(claims) => {
             let names: Vec<_> = claims.into_iter().map(|claim| claim.name).collect();
-            match stop_of(call(run, deadline, || cluster.delete_claims(server, &names, &run.fence)).await)? {
+            match stop_of(call(run, deadline, || workflows.delete_claims(run, key, server, &names)).await)? {
                 Ok(()) => return Ok(names),
                 Err(error) => (names, error),
             }

@@ -294,7 +294,7 @@ impl<'a> Deploy<'a> {
 
     /// The server that is asked for runs already and does not work: there is nothing to go back to.
     async fn unchanged_but_broken(&self, failure: Failure) -> Halt {
-        let failure = self.workflows.with_autopsy(failure, &self.server).await;
+        let failure = self.workflows.with_autopsy(self.run, failure, &self.server).await;
         Failure { undo: UndoOutcome::LeftAsIs, ..failure }.into()
     }
 

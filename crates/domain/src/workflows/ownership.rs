@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use super::Workflows;
 use super::call::{call, stop_of};
-use crate::model::{Claim, DagState, Debt, ReleaseKey, ServerKey, ServerState};
+use crate::model::{ByteQuantity, Claim, DagState, Debt, ReleaseKey, ServerKey, ServerState};
 use crate::operations::{Run, Stop};
 use crate::ports::ClusterError;
 
 impl Workflows {
-    /// The server, unless the StatefulSet of its name is somebody else's. Answered from memory; to be asked before each try of a change, since the
-    /// answer of the try before may have been lost and somebody may have put a StatefulSet of their own there since.
+    /// The server, unless the StatefulSet of its name is somebody else's. To be asked before each try of a change, since the answer of the try before
+    /// may have been lost and somebody may have put a StatefulSet of their own there since. Answered from memory: that of a watch which hangs
+    /// unnoticed is up to about a minute old.
     ///
     /// # Errors
     /// `ForeignObject`, and those of [`crate::ports::Cluster::server`].
@@ -33,10 +34,34 @@ impl Workflows {
         self.ports.cluster.set_dag_state(server, state, &run.fence).await
     }
 
+    /// Tries once to scale the release's own StatefulSet after its DAGs, and to note on it what they are doing.
+    pub(super) async fn follow_dags(&self, run: &Run, server: &ServerKey, replicas: u32, state: DagState) -> Result<(), ClusterError> {
+        self.own_server(&run.info.key, server).await?;
+        self.ports.cluster.follow_dags(server, replicas, state, &run.fence).await
+    }
+
     /// Tries once to delete the release's own StatefulSet.
     pub(super) async fn delete_stateful_set(&self, run: &Run, server: &ServerKey, keep_pods: bool) -> Result<(), ClusterError> {
         self.own_server(&run.info.key, server).await?;
         self.ports.cluster.delete_stateful_set(server, keep_pods, &run.fence).await
+    }
+
+    /// Tries once to delete claims of the release.
+    pub(super) async fn delete_claims(
+        &self,
+        run: &Run,
+        release: &ReleaseKey,
+        server: &ServerKey,
+        claims: &[String],
+    ) -> Result<(), ClusterError> {
+        self.own_server(release, server).await?;
+        self.ports.cluster.delete_claims(server, claims, &run.fence).await
+    }
+
+    /// Tries once to grow the claims of the release.
+    pub(super) async fn grow_claims(&self, run: &Run, server: &ServerKey, size: &ByteQuantity) -> Result<(), ClusterError> {
+        self.own_server(&run.info.key, server).await?;
+        self.ports.cluster.grow_claims(server, size, &run.fence).await
     }
 
     /// The claims that may be deleted with a release: none while somebody else's StatefulSet stands in the place of its own, for a claim is told

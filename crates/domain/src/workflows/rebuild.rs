@@ -21,8 +21,7 @@ impl Deploy<'_> {
         if rebuild.grow {
             let size = &self.request.resources.storage_size;
             self.run.progress(format!("growing the claim to {size}"));
-            let cluster = &self.workflows.ports.cluster;
-            let grown = call(self.run, self.deadline, || cluster.grow_claims(&self.server, size, &self.run.fence)).await;
+            let grown = call(self.run, self.deadline, || self.workflows.grow_claims(self.run, &self.server, size)).await;
             grown.map_err(|broken| broken.or_fail(|error| cannot_grow(&error)))?;
         }
         if rebuild.adopt {

@@ -69,7 +69,7 @@ impl Remains<'_> {
         }
         let names = made.join(", ");
         run.progress(format!("deleting claims {names}"));
-        let deleted = call_with(run, deadline, retries, || ports.cluster.delete_claims(server, &made, &run.fence)).await;
+        let deleted = call_with(run, deadline, retries, || workflows.delete_claims(run, key, server, &made)).await;
         Ok(stop_of(deleted)?.map_err(|error| Left::Ours(format!("claims {names} are not deleted: {error}"))))
     }
 

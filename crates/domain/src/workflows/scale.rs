@@ -50,7 +50,7 @@ async fn wait_until_awake(workflows: &Workflows, run: &Run, server: &ServerKey, 
         Ok(Awake::PutToSleep) => {
             Err(Failure::new(FailureCode::PutToSleep, "somebody scaled the server to 0 again during the wait; resume it again").into())
         }
-        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(failure.at(Phase::Ready), server).await.into()),
+        Err(Halt::Failed(failure)) => Err(workflows.with_autopsy(run, failure.at(Phase::Ready), server).await.into()),
         Err(stop) => Err(stop),
     }
 }

@@ -162,7 +162,7 @@ async fn pay_claim(
     if !own.iter().any(|claim| claim.name == name) {
         return Ok(Ok(()));
     }
-    Ok(stop_of(call(run, deadline, || workflows.ports.cluster.delete_claims(&server, &names, &run.fence)).await)?)
+    Ok(stop_of(call(run, deadline, || workflows.delete_claims(run, key, &server, &names)).await)?)
 }
 
 /// How long the payment of a debt waits for pods to end before it leaves them to the next turn: the next deploy or delete has to wait for it.

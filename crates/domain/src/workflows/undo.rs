@@ -85,7 +85,7 @@ impl Deploy<'_> {
         let failure = match ledger.undoing {
             Some(_) => failure,
             None if self.has_unknown_secrets.load(Ordering::Relaxed) => self.run.redact_failure(failure),
-            None => self.run.redact_failure(self.workflows.with_autopsy(failure, &self.server).await),
+            None => self.run.redact_failure(self.workflows.with_autopsy(self.run, failure, &self.server).await),
         };
         self.run.phase(Phase::Undo, format!("undoing: {}", failure.message));
         let noted = failure.clone();

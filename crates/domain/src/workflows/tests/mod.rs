@@ -2,6 +2,7 @@
 
 mod delete;
 mod deploy;
+mod ownership;
 mod scale;
 mod stage;
 mod undo;

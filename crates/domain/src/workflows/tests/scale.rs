@@ -1,9 +1,5 @@
-use super::stage::{Script, failure, success};
+use super::stage::{Script, dag, failure, success};
 use crate::model::*;
-
-fn dag(id: &str, paused: bool) -> Dag {
-    Dag { id: id.to_owned(), paused }
-}
 
 #[tokio::test(start_paused = true)]
 async fn suspend_scales_to_zero_and_waits_for_the_pods() {
@@ -60,21 +56,6 @@ async fn somebody_elses_server_is_neither_scaled_nor_noted_on() {
         }
         assert!(stage.writes().is_empty(), "{task:?}");
     }
-}
-
-/// The answer of the first try came late, and somebody was quicker than the second.
-#[tokio::test(start_paused = true)]
-async fn whose_a_server_is_is_asked_before_each_try() {
-    let script = Script { foreign_since: Some("cluster.set_replicas(0)"), passing: true, ..Script::deployed() };
-    let (ending, stage) = script.failing("cluster.set_replicas(0)@1").play(Task::Suspend { force: true }).await;
-    assert_eq!(failure(ending).code, FailureCode::ForeignObject);
-    assert_eq!(stage.writes(), ["cluster.set_replicas(0)"]);
-
-    let script =
-        Script { foreign_since: Some("cluster.set_dag_state"), passing: true, dags: vec![dag("nightly", true)], ..Script::deployed() };
-    let (ending, stage) = script.failing("cluster.set_dag_state@1").play(Task::FollowDags).await;
-    assert_eq!(failure(ending).code, FailureCode::ForeignObject);
-    assert_eq!(stage.writes(), ["cluster.set_dag_state"]);
 }
 
 /// It waits for a server that will never come, and theirs may be ready.

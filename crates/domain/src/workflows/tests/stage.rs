@@ -22,6 +22,8 @@ pub(super) struct Script {
     pub(super) warehouse_secret: bool,
     pub(super) replicas: u32,
     pub(super) dags: Vec<Dag>,
+    /// What is noted on the StatefulSet of its DAGs.
+    pub(super) dags_noted: Option<DagState>,
     /// Calls that fail, such as `installer.apply`; with `@2` behind it only the second call of that name.
     pub(super) failing: BTreeSet<String>,
     /// How `fail`ing calls of the installer fail.
@@ -72,6 +74,7 @@ impl Script {
             wrote_both: false,
             claims_terminating: false,
             unobserved: false,
+            dags_noted: None,
             foreign_since: None,
             passing: false,
         }
@@ -143,6 +146,10 @@ impl Stage {
     pub(super) fn called(&self, call: &str) -> bool {
         self.story.lock().unwrap().calls.iter().any(|made| made == call)
     }
+}
+
+pub(super) fn dag(id: &str, paused: bool) -> Dag {
+    Dag { id: id.to_owned(), paused }
 }
 
 /// The name of the server's claim.
@@ -274,13 +281,14 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     };
     let (found, has) = (play("cluster.has_warehouse_secret"), script.warehouse_secret);
     mock.expect_has_warehouse_secret().returning(move |_, _| found().map(|()| has));
-    let (seen, replicas, unobserved) = (play("cluster.server"), script.replicas, script.unobserved);
+    let (seen, replicas, unobserved, dags_noted) = (play("cluster.server"), script.replicas, script.unobserved, script.dags_noted);
     let is_there = script.newest.is_some() || unobserved;
     let (set_story, set_script) = (Arc::clone(story), Arc::clone(script));
     mock.expect_server().returning(move |_| {
         let mut state = if is_there { ready_server() } else { ServerState::default() };
         if let Some(set) = &mut state.stateful_set {
             (set.replicas, set.observed_generation) = (replicas, set.generation - i64::from(unobserved));
+            set.dag_state = dags_noted;
         }
         give_away(&mut state, &set_story.lock().unwrap(), &set_script);
         seen().map(|()| Arc::new(state))
@@ -311,6 +319,8 @@ fn cluster(script: &Arc<Script>, story: &Arc<Mutex<Story>>) -> MockCluster {
     mock.expect_set_replicas().returning(move |_, replicas, _| if replicas == 0 { sleep() } else { wake() });
     let note = play("cluster.set_dag_state");
     mock.expect_set_dag_state().returning(move |_, _, _| note());
+    let follow = play("cluster.follow_dags");
+    mock.expect_follow_dags().returning(move |_, _, _, _| follow());
     let claims_by = |call| {
         let (answer, story, before, terminating) = (play(call), Arc::clone(story), script.newest.is_some(), script.claims_terminating);
         move |_: &ServerKey| {
