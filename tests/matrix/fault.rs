@@ -15,8 +15,8 @@ use crate::verdict::Verdict;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Until what is owed is paid when nothing else is in the way.
 const UNTIL_PAID: Duration = Duration::from_secs(15);
-/// Until a watch that hung twice is begun anew for good: the silence of one that had stood is noticed after 65 s.
-const BEGUN_ANEW: Duration = Duration::from_secs(150);
+/// Until a watch that hung twice is begun anew for good: each time, that it is not answered is noticed after 30 s.
+const BEGUN_ANEW: Duration = Duration::from_secs(90);
 
 /// Runs it.
 pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String> {
@@ -82,7 +82,7 @@ pub(crate) async fn run(case: &Case, site: &mut Site) -> Result<Outcome, String>
     };
     // Until then it shows nothing, which is told to whoever waits for it to show something.
     if reached && case.is_silent_watch() {
-        site.watches_again(&case.step.label, Instant::now() + BEGUN_ANEW).await.map_err(told_so)?;
+        site.watches_again(&case.step.label, BEGUN_ANEW).await.map_err(told_so)?;
     }
     site.goes_on(case, found, 0, 0).await.map_err(|error| told_so(format!("{AFTERWARDS}{error}")))?;
     Ok(Outcome { end: if reached { end } else { End::NotReached }, told: verdict.told().into_iter().collect(), took })

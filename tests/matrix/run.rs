@@ -151,7 +151,9 @@ async fn run_one(plane: &Plane, sites: &Sites, case: &Case) -> Result<Outcome, W
         let is_killed = case.then != Then::Itself;
         // Where Airflow is what goes wrong, the disturbed caller is told so all the same.
         let is_about_airflow = case.step.label.starts_with("airflow: ") && !reason.contains(AFTERWARDS);
-        let is_told = reason.contains("airflow_unavailable") && !reason.contains(DISAGREE);
+        // What the disturbed caller was told stands before.
+        let blamed = reason.split_once(AFTERWARDS).map_or(reason.as_str(), |(_, afterwards)| afterwards);
+        let is_told = blamed.contains("airflow_unavailable") && !blamed.contains(DISAGREE);
         let is_disturbed = !reason.starts_with(BEFORE) && (is_killed || is_about_airflow);
         let airflow_was_slow = is_told && !is_disturbed && site.airflow_was_slow();
         Wrong { airflow_was_slow, story: site.story(), reason }

@@ -229,16 +229,18 @@ impl Site {
     }
 
     /// Waits until the call of a watch has got an answer since it hung for the last time.
-    pub(crate) async fn watches_again(&self, label: &str, deadline: Instant) -> Result<(), String> {
+    pub(crate) async fn watches_again(&self, label: &str, within: Duration) -> Result<(), String> {
         let hung = Some(Action::Fault(Fault::Hang));
-        loop {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
             let seen = self.replicas[0].script.seen();
             let mut since = seen.iter().rev().filter(|seen| seen.call.label == label).take_while(|seen| seen.action != hung);
             if since.any(|seen| seen.status.is_some()) {
                 return Ok(());
             }
-            self.wait(deadline, &format!("{label} has not been begun anew")).await?;
+            tokio::time::sleep(POLL).await;
         }
+        Err(format!("`{label}` was not begun anew within {within:?}"))
     }
 
     async fn wait(&self, deadline: Instant, odd: &str) -> Result<(), String> {

@@ -23,10 +23,13 @@ pub async fn shipped_rules(kubectl: &Kubectl) -> Value {
 ///
 /// # Panics
 ///
-/// When they are no list of rules.
+/// When there is not exactly one rule about it alone.
 #[must_use]
 pub fn without(rules: &Value, resource: &str) -> Value {
-    rules.as_array().unwrap().iter().filter(|rule| rule["resources"][0] != resource).cloned().collect()
+    let (of_it, others): (Vec<Value>, Vec<Value>) =
+        rules.as_array().unwrap().iter().cloned().partition(|rule| rule["resources"] == json!([resource]));
+    assert_eq!(of_it.len(), 1, "the rules about {resource} alone");
+    Value::Array(others)
 }
 
 /// A ServiceAccount of a namespace with a Role of its own.

@@ -112,7 +112,8 @@ impl Call {
         }
         match kind {
             Kind::DryRun => label = format!("dry run: {label}"),
-            Kind::Watch => label = format!("watch: {label}"),
+            // A service watches some objects of a kind here, and others there.
+            Kind::Watch => label = format!("watch: {label}{}", selected(query)),
             _ => {}
         }
         Self { label, kind }
@@ -144,6 +145,13 @@ fn recorded_phase(body: &[u8]) -> Option<String> {
     Some(named(&record, "/record/running/phase").unwrap_or_else(|| "at rest".to_owned()))
 }
 
+/// Which objects of a kind a query is about.
+fn selected(query: &str) -> String {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let selectors = pairs.filter(|(name, selector)| ["labelSelector", "fieldSelector"].contains(name) && !selector.is_empty());
+    selectors.map(|(_, selector)| format!(" [{}]", selector.replace("%3D", "=").replace("%2C", ","))).collect()
+}
+
 /// What a body says at this place.
 fn named(body: &[u8], pointer: &str) -> Option<String> {
     serde_json::from_slice::<Value>(body).ok()?.pointer(pointer)?.as_str().map(str::to_owned)
@@ -167,6 +175,8 @@ mod tests {
         check("GET", &format!("{secrets}/a"), "", "get secrets/a", Kind::Read);
         check("GET", &format!("{secrets}?labelSelector=x"), "", "list secrets", Kind::Read);
         check("GET", &format!("{secrets}?watch=true"), "", "watch: list secrets", Kind::Watch);
+        let some = "watch: list secrets [owner=helm,a] [type=b]";
+        check("GET", &format!("{secrets}?labelSelector=owner%3Dhelm%2Ca&fieldSelector=type=b&watch=true"), "", some, Kind::Watch);
         check("POST", secrets, r#"{"metadata": {"name": "a"}}"#, "create secrets/a", Kind::Write);
         check("POST", &format!("{secrets}?dryRun=All"), "{}", "dry run: create secrets", Kind::DryRun);
         let sets = "/apis/apps/v1/namespaces/here/statefulsets";
