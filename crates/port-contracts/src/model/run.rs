@@ -120,8 +120,10 @@ impl Stage {
     /// However it came: everybody can deploy, and after a delete nothing is left.
     async fn end(&mut self) -> Result<(), String> {
         self.rig.mend();
-        // Longer than a human's pending operation counts as alive.
-        sleep(self.rig.pace.settings.deploy_timeout * 2).await;
+        if self.rig.world.look().await.is_being_changed() {
+            // Longer than a human's pending operation counts as alive.
+            sleep(self.rig.pace.settings.deploy_timeout * 2).await;
+        }
         self.rest().await?;
         for who in Who::all() {
             let place = self.reference.before.deployment_of(&who.identity()).map(|key| key.namespace.as_str() == Place(true).name());

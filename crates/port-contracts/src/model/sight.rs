@@ -89,6 +89,14 @@ impl Sight {
         ServerKey { namespace: key.namespace.clone(), name: ServerName::from(&key.name) }
     }
 
+    /// Whether somebody is in the middle of a change of a release, or died there.
+    pub fn is_being_changed(&self) -> bool {
+        self.releases.values().any(|seen| {
+            let status = seen.summary.status;
+            status.is_pending() || status == ReleaseStatus::Uninstalling
+        })
+    }
+
     /// The release of a key, unless it is mere history.
     pub fn present(&self, key: &ReleaseKey) -> Option<&Seen> {
         self.releases.get(key).filter(|seen| seen.summary.is_present())
