@@ -53,6 +53,8 @@ pub(crate) const DISAGREE: &str = "the worlds do not agree in time";
 const EARLIER: [&str; HISTORY - 1] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "0.9.0"];
 /// How often is looked. Most of a case is waiting, many wait side by side, and the control plane has better to do than to answer all of them.
 const POLL: Duration = Duration::from_millis(800);
+/// One that hangs is begun anew after 30 s. What is told like it and comes sooner is another watch, of the same objects for another use.
+const SILENT: Duration = Duration::from_secs(20);
 /// How long what has been answered may take to show everywhere, such as a claim that goes.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -228,14 +230,15 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until the call of a watch has got an answer since it hung for the last time.
+    /// Waits until the call of a watch that hung has come again and got an answer.
     pub(crate) async fn watches_again(&self, label: &str, within: Duration) -> Result<(), String> {
         let hung = Some(Action::Fault(Fault::Hang));
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {
-            let seen = self.replicas[0].script.seen();
-            let mut since = seen.iter().rev().filter(|seen| seen.call.label == label).take_while(|seen| seen.action != hung);
-            if since.any(|seen| seen.status.is_some()) {
+            let mut seen = self.replicas[0].script.seen();
+            seen.retain(|seen| seen.call.label == label);
+            let Some(last) = seen.iter().rfind(|seen| seen.action == hung).map(|seen| seen.at) else { return Ok(()) };
+            if seen.iter().any(|seen| seen.status.is_some() && seen.at > last + SILENT) {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
