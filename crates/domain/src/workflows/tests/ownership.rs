@@ -34,9 +34,19 @@ async fn whose_a_server_is_is_asked_before_each_try() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_somebody_elses_server_is_refused() {
-    let script = Script { foreign_since: Some("cluster.set_replicas(0)"), passing: true, ..Script::deployed() };
-    let (ending, _) = script.failing("cluster.set_replicas(0)@1").play(Task::Suspend { force: true }).await;
-    assert_eq!(failure(ending).code, FailureCode::ForeignObject);
+    let deployed = Script { passing: true, dags: vec![dag("nightly", true)], ..Script::deployed() };
+    let active = Script { dags_noted: Some(DagState::SomeActive), ..deployed.clone() };
+    let table = [
+        (&deployed, "cluster.set_replicas(0)", Task::Suspend { force: true }),
+        (&deployed, "cluster.set_dag_state", Task::FollowDags),
+        (&active, "cluster.follow_dags", Task::FollowDags),
+    ];
+    for (script, call, task) in table {
+        let script = Script { foreign_since: Some(call), ..script.clone() }.failing(&format!("{call}@1"));
+        let (ending, stage) = script.play(task).await;
+        assert_eq!(failure(ending).code, FailureCode::ForeignObject, "{call}");
+        assert_eq!(stage.writes(), [call]);
+    }
 }
 
 /// Whatever it was that went wrong.
