@@ -63,10 +63,20 @@ pub(super) fn second_heads(address: &str) {
 
 /// Strangers who were refused and go on sending their body.
 pub(super) fn refused_bodies(address: &str) {
-    let body = b"POST /api/v1/deployments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n";
-    let streams = (0..20).map(|_| after(address, body, 401)).collect();
-    let lasted = until_closed(streams, std::iter::repeat(b' '));
+    let lasted = until_closed(refused_chunks(address), std::iter::repeat(b' '));
     assert!((9..20).contains(&lasted.as_secs()), "{lasted:?}");
+}
+
+/// Strangers who were refused and keep the rest of their body.
+pub(super) fn kept_bodies(address: &str) {
+    let lasted = until_closed(refused_chunks(address), []);
+    assert!((9..20).contains(&lasted.as_secs()), "{lasted:?}");
+}
+
+/// Connections on which the beginning of a body in chunks was refused.
+fn refused_chunks(address: &str) -> Vec<TcpStream> {
+    let body = b"POST /api/v1/deployments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n";
+    (0..20).map(|_| after(address, body, 401)).collect()
 }
 
 /// Bodies of which a byte comes now and then, or nothing, though they were asked for.
