@@ -19,8 +19,9 @@ use crate::settings::ApiSettings;
 /// How long a connection that is being closed may take over it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long requests may still run when the server stops gracefully. What waits for operations was answered by the controller before that.
-const STOP_LIMIT_SECONDS: u64 = 2;
+/// How long requests may still run when the server stops gracefully, for those who set no limit of their own. What waits for operations was answered
+/// by the controller before that. The service cuts earlier, and tells that it did; were both times the same, a request could be cut without a word.
+const STOP_LIMIT_SECONDS: u64 = 10;
 
 /// Serves the API on a bound socket until the returned server's handle stops it. Signals are left to the caller.
 ///
