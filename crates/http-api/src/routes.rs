@@ -1,7 +1,7 @@
 //! The table of the documented routes. Everything else is a page (`pages`) or a 404.
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse};
 use paperclip::actix::web;
 
 use crate::error::{ApiError, ErrorCode};
@@ -64,12 +64,12 @@ pub(crate) fn method_not_allowed(allowed: HeaderValue) -> actix_web::Route {
         let known = allowed.to_str().unwrap_or_default();
         let message = format!("{} is not a method of `{}`, which has {known}", request.method(), request.path());
         let error = ApiError::new(ErrorCode::MethodNotAllowed, message).with_header(header::ALLOW, allowed.clone());
-        async move { error.error_response() }
+        async move { HttpResponse::from_error(error) }
     })
 }
 
 /// The answer to a path that nobody has.
 pub(crate) async fn unknown_route(request: HttpRequest) -> HttpResponse {
     let message = format!("{} `{}` was not found: no route has this path", request.method(), request.path());
-    ApiError::new(ErrorCode::UnknownRoute, message).error_response()
+    HttpResponse::from_error(ApiError::new(ErrorCode::UnknownRoute, message))
 }

@@ -188,6 +188,25 @@ async fn an_operation_that_ends_within_the_grace_ends_well() {
 }
 
 #[tokio::test]
+async fn the_log_tells_why_a_request_was_refused() {
+    let server = Server::with(&[]);
+    server.send(server.anonymous(Method::GET, "/api/v1/operations")).await.expect(401);
+    server.send(server.anonymous(Method::GET, "/api/v1/operations").bearer_auth("another-token")).await.expect(401);
+    server.send(server.request(Method::PUT, "/api/v1/operations")).await.expect(405);
+    server.get("/api/v1/nothing").await.expect(404);
+    server.get("/api/v1/operations/nothing").await.expect(404);
+    for reason in [
+        "a bearer token is needed",
+        "the bearer token is not valid",
+        "PUT is not a method of",
+        "no route has this path",
+        "nothing not found",
+    ] {
+        eventually(reason, async || server.logs().contains(reason).then_some(())).await;
+    }
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let mut server = Server::with(&[("EMBEDDED_READY_AFTER", "1h"), ("SHUTDOWN_GRACE", "1h")]);
     server

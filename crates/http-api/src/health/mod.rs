@@ -11,6 +11,7 @@ pub(crate) use startup::startup;
 use std::collections::BTreeMap;
 
 use actix_web::body::BoxBody;
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use dbt_controller_domain::model::ControllerHealth;
@@ -54,8 +55,8 @@ struct Probe {
     bad: (ProbeWord, &'static str),
 }
 
-/// The answer to a probe, 200 or 503.
-pub(crate) struct Probed(ProbeAnswer);
+/// The answer to a probe: 200, or 503 with what the log says of it.
+pub(crate) struct Probed(Result<ProbeAnswer, (ProbeAnswer, ApiError)>);
 
 impl Probe {
     /// The answer by what the controller found.
@@ -63,14 +64,17 @@ impl Probe {
         let ControllerHealth { shutting_down, cluster, releases, operations } = health;
         let service = if shutting_down { Err("is stopping".to_owned()) } else { Ok(()) };
         let checks = [("cluster", cluster), ("releases", releases), ("operations", operations), ("service", service)];
-        let is_good = checks.iter().all(|(_, result)| result.is_ok());
+        let faults: Vec<_> =
+            checks.iter().filter_map(|(name, result)| result.as_ref().err().map(|fault| format!("{name}: {fault}"))).collect();
+        let is_good = faults.is_empty();
         let (status, message) = if is_good { self.good } else { self.bad };
-        Probed(ProbeAnswer {
+        let answer = ProbeAnswer {
             status,
             message: message.to_owned(),
             checks: checks.into_iter().map(|(name, result)| (name, result.err().unwrap_or_else(|| "ok".to_owned()))).collect(),
             details: (!is_good).then(|| ErrorDetails::of(ErrorCode::NotReady)),
-        })
+        };
+        Probed(if is_good { Ok(answer) } else { Err((answer, ApiError::new(ErrorCode::NotReady, faults.join("; ")))) })
     }
 }
 
@@ -78,10 +82,13 @@ impl Responder for Probed {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        if self.0.details.is_none() {
-            return json_response(StatusCode::OK, &self.0);
+        match self.0 {
+            Ok(answer) => json_response(StatusCode::OK, &answer),
+            Err((answer, error)) => {
+                let response = error.response_head().json(answer);
+                HttpResponse::from_error(InternalError::from_response(error, response))
+            }
         }
-        ApiError::new(ErrorCode::NotReady, self.0.message.clone()).response_head().json(self.0)
     }
 }
 

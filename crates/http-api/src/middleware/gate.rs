@@ -3,7 +3,6 @@
 use std::future::{Ready, ready};
 
 use actix_web::Error;
-use actix_web::HttpResponse;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use futures_util::future::LocalBoxFuture;
@@ -61,10 +60,7 @@ where
                 let answer = self.inner.call(request);
                 Box::pin(async move { answer.await.map(ServiceResponse::map_into_left_body) })
             }
-            Err(refusal) => {
-                let response = HttpResponse::from_error(refusal);
-                Box::pin(ready(Ok(request.into_response(response).map_into_right_body())))
-            }
+            Err(refusal) => Box::pin(ready(Ok(request.error_response(refusal).map_into_right_body()))),
         }
     }
 }
