@@ -1,25 +1,25 @@
 //! Which Airflow, and who we are there.
 
 use dbt_controller_adapters_airflow::AirflowSettings;
-use dbt_controller_domain::model::{Settings, TextError};
+use dbt_controller_domain::model::{Namespace, TextError};
 use secrecy::SecretString;
 
 use super::reader::{Noted, Reader};
-use super::table::{AIRFLOW_CA_FILE, AIRFLOW_PASSWORD, AIRFLOW_URL, AIRFLOW_USER, SLEEP_WITH_DAGS};
+use super::table::{AIRFLOW_CA_FILE, AIRFLOW_PASSWORD, AIRFLOW_URL, AIRFLOW_USER, KUBERNETES_NAMESPACE, SLEEP_WITH_DAGS};
+use super::values;
 
 /// Reads the settings of Airflow: none without an address. What has no effect without it is refused.
-pub(super) fn read(reader: &mut Reader, workflows: Option<&Settings>) -> Result<Option<AirflowSettings>, Noted> {
-    let url = reader.optional(AIRFLOW_URL, |text| Ok(text.to_owned()));
-    let user = reader.optional(AIRFLOW_USER, |text| Ok(text.to_owned()));
-    let password = reader.optional(AIRFLOW_PASSWORD, |text| Ok(SecretString::from(text)));
+pub(super) fn read(reader: &mut Reader) -> Result<Option<AirflowSettings>, Noted> {
+    let url = reader.optional(AIRFLOW_URL, |text| Ok(text.to_owned()))?;
+    let user = reader.optional(AIRFLOW_USER, |text| Ok(text.to_owned()))?;
+    let password = reader.optional(AIRFLOW_PASSWORD, |text| Ok(SecretString::from(text)))?;
     let ca_certificates = reader.optional(AIRFLOW_CA_FILE, file);
-    let (url, user, password, ca_certificates) = (url?, user?, password?, ca_certificates?);
     let Some(url) = url else {
-        let sleeps = workflows.is_some_and(|settings| settings.sleep_with_dags) && !reader.embedded();
+        let sleeps = !reader.embedded() && reader.glance(SLEEP_WITH_DAGS, values::flag) == Some(true);
         let idle = [
             (user.is_some(), AIRFLOW_USER),
             (password.is_some(), AIRFLOW_PASSWORD),
-            (ca_certificates.is_some(), AIRFLOW_CA_FILE),
+            (ca_certificates?.is_some(), AIRFLOW_CA_FILE),
             (sleeps, SLEEP_WITH_DAGS),
         ];
         let idle: Vec<_> = idle.into_iter().filter(|(is_given, _)| *is_given).map(|(_, setting)| setting.name).collect();
@@ -28,19 +28,23 @@ pub(super) fn read(reader: &mut Reader, workflows: Option<&Settings>) -> Result<
         }
         return Err(reader.fault(AIRFLOW_URL.name, &format!("is required beside {}", idle.join(", "))));
     };
-    let given = user.is_some() && password.is_some();
     for (is_given, setting) in [(user.is_some(), AIRFLOW_USER), (password.is_some(), AIRFLOW_PASSWORD)] {
         if !is_given {
             reader.fault(setting.name, "is required beside AIRFLOW_URL");
         }
     }
-    let Some(workflows) = workflows else { return Err(Noted) };
+    let namespace = reader.glance(KUBERNETES_NAMESPACE, str::parse::<Namespace>);
+    let is_whole = user.is_some() && password.is_some() && ca_certificates.is_ok() && namespace.is_some();
     // What is missing stands for something good, so that the rest is looked at all the same.
-    let user = user.unwrap_or_else(|| "missing".to_owned());
-    let password = password.unwrap_or_else(|| SecretString::from("missing"));
-    let settings = AirflowSettings { url, user, password, ca_certificates, namespace: workflows.home().clone() };
+    let settings = AirflowSettings {
+        url,
+        user: user.unwrap_or_else(|| "missing".to_owned()),
+        password: password.unwrap_or_else(|| SecretString::from("missing")),
+        ca_certificates: ca_certificates.unwrap_or_default(),
+        namespace: namespace.map_or_else(|| "missing".parse(), Ok).map_err(|_| Noted)?,
+    };
     match settings.check() {
-        Ok(()) if given => Ok(Some(settings)),
+        Ok(()) if is_whole => Ok(Some(settings)),
         Ok(()) => Err(Noted),
         Err(error) => Err(reader.fault(error.variable, &error.message)),
     }

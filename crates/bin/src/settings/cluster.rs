@@ -8,7 +8,7 @@ use dbt_controller_domain::model::TextError;
 use super::reader::{Noted, Reader};
 use super::table::{
     HELM_ENGINE, KUBERNETES_CONTEXT, SERVER_EPHEMERAL_STORAGE_LIMIT, SERVER_GATEWAY, SERVER_IMAGE_PULL_POLICY, SERVER_OVERLAY_FILE,
-    SERVER_PROXY_TIMEOUT, SERVER_SECURITY, SERVER_TERMINATION_GRACE,
+    SERVER_PROXY_TIMEOUT, SERVER_SECURITY, SERVER_TERMINATION_GRACE, UNDO_TIMEOUT,
 };
 use super::values;
 
@@ -33,7 +33,7 @@ impl ClusterSettings {
         let image_pull_policy = reader.optional(SERVER_IMAGE_PULL_POLICY, |text| text.parse());
         let gateway = reader.value(SERVER_GATEWAY, |text| text.parse());
         let proxy_timeout = reader.value(SERVER_PROXY_TIMEOUT, values::duration_from(SHORTEST));
-        let termination_grace = reader.value(SERVER_TERMINATION_GRACE, values::duration_from(SHORTEST));
+        let termination_grace = read_termination_grace(reader);
         let ephemeral_storage_limit = reader.optional(SERVER_EPHEMERAL_STORAGE_LIMIT, |text| text.parse());
         let security = reader.value(SERVER_SECURITY, |text| text.parse());
         let overlay = reader.optional(SERVER_OVERLAY_FILE, overlay);
@@ -48,6 +48,16 @@ impl ClusterSettings {
         };
         Ok(Self { context: context?, engine: engine?, server })
     }
+}
+
+fn read_termination_grace(reader: &mut Reader) -> Result<Duration, Noted> {
+    let grace = reader.value(SERVER_TERMINATION_GRACE, values::duration_from(SHORTEST))?;
+    let longest = reader.glance(UNDO_TIMEOUT, values::duration).map(|undo_timeout| undo_timeout / 2);
+    if !reader.embedded() && longest.is_some_and(|longest| grace > longest) {
+        let message = "must be half of `UNDO_TIMEOUT` at most: within that an undo waits for the pod's end, and then for the old server";
+        return Err(reader.fault(SERVER_TERMINATION_GRACE.name, message));
+    }
+    Ok(grace)
 }
 
 /// Reads an overlay, so that what is wrong with it is known before the first deployment.

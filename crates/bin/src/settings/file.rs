@@ -33,7 +33,7 @@ fn parse(path: &Path) -> Result<Vec<(String, Value)>, String> {
         Some("yaml" | "yml") => FileFormat::Yaml,
         _ => return Err("must end in `.toml`, `.yaml` or `.yml`".to_owned()),
     };
-    let text = std::fs::read_to_string(path).map_err(|error| format!("names a file that cannot be read: {}", error.kind()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("names a file that cannot be read: {error}"))?;
     let entries = File::from_str(&text, format).collect().map_err(|error| match position(&error.to_string()) {
         Some(position) => format!("names a file that is not valid at {position}"),
         None => "names a file that is not valid".to_owned(),

@@ -40,7 +40,7 @@ pub(crate) use logs::{LogLevel, LogSettings};
 pub(crate) use source::Environment;
 
 use reader::{Noted, Reader};
-use table::{CONFIG_FILE, EMBEDDED_READY_AFTER, HOST, PORT, SERVER_TERMINATION_GRACE, SHUTDOWN_GRACE};
+use table::{CONFIG_FILE, EMBEDDED_READY_AFTER, HOST, PORT, SHUTDOWN_GRACE};
 
 /// All settings, valid.
 #[derive(Debug)]
@@ -101,14 +101,7 @@ fn read(reader: &mut Reader) -> Result<Settings, Noted> {
     let workflows = workflows::read(reader);
     let defaults = defaults::read(reader);
     let cluster = ClusterSettings::read(reader);
-    if let (Ok(cluster), Ok(workflows)) = (&cluster, &workflows)
-        && !reader.embedded()
-        && cluster.server.termination_grace > workflows.undo_timeout / 2
-    {
-        let message = "must be half of `UNDO_TIMEOUT` at most: within that an undo waits for the pod's end, and then for the old server";
-        reader.fault(SERVER_TERMINATION_GRACE.name, message);
-    }
-    let airflow = airflow::read(reader, workflows.as_ref().ok());
+    let airflow = airflow::read(reader);
     let logs = LogSettings::read(reader);
     let shutdown_grace = reader.value(SHUTDOWN_GRACE, values::duration);
     let embedded_ready_after = reader.value(EMBEDDED_READY_AFTER, values::duration);

@@ -65,6 +65,11 @@ impl Reader {
         parse(text).map(Some).map_err(|error| self.fault(&variable, &error.to_string()))
     }
 
+    /// The value in force, for those who judge another setting by it. That it is wrong is told where it is read, which notes its fault.
+    pub(super) fn glance<T>(&self, setting: &'static Setting, parse: impl Fn(&str) -> Result<T, TextError>) -> Option<T> {
+        parse(self.in_force(setting)?.1).ok()
+    }
+
     /// Notes a fault.
     pub(super) fn fault(&mut self, variable: &str, message: &str) -> Noted {
         self.faults.push(Fault::new(variable, message));

@@ -74,7 +74,7 @@ fn take(setting: &Setting, layer: &mut Layer, faults: &mut Vec<Fault>) -> Option
         Ok(text) => Some(Given { variable, text: without_line_end(&text).into() }),
         // The path is not shown: it is the secret itself when somebody took the wrong one of the two variables.
         Err(error) => {
-            faults.push(Fault::new(variable, format!("names a file that cannot be read: {}", error.kind())));
+            faults.push(Fault::new(variable, format!("names a file that cannot be read: {error}")));
             None
         }
     }

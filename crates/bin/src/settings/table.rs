@@ -61,7 +61,7 @@ table! {
     SECRET_KEY_PREVIOUS: Secret;
         "A second token that is taken too, for the time of a rotation."
     HOST: Text = "0.0.0.0", embedded "127.0.0.1";
-        "The IP address to listen on."
+        "The IP address to listen on, or `localhost`."
     PORT: Number = "6798";
         "The port to listen on; 0 takes any free one."
     KUBERNETES_NAMESPACE: Text = "dbt-server";

@@ -66,7 +66,7 @@ fn a_wrong_size_is_refused_by_its_name() {
     };
     check("SERVER_SIZES", &["{\"a\": {\"cpu_request\": \"1\"}}"], "size `a` lacks `cpu_limit`");
     check("SERVER_SIZES", &[&with("cpu", "1".into())], "has a field beside");
-    check("SERVER_SIZES", &[&with("cpu_limit", "1.5".into())], "`cpu_limit` of size `a` must be a whole number of cores");
+    check("SERVER_SIZES", &[&with("cpu_limit", "1.5".into())], "`cpu_limit` of size `a` must be a whole number above 0 of cores");
     check("SERVER_SIZES", &[&with("memory_limit", true.into())], "must be a text");
     check("SERVER_SIZES", &[&with("cpu_limit", "900m".into())], "`cpu_request` of size `a` must not be above");
     check("SERVER_SIZES", &[&with("memory_limit", "512Mi".into())], "`memory_request` of size `a` must not be above");
@@ -80,6 +80,27 @@ fn all_faults_come_at_once() {
         assert!(found.iter().any(|variable| variable == expected), "{expected} in {found:?}");
     }
     assert_eq!(found.len(), 6, "{found:?}");
+}
+
+#[test]
+fn a_fault_hides_none_of_a_setting_that_is_judged_by_another_one() {
+    let variables = [
+        ("SECRET_KEY", "a-key-for-the-tests-1"),
+        ("KUBERNETES_NAMESPACE", "A_"),
+        ("DEPLOY_TIMEOUT", "x"),
+        ("HELM_ENGINE", "x"),
+        ("SERVER_TERMINATION_GRACE", "10m"),
+        ("AIRFLOW_URL", "airflow"),
+        ("AIRFLOW_CA_FILE", "/nowhere/ca.pem"),
+    ];
+    let found: Vec<_> = faults(load_with(&variables)).into_iter().map(|(variable, _)| variable).collect();
+    for expected in ["KUBERNETES_NAMESPACE", "DEPLOY_TIMEOUT", "HELM_ENGINE", "SERVER_TERMINATION_GRACE", "AIRFLOW_URL", "AIRFLOW_CA_FILE"]
+    {
+        assert!(found.iter().any(|variable| variable == expected), "{expected} in {found:?}");
+    }
+    // Nothing is said of a time that is judged by one which is wrong.
+    let wrong = [variables[0], ("UNDO_TIMEOUT", "x"), ("SERVER_TERMINATION_GRACE", "10m")];
+    assert_eq!(faults(load_with(&wrong)).len(), 1);
 }
 
 #[test]
