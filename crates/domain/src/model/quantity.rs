@@ -52,7 +52,7 @@ impl FromStr for CpuQuantity {
             None => (text, 1000),
         };
         let millicores = parse_amount(digits, scale)
-            .ok_or_else(|| TextError::new("must be a whole number of cores, or of thousandths with `m`, such as `2` or `500m`"))?;
+            .ok_or_else(|| TextError::new("must be a whole number above 0 of cores, or of thousandths with `m`, such as `2` or `500m`"))?;
         Ok(Self { text: text.to_owned(), millicores })
     }
 }
@@ -66,7 +66,7 @@ impl FromStr for ByteQuantity {
             (_, Some(digits)) => parse_amount(digits, 1 << 30),
             _ => None,
         };
-        let bytes = parsed.ok_or_else(|| TextError::new("must be a whole number with `Mi` or `Gi`, such as `512Mi` or `2Gi`"))?;
+        let bytes = parsed.ok_or_else(|| TextError::new("must be a whole number above 0 with `Mi` or `Gi`, such as `512Mi` or `2Gi`"))?;
         Ok(Self { text: text.to_owned(), bytes })
     }
 }

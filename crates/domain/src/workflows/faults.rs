@@ -63,8 +63,12 @@ fn log_source(code: FailureCode, error: &(dyn std::error::Error + 'static)) {
     let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        chain.push_str(": ");
-        chain.push_str(&cause.to_string());
+        let cause_said = cause.to_string();
+        // Some errors say what their source does.
+        if !chain.contains(&cause_said) {
+            chain.push_str(": ");
+            chain.push_str(&cause_said);
+        }
         source = cause.source();
     }
     tracing::warn!(%code, error = %chain, "a port could not do what was asked");

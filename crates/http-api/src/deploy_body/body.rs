@@ -73,7 +73,7 @@ pub(crate) struct DeployBody {
     pub(crate) cicd_env_value: Option<String>,
     /// The version that the server shows.
     pub(crate) app_version: Option<String>,
-    /// The name of a set of resources from the setting `SERVER_SIZES`. The five fields below win over it.
+    /// The name of a set of resources from the setting `SERVER_SIZES`. The single fields (`cpu_…`, `memory_…`, `storage_size`) win over it.
     pub(crate) size: Option<String>,
     /// Requested processor time. Default: from `size`, else `1500m`; never more than a given limit.
     pub(crate) cpu_request: Option<String>,

@@ -67,8 +67,8 @@ fn equal_amounts_in_two_spellings_are_not_above_each_other() {
 
 #[test]
 fn amounts_are_written_as_the_contract_says() {
-    let cpu = "must be a whole number of cores, or of thousandths with `m`, such as `2` or `500m`";
-    let bytes = "must be a whole number with `Mi` or `Gi`, such as `512Mi` or `2Gi`";
+    let cpu = "must be a whole number above 0 of cores, or of thousandths with `m`, such as `2` or `500m`";
+    let bytes = "must be a whole number above 0 with `Mi` or `Gi`, such as `512Mi` or `2Gi`";
     for wrong in ["1.5", "2Gi", "0", "-1", "500M", "1 ", "1e3"] {
         refused("cpu_request", wrong, cpu);
         refused("cpu_limit", wrong, cpu);
