@@ -52,9 +52,6 @@ pub(crate) struct Turns(Rc<Shared>);
 
 struct Shared {
     turn: Cell<Turn>,
-    /// The request that is being answered has a body in chunks, which was not read to its end. What comes after the answer may be its rest: actix
-    /// goes on with the connection, where it closes it after a body of a known length.
-    has_rest: Cell<bool>,
     /// Whoever has to read on when it is another's turn.
     reader: Cell<Option<Waker>>,
 }
@@ -75,7 +72,7 @@ enum Turn {
     Body,
     /// The client may begin a request until then.
     Idle(Instant),
-    /// The client has begun to send, or has the rest of a refused body to send, and must have sent a whole head by then.
+    /// The client has begun to send and must have sent a whole head by then.
     Head(Instant),
 }
 
@@ -84,7 +81,7 @@ enum Turn {
 impl Connection {
     /// A connection that was just accepted.
     pub(crate) fn new(stream: TcpStream) -> Self {
-        let turns = Turns(Rc::new(Shared { turn: Cell::new(Turn::First), has_rest: Cell::default(), reader: Cell::default() }));
+        let turns = Turns(Rc::new(Shared { turn: Cell::new(Turn::First), reader: Cell::default() }));
         // Any time will do: it is set anew before it is looked at.
         Self { stream, turns, write_deadline: None, has_read: false, ahead: 0, timer: Box::pin(sleep(Duration::ZERO)) }
     }
@@ -184,10 +181,9 @@ impl AsyncWrite for Connection {
 // === impl Turns ===
 
 impl Turns {
-    /// A request is being answered, with a body in chunks or not, until what is returned is dropped.
-    pub(crate) fn serve(&self, has_chunks: bool) -> Serving {
+    /// A request is being answered, until what is returned is dropped.
+    pub(crate) fn serve(&self) -> Serving {
         self.0.turn.set(Turn::Service);
-        self.0.has_rest.set(has_chunks);
         Serving(self.clone())
     }
 
@@ -228,18 +224,10 @@ impl Turns {
 
 // === impl Serving, ReadingBody ===
 
-impl ReadingBody {
-    /// All of it was read.
-    pub(crate) fn finish(self) {
-        self.0.0.has_rest.set(false);
-    }
-}
-
 impl Drop for Serving {
     fn drop(&mut self) {
         let Turns(shared) = &self.0;
-        let now = Instant::now();
-        shared.turn.set(if shared.has_rest.get() { Turn::Head(now + HEAD_LIMIT) } else { Turn::Idle(now + IDLE_LIMIT) });
+        shared.turn.set(Turn::Idle(Instant::now() + IDLE_LIMIT));
         self.0.wake_reader();
     }
 }

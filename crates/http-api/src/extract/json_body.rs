@@ -71,11 +71,9 @@ impl FromRequest for JsonBody {
                     format!("the body took longer than {} s; send it in one go", ARRIVAL_LIMIT.as_secs()),
                 )
             };
-            let body = tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, body)).await.map_err(late)??;
-            if let Some(reading) = reading {
-                reading.finish();
-            }
-            Ok(body)
+            let body = tokio::time::timeout(ARRIVAL_LIMIT, collect(payload, body)).await.map_err(late)?;
+            drop(reading);
+            body
         })
     }
 }

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpMessage as _};
 
 use crate::connection::{Serving, Turns};
 
@@ -19,9 +19,7 @@ pub(crate) struct Served {
 
 /// Middleware: must be the outermost, so that the connection hears of every request. In tests there may be no connection.
 pub(crate) async fn serving<B: MessageBody + 'static>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<Served>, Error> {
-    // The same reading of the header by which actix decides.
-    let has_chunks = request.chunked().unwrap_or(false);
-    let serving = request.request().conn_data::<Turns>().map(|turns| turns.serve(has_chunks));
+    let serving = request.request().conn_data::<Turns>().map(Turns::serve);
     let response = next.call(request).await?;
     Ok(response.map_body(|_, body| Served { body: body.boxed(), _serving: serving }))
 }

@@ -116,17 +116,9 @@ async fn nobody_who_means_harm_keeps_others_from_deploying() {
         let address = server.address().to_owned();
         tokio::task::spawn_blocking(move || attack(&address))
     };
-    let slow = [
-        slow::heads,
-        slow::second_heads,
-        slow::refused_bodies,
-        slow::kept_bodies,
-        slow::bodies,
-        slow::large_bodies,
-        slow::unread_answers,
-        slow::sent_ahead,
-    ]
-    .map(attack);
+    let slow =
+        [slow::heads, slow::second_heads, slow::refused_bodies, slow::bodies, slow::large_bodies, slow::unread_answers, slow::sent_ahead]
+            .map(attack);
     attack(pipelined).await.unwrap();
     attack(pipelined_posts).await.unwrap();
     for Refused { what, bytes, answers: expected } in refused() {

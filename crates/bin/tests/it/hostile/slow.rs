@@ -63,20 +63,10 @@ pub(super) fn second_heads(address: &str) {
 
 /// Strangers who were refused and go on sending their body.
 pub(super) fn refused_bodies(address: &str) {
-    let lasted = until_closed(refused_chunks(address), std::iter::repeat(b' '));
-    assert!((9..20).contains(&lasted.as_secs()), "{lasted:?}");
-}
-
-/// Strangers who were refused and keep the rest of their body.
-pub(super) fn kept_bodies(address: &str) {
-    let lasted = until_closed(refused_chunks(address), []);
-    assert!((9..20).contains(&lasted.as_secs()), "{lasted:?}");
-}
-
-/// Connections on which the beginning of a body in chunks was refused.
-fn refused_chunks(address: &str) -> Vec<TcpStream> {
     let body = b"POST /api/v1/deployments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n";
-    (0..20).map(|_| after(address, body, 401)).collect()
+    let streams = (0..20).map(|_| after(address, body, 401)).collect();
+    let lasted = until_closed(streams, std::iter::repeat(b' '));
+    assert!((9..20).contains(&lasted.as_secs()), "{lasted:?}");
 }
 
 /// Bodies of which a byte comes now and then, or nothing, though they were asked for.
@@ -93,16 +83,33 @@ pub(super) fn bodies(address: &str) {
         }
     }
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(31) {
+    let mut sending: Vec<_> = streams.iter_mut().collect();
+    while !sending.is_empty() {
+        assert!(begin.elapsed() < LONGEST, "{} bodies are still waited for", sending.len());
         std::thread::sleep(PAUSE);
-        for (stream, byte, _) in &mut streams {
+        sending.retain_mut(|(stream, byte, _)| {
+            let is_refused = is_refused(stream);
+            // Once more when it is refused: a rest of which nothing comes is no rest.
             let _ = stream.write_all(byte.as_bytes());
-        }
+            !is_refused
+        });
     }
     for (mut stream, _, expected) in streams {
         let answers = rest(&mut stream);
         assert_eq!(statuses(&answers), expected, "{answers}");
     }
+}
+
+/// Whether a 408 lies ready to be read.
+fn is_refused(stream: &TcpStream) -> bool {
+    let mut answers = [0; 512];
+    stream.set_nonblocking(true).unwrap();
+    let length = match stream.peek(&mut answers) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        length => length.unwrap(),
+    };
+    stream.set_nonblocking(false).unwrap();
+    String::from_utf8_lossy(&answers[..length]).contains("HTTP/1.1 408")
 }
 
 /// Three hundred bodies of one mebibyte, each but for its last byte: more than all of them may hold together.
