@@ -185,17 +185,21 @@ async fn an_operation_that_ends_within_the_grace_ends_well() {
     };
     tokio::join!(deploy, stop);
     assert_eq!(server.exit_code().await, Some(0));
+    assert!(server.logs().contains("service: is stopping (not_ready)"), "{}", server.logs());
 }
 
 #[tokio::test]
 async fn the_log_tells_why_a_request_was_refused() {
-    let server = Server::with(&[]);
+    let server = Server::with(&[("CORS_ORIGINS", "https://good.example")]);
+    let preflight = server.anonymous(Method::OPTIONS, "/api/v1/operations").header("Access-Control-Request-Method", "GET");
+    server.send(preflight.header("Origin", "https://other.example")).await.expect(400);
     server.send(server.anonymous(Method::GET, "/api/v1/operations")).await.expect(401);
     server.send(server.anonymous(Method::GET, "/api/v1/operations").bearer_auth("another-token")).await.expect(401);
     server.send(server.request(Method::PUT, "/api/v1/operations")).await.expect(405);
     server.get("/api/v1/nothing").await.expect(404);
     server.get("/api/v1/operations/nothing").await.expect(404);
     for reason in [
+        "Origin is not allowed",
         "a bearer token is needed",
         "the bearer token is not valid",
         "PUT is not a method of",

@@ -2,6 +2,7 @@
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
@@ -45,7 +46,8 @@ async fn shaped(response: HttpResponse) -> HttpResponse {
             shaped.headers_mut().append(name.clone(), HeaderValue::clone(value));
         }
     }
-    shaped
+    // With the error, for the log.
+    HttpResponse::from_error(InternalError::from_response(error, shaped))
 }
 
 /// The code of an error that only its status tells of.
