@@ -19,7 +19,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Option<AirflowSettings>, Noted
         let idle = [
             (user.is_some(), AIRFLOW_USER),
             (password.is_some(), AIRFLOW_PASSWORD),
-            (ca_certificates?.is_some(), AIRFLOW_CA_FILE),
+            (!matches!(ca_certificates, Ok(None)), AIRFLOW_CA_FILE),
             (sleeps, SLEEP_WITH_DAGS),
         ];
         let idle: Vec<_> = idle.into_iter().filter(|(is_given, _)| *is_given).map(|(_, setting)| setting.name).collect();
@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Option<AirflowSettings>, Noted
         return Err(reader.fault(AIRFLOW_URL.name, &format!("is required beside {}", idle.join(", "))));
     };
     for (is_given, setting) in [(user.is_some(), AIRFLOW_USER), (password.is_some(), AIRFLOW_PASSWORD)] {
-        if !is_given {
+        if !is_given && !reader.is_faulty(setting) {
             reader.fault(setting.name, "is required beside AIRFLOW_URL");
         }
     }

@@ -44,7 +44,7 @@ impl Reader {
         match self.optional(setting, parse)? {
             Some(value) => Ok(value),
             // What was set and could not be read has its fault already.
-            None if variables_of(setting).any(|variable| self.is_faulty(&variable)) => Err(Noted),
+            None if self.is_faulty(setting) => Err(Noted),
             None => Err(match self.given.get(setting.name).map(|given| given.variable.clone()) {
                 Some(variable) => self.fault(&variable, "must not be empty"),
                 None => self.fault(setting.name, "is required"),
@@ -65,8 +65,11 @@ impl Reader {
         parse(text).map(Some).map_err(|error| self.fault(&variable, &error.to_string()))
     }
 
-    /// The value in force, for those who judge another setting by it. That it is wrong is told where it is read, which notes its fault.
+    /// The value of a setting that was read before, for those who judge another one by it; none where it was wrong.
     pub(super) fn glance<T>(&self, setting: &'static Setting, parse: impl Fn(&str) -> Result<T, TextError>) -> Option<T> {
+        if self.is_faulty(setting) {
+            return None;
+        }
         parse(self.in_force(setting)?.1).ok()
     }
 
@@ -92,8 +95,9 @@ impl Reader {
         given.or_else(|| Some((setting.name, setting.default_for(self.embedded)?)))
     }
 
-    fn is_faulty(&self, variable: &str) -> bool {
-        self.faults.iter().any(|fault| fault.variable == variable)
+    /// Whether what was set could not be used.
+    pub(super) fn is_faulty(&self, setting: &Setting) -> bool {
+        variables_of(setting).any(|variable| self.faults.iter().any(|fault| fault.variable == variable))
     }
 
     /// Leaves only the faults of these settings.

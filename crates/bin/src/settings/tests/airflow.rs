@@ -26,6 +26,9 @@ fn what_is_missing_or_has_no_effect_is_told() {
     check(&LOGIN[..1], "AIRFLOW_PASSWORD", "is required beside AIRFLOW_URL");
     check(&LOGIN[1..], "AIRFLOW_URL", "is required beside AIRFLOW_USER, AIRFLOW_PASSWORD");
     check(&[("SLEEP_WITH_DAGS", "true")], "AIRFLOW_URL", "is required beside SLEEP_WITH_DAGS");
+    check(&[("AIRFLOW_CA_FILE", "/nowhere/ca.pem")], "AIRFLOW_URL", "is required beside AIRFLOW_CA_FILE");
+    let unreadable = faults(load_with(&[KEY, LOGIN[0], LOGIN[1], ("AIRFLOW_PASSWORD_FILE", "/nowhere/password")]));
+    assert_eq!(unreadable.len(), 1, "{unreadable:?}");
     assert!(load_embedded(&[("SLEEP_WITH_DAGS", "true")]).unwrap().workflows.sleep_with_dags);
 }
 

@@ -99,8 +99,10 @@ fn a_fault_hides_none_of_a_setting_that_is_judged_by_another_one() {
         assert!(found.iter().any(|variable| variable == expected), "{expected} in {found:?}");
     }
     // Nothing is said of a time that is judged by one which is wrong.
-    let wrong = [variables[0], ("UNDO_TIMEOUT", "x"), ("SERVER_TERMINATION_GRACE", "10m")];
-    assert_eq!(faults(load_with(&wrong)).len(), 1);
+    for undo_timeout in ["x", "0"] {
+        let wrong = [variables[0], ("UNDO_TIMEOUT", undo_timeout), ("SERVER_TERMINATION_GRACE", "10m")];
+        assert_eq!(faults(load_with(&wrong)).len(), 1);
+    }
 }
 
 #[test]
