@@ -19,8 +19,9 @@ use super::{airflow, cluster, open_files, wiring};
 use crate::embedded::{self, Token};
 use crate::settings::{ListenSettings, Settings};
 
-/// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it.
-const ANSWERS_GRACE: Duration = Duration::from_secs(2);
+/// How long answers that are on their way may take after the operations have ended. The doc of `SHUTDOWN_GRACE` leaves room for it. actix looks
+/// every second whether connections are still open, so half a second more than its second look.
+const ANSWERS_GRACE: Duration = Duration::from_millis(2500);
 
 /// Before each try to learn whose releases there are.
 const OTHERS_PAUSE: Duration = Duration::from_secs(1);
