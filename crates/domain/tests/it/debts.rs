@@ -87,6 +87,19 @@ async fn a_debt_is_paid_where_it_was_made_also_when_the_name_has_moved() {
     assert!(stage.world.claims().of(&server(NAME)).is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn claims_that_a_cluster_which_is_away_kept_go_with_the_same_delete_sent_again() {
+    let stage = Stage::new();
+    revision(stage.deploy(main_request("v1")).await);
+    stage.world.faults().plan(Fault::new(Call::ClusterDeleteClaims, 1, FaultKind::Fail).times(1000));
+    let failure = stage.delete(NAME).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::ClusterUnavailable);
+    assert!(failure.message.contains("the deployment is removed") && !failure.message.contains("rights"), "{}", failure.message);
+    stage.world.faults().clear();
+    assert!(stage.delete(NAME).await.is_ok());
+    stage.assert_nothing_left();
+}
+
 /// Each is paid by itself, and kept until then: a pipeline that tries all weekend must not fill the record with them.
 #[tokio::test(start_paused = true)]
 async fn what_is_owed_again_and_again_is_owed_once() {
