@@ -165,16 +165,11 @@ where
     call_with(run, deadline, RETRIES, port).await
 }
 
-/// Whether a halt leaves the release to others: a lost lock or a stop, not a failure, whose words are what its caller needs.
+/// Whether a halt leaves the release to others: a lost lock or a stop, not a failure.
 pub(super) fn stop_of<T>(result: Result<T, Broken<impl std::fmt::Display>>) -> Result<Result<T, String>, Stop> {
-    Ok(stop_or_error(result)?.map_err(|error| error.to_string()))
-}
-
-/// As [`stop_of`], for a caller who looks at the error.
-pub(super) fn stop_or_error<T, E>(result: Result<T, Broken<E>>) -> Result<Result<T, E>, Stop> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(Broken::Error(error)) => Ok(Err(error)),
+        Err(Broken::Error(error)) => Ok(Err(error.to_string())),
         Err(Broken::Stop(stop)) => Err(stop),
     }
 }

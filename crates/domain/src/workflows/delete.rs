@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
-use super::call::{Halt, call, stop_of, stop_or_error, store};
+use super::call::{Halt, call, stop_of, store};
 use super::list::is_somebody_elses;
 use super::{Workflows, faults, server_of};
 use crate::model::{
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::naming::ConnectionId;
 use crate::operations::{Ending, Run};
-use crate::ports::{ClusterError, ConnectionError, ConnectionStore, Fence};
+use crate::ports::{ConnectionError, ConnectionStore, Fence};
 
 pub(super) async fn delete(workflows: &Workflows, run: &Run, taken_over: bool) -> Ending {
     let deadline = Instant::now() + workflows.settings.deploy_timeout;
@@ -234,29 +234,31 @@ async fn delete_claims(
     debts: &mut Vec<Debt>,
 ) -> Result<Vec<String>, Halt> {
     run.phase(Phase::Claims, "deleting the claims");
-    let (names, error) = match stop_or_error(call(run, deadline, || workflows.own_claims_now(key, server)).await)? {
+    let (names, broken) = match call(run, deadline, || workflows.own_claims_now(key, server)).await {
         Ok(claims) if claims.is_empty() => return Ok(Vec::new()),
         Ok(claims) => {
             let names: Vec<_> = claims.into_iter().map(|claim| claim.name).collect();
-            match stop_or_error(call(run, deadline, || workflows.delete_claims(run, key, server, &names)).await)? {
+            match call(run, deadline, || workflows.delete_claims(run, key, server, &names)).await {
                 Ok(()) => return Ok(names),
-                Err(error) => (names, error),
+                Err(broken) => (names, broken),
             }
         }
         // It may be there. What is owed and is not there costs nothing.
-        Err(error) => (vec![server.name.claim_name(0)], error),
+        Err(broken) => (vec![server.name.claim_name(0)], broken),
+    };
+    let failure = match broken.or_fail(|error| faults::of_cluster(&error)) {
+        Halt::Failed(failure) => failure,
+        stop @ Halt::Stop(_) => return Err(stop),
     };
     let owed = names.iter().cloned().map(|name| Debt::Claim { server: server.name.clone(), name });
     let owed: Vec<_> = owed.filter(|debt| !debts.contains(debt)).collect();
     debts.extend(owed);
     // Whoever is told that the cluster is away sends the request again, as at every other step; only what lasts is for a person to look at.
-    let (code, remedy) = match error {
-        ClusterError::Unavailable(_) | ClusterError::Fenced(_) => (FailureCode::ClusterUnavailable, "try again when it is back"),
-        _ => (FailureCode::ClaimsNotDeleted, "check the service's rights on persistentvolumeclaims"),
-    };
-    let names = names.join(", ");
+    let code = if failure.code == FailureCode::ClusterUnavailable { failure.code } else { FailureCode::ClaimsNotDeleted };
     let message = format!(
-        "the deployment is removed, but claims {names} could not be deleted: {error}; {remedy}, the deletion is tried again by itself"
+        "the deployment is removed, but its persistentvolumeclaims {} could not be deleted: {}; the deletion is tried again by itself",
+        names.join(", "),
+        failure.message
     );
     Err(Failure::new(code, message).at(Phase::Claims).into())
 }
